@@ -1,0 +1,151 @@
+"""What a forecaster is given (`Context`) and what it answers (`Forecast`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from gnomon.clock import Timeframe, iso
+from gnomon.errors import Invalid
+from gnomon.market.calendar import Sessions
+from gnomon.market.instrument import Instrument
+from gnomon.market.candles import Basis
+from gnomon.market.tape import AsOf
+from gnomon.units import FloatArray, IntArray
+
+LEVELS: Final = (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95)
+"""The quantile levels of every stored forecast."""
+
+MIN_CONTEXT_BARS: Final = 50
+DEFAULT_LOOKBACK_BARS: Final = 2048
+
+Role = Literal["model", "baseline", "ensemble", "shadow"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """All that a forecaster may know: bars up to the cutoff and the schedule after it.
+
+    `bars` is (L, 6) float64: open, high, low, close, volume, amount, split-adjusted as of the cutoff. Times are UTC ns;
+    `local_ns` (L + H,) is what the wall clock of the instrument's stamp zone read at each bar's open.
+    """
+
+    instrument: str
+    asset_class: str
+    timeframe: Timeframe
+    as_of_ns: int
+    data_cutoff_ns: int
+    tick: float
+    bars: FloatArray  # (L, 6)
+    open_ns: IntArray  # (L,)
+    target_open_ns: IntArray  # (H,)
+    target_close_ns: IntArray  # (H,)
+    local_ns: IntArray  # (L + H,)
+    five_session_bars: int
+
+    @property
+    def closes(self) -> FloatArray:
+        return self.bars[:, 3]
+
+    @property
+    def base_price(self) -> float:
+        return float(self.bars[-1, 3])
+
+    @property
+    def horizon(self) -> int:
+        return len(self.target_close_ns)
+
+    def input_hash(self) -> str:
+        """BLAKE2b-256 over everything a forecaster can see."""
+        state = hashlib.blake2b(digest_size=32)
+        state.update(f"{self.instrument}|{self.timeframe}|{self.data_cutoff_ns}|{self.tick!r}".encode())
+        for array in (self.bars, self.open_ns, self.target_open_ns, self.target_close_ns, self.local_ns):
+            state.update(f"{array.dtype.str}{array.shape}".encode())
+            state.update(np.ascontiguousarray(array).data)
+        return state.hexdigest()
+
+
+def context_at(
+    view: AsOf,
+    instrument: Instrument,
+    sessions: Sessions,
+    timeframe: Timeframe,
+    horizon: int,
+    *,
+    basis: Basis = "raw",
+    lookback_bars: int = DEFAULT_LOOKBACK_BARS,
+) -> Context:
+    """The context of an instant: the cutoff is the newest scheduled close by then, and nothing newer is read.
+
+    Raises `Invalid` when the bar scheduled to close at the cutoff is not there (never falls back to the bar before), and
+    `NotFound` when the series is unknown.
+    """
+    cutoff_ns = sessions.newest_closed_ns(timeframe, view.as_of_ns)
+    at_cutoff = AsOf(view.tape, cutoff_ns)
+    candles, bars = at_cutoff.ohlcva(instrument.id, timeframe, basis, limit=lookback_bars)
+    if not len(candles) or int(candles.close_ns[-1]) != cutoff_ns:
+        newest = iso(int(candles.close_ns[-1])) if len(candles) else "none"
+        raise Invalid(
+            f"{instrument.symbol} {timeframe}: the bar that closes at {iso(cutoff_ns)} is missing (newest: {newest})",
+            hint="import or ingest newer bars, or choose another instant",
+            detail={"instrument": instrument.id, "data_cutoff": iso(cutoff_ns), "reason": "no bar at the cutoff"},
+        )
+    targets = sessions.future(timeframe, cutoff_ns, horizon)
+    return Context(
+        instrument=instrument.id,
+        asset_class=instrument.asset_class,
+        timeframe=timeframe,
+        as_of_ns=view.as_of_ns,
+        data_cutoff_ns=cutoff_ns,
+        tick=float(candles.tick.step),
+        bars=bars,
+        open_ns=candles.open_ns,
+        target_open_ns=targets.open_ns,
+        target_close_ns=targets.close_ns,
+        local_ns=sessions.local_ns(np.concatenate([candles.open_ns, targets.open_ns])),
+        five_session_bars=sessions.bars_in_sessions(timeframe, 5),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecast:
+    """Quantiles of the close for each step, with who said it and from what. Never updated.
+
+    `quantiles` (H, Q) are prices: positive, finite, sorted per step. `p_up` (H,) is P(close > base price). `crossings`
+    counts the pairs of neighbouring levels that had to be sorted.
+    """
+
+    forecaster: str
+    version: str
+    role: Role
+    instrument: str
+    timeframe: Timeframe
+    data_cutoff_ns: int
+    base_price: float
+    target_open_ns: IntArray  # (H,)
+    target_close_ns: IntArray  # (H,)
+    levels: tuple[float, ...]
+    quantiles: FloatArray  # (H, Q)
+    p_up: FloatArray  # (H,)
+    seed: int
+    input_hash: str
+    paths: FloatArray | None = None  # (n, H) closes, or (n, H, 6)
+    n_paths: int = 0
+    crossings: int = 0
+    information: str = "bars"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def horizon(self) -> int:
+        return len(self.target_close_ns)
+
+    def at_level(self, level: float) -> FloatArray:
+        """The curve (H,) of one stored level; `Invalid` for a level that was not asked for."""
+        if level not in self.levels:
+            raise Invalid(f"level {level} was not forecast", hint=f"levels: {', '.join(map(str, self.levels))}")
+        return self.quantiles[:, self.levels.index(level)]

@@ -1,0 +1,1 @@
+"""Work for later: handlers that compose the packages below into one unit of work."""

@@ -1,0 +1,169 @@
+"""Trading calendars as values: session opens and closes in UTC nanoseconds. They own every future timestamp.
+
+`Sessions` is computed at the edge (`sources.sessions`) and passed in, so that nothing here needs a time-zone database.
+
+| timeframe            | bars                                                                               |
+|----------------------|------------------------------------------------------------------------------------|
+| below a day          | cut from each session's open; the last one ends at the session's close, however short |
+| one day              | one a session                                                                      |
+| several days, weeks  | sessions grouped by their date (weeks begin on Monday)                             |
+| months               | sessions grouped by the calendar month of their date                               |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gnomon.clock import Timeframe, iso
+from gnomon.errors import Invalid
+from gnomon.units import DAY_NS, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bars:
+    """Scheduled bars: opens and closes (n,), UTC ns, oldest first."""
+
+    open_ns: IntArray
+    close_ns: IntArray
+
+    def __len__(self) -> int:
+        return len(self.open_ns)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sessions:
+    """The sessions of one calendar, oldest first.
+
+    `day` is the session's date in days since 1970-01-01; `offset_ns` what is added to UTC to read the clock on the wall
+    of the stamp zone during the session. All arrays have one entry a session.
+    """
+
+    name: str
+    open_ns: IntArray
+    close_ns: IntArray
+    day: IntArray
+    offset_ns: IntArray
+    _grouped: dict[Timeframe, Bars] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        assert len(self.open_ns) and (self.close_ns > self.open_ns).all()
+        assert (self.open_ns[1:] >= self.close_ns[:-1]).all() and (np.diff(self.day) > 0).all()
+
+    def newest_closed_ns(self, timeframe: Timeframe, as_of_ns: int) -> int:
+        """Close of the newest scheduled bar that is closed at `as_of_ns`: the `data_cutoff` of that instant."""
+        self._require(as_of_ns)
+        if not timeframe.is_intraday:
+            closes = self._daily(timeframe).close_ns
+            index = int(np.searchsorted(closes, as_of_ns, side="right")) - 1
+            return int(closes[index]) if index >= 0 else self._too_early(as_of_ns)
+        index = int(np.searchsorted(self.open_ns, as_of_ns, side="right")) - 1
+        opened_ns, closed_ns = int(self.open_ns[index]), int(self.close_ns[index])
+        if as_of_ns >= closed_ns:
+            return closed_ns
+        whole_bars = (as_of_ns - opened_ns) // timeframe.nominal_ns
+        if whole_bars:
+            return opened_ns + whole_bars * timeframe.nominal_ns
+        return int(self.close_ns[index - 1]) if index else self._too_early(as_of_ns)
+
+    def future(self, timeframe: Timeframe, cutoff_ns: int, horizon: int) -> Bars:
+        """The `horizon` bars after the cutoff: the first is the one that opens at or after it."""
+        self._require(cutoff_ns)
+        if not timeframe.is_intraday:
+            bars = self._daily(timeframe)
+            first = int(np.searchsorted(bars.open_ns, cutoff_ns))
+            chosen = Bars(bars.open_ns[first : first + horizon], bars.close_ns[first : first + horizon])
+        else:
+            chosen = self._intraday_after(timeframe, cutoff_ns, horizon)
+        if len(chosen) < horizon:
+            raise Invalid(
+                f"calendar {self.name} ends at {iso(int(self.close_ns[-1]))}, before {horizon} bars of {timeframe}",
+                hint="ask for fewer steps or compute the calendar further",
+            )
+        return chosen
+
+    def between(self, timeframe: Timeframe, first_ns: int, last_ns: int) -> Bars:
+        """The bars that open at or after `first_ns` and close at or before `last_ns`."""
+        if not timeframe.is_intraday:
+            bars = self._daily(timeframe)
+        else:
+            first = max(int(np.searchsorted(self.close_ns, first_ns, side="right")), 0)
+            last = int(np.searchsorted(self.open_ns, last_ns, side="left"))
+            bars = self._cut(timeframe, first, last)
+        inside = (bars.open_ns >= first_ns) & (bars.close_ns <= last_ns)
+        return Bars(bars.open_ns[inside], bars.close_ns[inside])
+
+    def of_days(self, days: IntArray) -> tuple[Bars, IntArray]:
+        """Daily bars of the given dates (days since 1970-01-01), and the indices of dates that are no session."""
+        index = np.minimum(np.searchsorted(self.day, days), len(self.day) - 1)
+        absent = np.flatnonzero(self.day[index] != days)
+        return Bars(self.open_ns[index], self.close_ns[index]), absent
+
+    def local_ns(self, at_ns: IntArray) -> IntArray:
+        """What the clock on the wall of the stamp zone reads at each instant, as if it were UTC."""
+        index = np.clip(np.searchsorted(self.open_ns, at_ns, side="right") - 1, 0, len(self.open_ns) - 1)
+        return at_ns + self.offset_ns[index]
+
+    def bars_in_sessions(self, timeframe: Timeframe, count: int) -> int:
+        """How many bars of the timeframe `count` ordinary sessions hold, at least one."""
+        if not timeframe.is_intraday:
+            return max(1, round(count / max(1.0, timeframe.nominal_ns / DAY_NS)))
+        length_ns = int(np.median(self.close_ns[-250:] - self.open_ns[-250:]))
+        return max(1, count * -(-length_ns // timeframe.nominal_ns))
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _require(self, at_ns: int) -> None:
+        if not self.open_ns[0] <= at_ns <= self.close_ns[-1]:
+            raise Invalid(
+                f"{iso(at_ns)} lies outside calendar {self.name}",
+                hint=f"it runs from {iso(int(self.open_ns[0]))} to {iso(int(self.close_ns[-1]))}",
+            )
+
+    def _too_early(self, at_ns: int) -> int:
+        raise Invalid(f"no bar of calendar {self.name} has closed by {iso(at_ns)}", hint="choose a later instant")
+
+    def _intraday_after(self, timeframe: Timeframe, cutoff_ns: int, horizon: int) -> Bars:
+        first = int(np.searchsorted(self.close_ns, cutoff_ns, side="right"))
+        last = first
+        found = -1  # the first session may already be running
+        while found < horizon and last < len(self.open_ns):
+            length_ns = int(self.close_ns[last] - self.open_ns[last])
+            opened = max(0, -(-(cutoff_ns - int(self.open_ns[last])) // timeframe.nominal_ns))
+            found = max(found, 0) + max(0, -(-length_ns // timeframe.nominal_ns) - opened)
+            last += 1
+        bars = self._cut(timeframe, first, last)
+        start = int(np.searchsorted(bars.open_ns, cutoff_ns))
+        return Bars(bars.open_ns[start : start + horizon], bars.close_ns[start : start + horizon])
+
+    def _cut(self, timeframe: Timeframe, first: int, last: int) -> Bars:
+        """Intraday bars of the sessions [first, last)."""
+        opened, closed = self.open_ns[first:last], self.close_ns[first:last]
+        counts = -(-(closed - opened) // timeframe.nominal_ns)
+        within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        open_ns = np.repeat(opened, counts) + within * timeframe.nominal_ns
+        return Bars(open_ns, np.minimum(open_ns + timeframe.nominal_ns, np.repeat(closed, counts)))
+
+    def _daily(self, timeframe: Timeframe) -> Bars:
+        if timeframe not in self._grouped:
+            group = _group_of(self.day, timeframe)
+            first = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
+            last = np.append(first[1:] - 1, len(group) - 1)
+            self._grouped[timeframe] = Bars(self.open_ns[first], self.close_ns[last])
+        return self._grouped[timeframe]
+
+
+def _group_of(day: IntArray, timeframe: Timeframe) -> IntArray:
+    if timeframe.unit == "mo":
+        months = day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+        return months // timeframe.count
+    if timeframe.nominal_ns % (7 * DAY_NS) == 0:
+        return (day + 3) // (timeframe.nominal_ns // DAY_NS)  # 1970-01-01 was a Thursday
+    return day // (timeframe.nominal_ns // DAY_NS)
+
+
+def always(first_day: int, last_day: int) -> Sessions:
+    """The calendar that never closes: a session each UTC day, dates in days since 1970-01-01, both included."""
+    day = np.arange(first_day, last_day + 1, dtype=np.int64)
+    return Sessions("always", day * DAY_NS, (day + 1) * DAY_NS, day, np.zeros_like(day))

@@ -1,0 +1,174 @@
+"""Datasets: immutable, named, content-hashed bundles of series, each with a passport.
+
+The hash covers what the rows say (keys, grids, columns), not where they came from: two files with the same content are
+one dataset. `content_hash = BLAKE2b-256(digests of its series, sorted)`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gnomon.clock import iso
+from gnomon.market.calendar import Sessions
+from gnomon.market.candles import Candles
+from gnomon.market.trades import Trades
+from gnomon.units import IntArray
+
+AnySeries = Candles | Trades
+
+
+def series_digest(series: AnySeries) -> bytes:
+    """BLAKE2b-256 over key, grids and columns (name, dtype, little-endian bytes).
+
+    Prices are hashed with their grid, so a series regridded to finer ticks is another series; importers therefore choose
+    the grid from the content alone.
+    """
+    state = hashlib.blake2b(digest_size=32)
+    grids = [str(series.tick.step.normalize()), str(series.lot.step.normalize())]
+    if isinstance(series, Candles):
+        grids.append(str(series.money.step.normalize()))
+    for text in (*series.key, *grids):
+        encoded = text.encode()
+        state.update(len(encoded).to_bytes(4, "little") + encoded)
+    for name, column in series.columns().items():
+        state.update(f"{name}:{column.dtype.str}:{len(column)}".encode())
+        state.update(column.data)
+    return state.digest()
+
+
+def content_hash(series: Sequence[AnySeries]) -> str:
+    """The identity of a bundle: 64 hexadecimal digits, independent of the order of its series."""
+    state = hashlib.blake2b(digest_size=32)
+    for digest in sorted(series_digest(one) for one in series):
+        state.update(digest)
+    return state.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Scheduled bars that are absent: the first missing open, the end of the gap, how many bars."""
+
+    first_ns: int
+    until_ns: int
+    bars: int
+
+    def row(self) -> dict[str, Any]:
+        return {"from": iso(self.first_ns), "until": iso(self.until_ns), "bars": self.bars}
+
+
+def gaps(candles: Candles, sessions: Sessions) -> list[Gap]:
+    """The scheduled bars between the first and the last that are absent. Never filled: reported."""
+    if len(candles) < 2:
+        return []
+    scheduled = sessions.between(candles.timeframe, int(candles.open_ns[0]), int(candles.close_ns[-1]))
+    absent = ~np.isin(scheduled.open_ns, candles.open_ns)
+    if not absent.any():
+        return []
+    edge = np.diff(absent.astype(np.int8), prepend=0, append=0)
+    starts, stops = np.flatnonzero(edge == 1), np.flatnonzero(edge == -1)
+    return [
+        Gap(int(scheduled.open_ns[a]), int(scheduled.close_ns[b - 1]), int(b - a))
+        for a, b in zip(starts, stops, strict=True)
+    ]
+
+
+def off_schedule(candles: Candles, sessions: Sessions) -> IntArray:
+    """Indices of bars that the calendar does not know (another grid, or a session that did not take place)."""
+    scheduled = sessions.between(candles.timeframe, int(candles.open_ns[0]), int(candles.close_ns[-1]))
+    return np.flatnonzero(~np.isin(candles.open_ns, scheduled.open_ns))
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPassport:
+    """What one series of a dataset holds."""
+
+    kind: str  # "candles" or "trades"
+    instrument: str
+    timeframe: str  # "" for trades
+    basis: str
+    rows: int
+    first_ns: int
+    last_ns: int
+    tick: str
+    lot: str
+    digest: str
+    missing_bars: int = 0
+    gaps: tuple[Gap, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, series: AnySeries, *, gaps: Sequence[Gap] = (), notes: Sequence[str] = ()) -> SeriesPassport:
+        is_candles = isinstance(series, Candles)
+        first = series.open_ns if isinstance(series, Candles) else series.time_ns
+        last = series.close_ns if isinstance(series, Candles) else series.time_ns
+        instrument, timeframe, basis = series.key
+        return cls(
+            kind="candles" if is_candles else "trades",
+            instrument=instrument,
+            timeframe=timeframe if is_candles else "",
+            basis=basis,
+            rows=len(series),
+            first_ns=int(first[0]),
+            last_ns=int(last[-1]),
+            tick=str(series.tick.step),
+            lot=str(series.lot.step),
+            digest=series_digest(series).hex(),
+            missing_bars=sum(gap.bars for gap in gaps),
+            gaps=tuple(gaps),
+            notes=tuple(notes),
+        )
+
+    def row(self) -> dict[str, Any]:
+        """JSON-ready, with instants as ISO text."""
+        return {
+            "kind": self.kind,
+            "instrument": self.instrument,
+            "timeframe": self.timeframe,
+            "basis": self.basis,
+            "rows": self.rows,
+            "from": iso(self.first_ns),
+            "until": iso(self.last_ns),
+            "tick": self.tick,
+            "lot": self.lot,
+            "digest": self.digest,
+            "missing_bars": self.missing_bars,
+            "gaps": [gap.row() for gap in self.gaps],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Passport:
+    """Where a dataset came from and what it holds. `hash` is its identity."""
+
+    hash: str
+    name: str
+    source: str  # the format's name, e.g. "freqtrade-json"
+    licence: str  # "unknown" unless somebody said
+    files: Mapping[str, str]  # file name to SHA-256 of its bytes
+    series: tuple[SeriesPassport, ...]
+    rejected_rows: int = 0
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # options of the importer, or seed and kind of a synthetic
+
+    @property
+    def rows(self) -> int:
+        return sum(one.rows for one in self.series)
+
+    def row(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "hash": self.hash,
+            "name": self.name,
+            "source": self.source,
+            "licence": self.licence,
+            "files": dict(self.files),
+            "rows": self.rows,
+            "rejected_rows": self.rejected_rows,
+            "recipe": dict(self.recipe),
+            "series": [one.row() for one in self.series],
+        }

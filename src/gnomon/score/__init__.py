@@ -1,0 +1,1 @@
+"""How good: metrics, skill against the reference, intervals and verdicts. Pure NumPy."""
