@@ -30,5 +30,5 @@ def uniform(seed: int, component: str, *parts: str | int) -> float:
 
 def generator(seed: int, component: str, *parts: str | int) -> np.random.Generator:
     """A counter-based generator (Philox) that belongs to the named thing alone."""
-    key = np.frombuffer(digest(seed, component, *parts)[:16], dtype=np.uint64)
+    key = np.frombuffer(digest(seed, component, *parts)[:16], dtype="<u8")
     return np.random.Generator(np.random.Philox(key=key))

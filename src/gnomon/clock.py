@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from gnomon.errors import Invalid
-from gnomon.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, WEEK_NS
+from gnomon.units import DAY_NS, HOUR_NS, INT64_MAX, MINUTE_NS, SECOND_NS, WEEK_NS
 
 
 class Clock(Protocol):
@@ -40,7 +40,8 @@ class SimClock:
 
 _ISO = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
-    r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?P<zone>Z|[+-]\d{2}:?\d{2})?)?"
+    r"(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?",
+    re.ASCII,
 )
 
 
@@ -54,7 +55,10 @@ def parse_instant(text: str) -> int:
         local_ns = int(np.datetime64(stamp, "ns").astype(np.int64))
         if np.datetime64(stamp, "us") != np.datetime64(local_ns // 1000, "us"):
             raise ValueError  # beyond the years 1678 to 2262 that fit int64 nanoseconds
-        return local_ns - _offset_ns(match["zone"])
+        at_ns = local_ns - _offset_ns(match["zone"])
+        if abs(at_ns) > INT64_MAX:
+            raise ValueError
+        return at_ns
     except ValueError:
         raise Invalid(
             f"not an instant: {text!r}", hint="write ISO 8601 in UTC, e.g. 2024-05-01 or 2024-05-01T13:30:00Z"
@@ -65,7 +69,7 @@ def _offset_ns(zone: str | None) -> int:
     if zone in (None, "Z"):
         return 0
     assert zone is not None
-    hours, minutes = int(zone[1:3]), int(zone[-2:])
+    hours, minutes = int(zone[1:3]), int(zone[3:].removeprefix(":") or 0)
     if hours > 23 or minutes > 59:
         raise ValueError
     size = hours * HOUR_NS + minutes * MINUTE_NS
@@ -74,25 +78,46 @@ def _offset_ns(zone: str | None) -> int:
 
 def iso(at_ns: int) -> str:
     """ISO 8601 in UTC with a Z, to the second, or as fine as the instant needs (milli-, micro-, nanoseconds)."""
-    for unit, size_ns in (("s", SECOND_NS), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)):
-        if at_ns % size_ns == 0:
-            return f"{np.datetime_as_string(np.datetime64(int(at_ns), 'ns'), unit=unit)}Z"
-    raise AssertionError("unreachable: every integer is a multiple of one nanosecond")
+    stamp = np.datetime64(int(at_ns), "ns")
+    if at_ns % SECOND_NS == 0:
+        text = np.datetime_as_string(stamp, unit="s")
+    elif at_ns % 1_000_000 == 0:
+        text = np.datetime_as_string(stamp, unit="ms")
+    elif at_ns % 1_000 == 0:
+        text = np.datetime_as_string(stamp, unit="us")
+    else:
+        text = np.datetime_as_string(stamp, unit="ns")
+    return f"{text}Z"
 
 
 # --- timeframes -----------------------------------------------------------------------------------------------------
 
 _UNITS_NS = {"s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS, "w": WEEK_NS}
-_TIMEFRAME = re.compile(r"(\d{1,4})(mo|[smhdw])")
-_SPELLINGS = {"min": "m", "t": "m", "hour": "h", "day": "d", "wk": "w", "week": "w", "month": "mo", "sec": "s"}
+_TIMEFRAME = re.compile(r"([0-9]{1,4})(mo|[smhdw])")
+_MONTHS = re.compile(r"^([0-9]{1,4})M$")
+_SPELLED = re.compile(r"([0-9]{1,4})([a-z]+?)s?")
+_SPELLINGS = {
+    "sec": "s",
+    "second": "s",
+    "t": "m",
+    "min": "m",
+    "minute": "m",
+    "hr": "h",
+    "hour": "h",
+    "day": "d",
+    "wk": "w",
+    "week": "w",
+    "mon": "mo",
+    "month": "mo",
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timeframe:
     """A bar length: a count and a unit of `s m h d w mo`. Months have no fixed length and order after weeks.
 
-    `nominal_ns` is the length for comparison and for spacing (a month counts 30 days); the true opens and closes of bars
-    come from the calendar (`market.calendar.Sessions`).
+    `nominal_ns` is the length for comparison and for spacing (a month counts 30 days); the true opens and closes of
+    bars come from the calendar (`market.calendar.Sessions`).
     """
 
     nominal_ns: int
@@ -101,25 +126,29 @@ class Timeframe:
 
     @classmethod
     def parse(cls, text: str) -> Timeframe:
-        """`5m`, `1h`, `1d`, `1w`, `1mo`; common other spellings (`60min`, `1D`, `1day`, `1M`) are understood."""
-        stripped = text.strip()
-        lowered = "1mo" if stripped == "1M" else stripped.lower()
-        match = re.fullmatch(r"(\d{1,4})([a-z]+?)s?", lowered)
+        """`5m`, `1h`, `1d`, `1w`, `1mo`; common other spellings (`60min`, `1D`, `1day`) are understood.
+
+        A lone capital M means months (`1M`), as at the venues; `m` means minutes.
+        """
+        spelled = "".join(_MONTHS.sub(r"\1mo", text.strip()).lower().split())
+        match = _SPELLED.fullmatch(spelled)
         if match and match[2] in _SPELLINGS:
-            lowered = match[1] + _SPELLINGS[match[2]]
-        match = _TIMEFRAME.fullmatch(lowered)
+            spelled = match[1] + _SPELLINGS[match[2]]
+        match = _TIMEFRAME.fullmatch(spelled)
         if match is None or int(match[1]) == 0:
             raise Invalid(f"not a timeframe: {text!r}", hint="write a count and one of s m h d w mo, e.g. 1h or 1d")
         count, unit = int(match[1]), match[2]
-        if unit == "mo":
-            return cls(count * 30 * DAY_NS, count, unit)
-        return cls.of_ns(count * _UNITS_NS[unit])
+        if unit != "mo":
+            return cls.of_ns(count * _UNITS_NS[unit])
+        if count * 30 * DAY_NS > INT64_MAX:
+            raise Invalid(f"too long a timeframe: {text!r}", hint="at most some 290 years")
+        return cls(count * 30 * DAY_NS, count, unit)
 
     @classmethod
     def of_ns(cls, length_ns: int) -> Timeframe:
         """The timeframe of a fixed length, in its largest whole unit: 60 minutes are `1h`."""
-        if length_ns <= 0 or length_ns % SECOND_NS:
-            raise Invalid(f"not a bar length: {length_ns} ns", hint="whole seconds, at least one")
+        if length_ns <= 0 or length_ns % SECOND_NS or (length_ns > DAY_NS and length_ns % DAY_NS):
+            raise Invalid(f"not a bar length: {length_ns} ns", hint="whole seconds, from a day on whole days")
         for unit in ("w", "d", "h", "m", "s"):
             if length_ns % _UNITS_NS[unit] == 0:
                 return cls(length_ns, length_ns // _UNITS_NS[unit], unit)

@@ -45,7 +45,7 @@ IntArray = npt.NDArray[np.int64]
 def decimal(text: str | int | float | Decimal) -> Decimal:
     """The exact decimal that a person wrote; a float is read by its shortest representation."""
     try:
-        value = Decimal(str(text)) if not isinstance(text, Decimal) else text
+        value = Decimal(str(text))  # of a Decimal: itself
     except InvalidOperation:
         raise Invalid(f"not a number: {text!r}", hint="write a decimal such as 0.01") from None
     if not value.is_finite():
@@ -60,7 +60,7 @@ class Grid:
     step: Decimal
 
     def __post_init__(self) -> None:
-        if not isinstance(self.step, Decimal) or not self.step.is_finite() or self.step <= 0:
+        if not self.step.is_finite() or self.step <= 0:
             raise Invalid(f"a grid step must be a positive decimal, received {self.step!r}", hint="e.g. 0.01")
 
     @classmethod
@@ -70,17 +70,21 @@ class Grid:
     def count(self, value: str | int | float | Decimal) -> int:
         """The integer number of steps in `value`; `Invalid` when it does not lie on the grid."""
         exact = decimal(value)
-        steps = exact / self.step
-        whole = int(steps.to_integral_value())
+        if abs(exact) > self.step * INT64_MAX:
+            raise Invalid(f"{exact} is too large for a grid of {self.step}", hint="choose a coarser grid")
+        whole = int((exact / self.step).to_integral_value())
         if whole * self.step != exact:
             raise Invalid(f"{exact} is not a multiple of {self.step}", hint="round it to the grid first")
         return whole
 
     def value(self, count: int) -> Decimal:
-        return self.step * count
+        return self.step * int(count)
 
     def floats(self, counts: IntArray) -> FloatArray:
-        """Counts as float64 values. Division by the inverse step keeps decimals such as 0.1 correctly rounded."""
+        """Counts as float64 values, each the nearest to the decimal it stands for while the count is below 2^53.
+
+        The step is applied as a ratio of integers: 3 steps of 0.1 are 0.3, which multiplication by 0.1 would miss.
+        """
         numerator, denominator = self.step.as_integer_ratio()
         return np.asarray(counts, np.float64) * numerator / denominator
 

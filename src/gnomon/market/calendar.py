@@ -5,9 +5,12 @@
 | timeframe            | bars                                                                               |
 |----------------------|------------------------------------------------------------------------------------|
 | below a day          | cut from each session's open; the last one ends at the session's close, however short |
-| one day              | one a session                                                                      |
+| one day              | one a date, from its first open to its last close                                  |
 | several days, weeks  | sessions grouped by their date (weeks begin on Monday)                             |
 | months               | sessions grouped by the calendar month of their date                               |
+
+A group that the range of the calendar may have cut short (its first or last week, say) is no bar: its true open or
+close is not known here.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ class Sessions:
     """The sessions of one calendar, oldest first.
 
     `day` is the session's date in days since 1970-01-01; `offset_ns` what is added to UTC to read the clock on the wall
-    of the stamp zone during the session. All arrays have one entry a session.
+    of the stamp zone from the session's open on. All arrays have one entry a session. A date whose session is cut by a
+    lunch break has two entries; it is one day all the same wherever days are counted.
     """
 
     name: str
@@ -45,11 +49,13 @@ class Sessions:
     close_ns: IntArray
     day: IntArray
     offset_ns: IntArray
-    _grouped: dict[Timeframe, Bars] = field(default_factory=dict, repr=False)
+    _grouped: dict[Timeframe, tuple[IntArray, Bars]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        assert len(self.open_ns) and (self.close_ns > self.open_ns).all()
-        assert (self.open_ns[1:] >= self.close_ns[:-1]).all() and (np.diff(self.day) > 0).all()
+        assert len(self.open_ns) == len(self.close_ns) == len(self.day) == len(self.offset_ns) > 0
+        assert (self.close_ns > self.open_ns).all()
+        assert (self.open_ns[1:] >= self.close_ns[:-1]).all()
+        assert (np.diff(self.day) >= 0).all()
 
     def newest_closed_ns(self, timeframe: Timeframe, as_of_ns: int) -> int:
         """Close of the newest scheduled bar that is closed at `as_of_ns`: the `data_cutoff` of that instant."""
@@ -88,17 +94,22 @@ class Sessions:
         if not timeframe.is_intraday:
             bars = self._daily(timeframe)
         else:
-            first = max(int(np.searchsorted(self.close_ns, first_ns, side="right")), 0)
+            first = int(np.searchsorted(self.close_ns, first_ns, side="right"))
             last = int(np.searchsorted(self.open_ns, last_ns, side="left"))
             bars = self._cut(timeframe, first, last)
         inside = (bars.open_ns >= first_ns) & (bars.close_ns <= last_ns)
         return Bars(bars.open_ns[inside], bars.close_ns[inside])
 
-    def of_days(self, days: IntArray) -> tuple[Bars, IntArray]:
-        """Daily bars of the given dates (days since 1970-01-01), and the indices of dates that are no session."""
-        index = np.minimum(np.searchsorted(self.day, days), len(self.day) - 1)
-        absent = np.flatnonzero(self.day[index] != days)
-        return Bars(self.open_ns[index], self.close_ns[index]), absent
+    def of_days(self, days: IntArray, timeframe: Timeframe | None = None) -> tuple[Bars, IntArray]:
+        """The bars that hold the given dates (days since 1970-01-01), and the indices of dates that no bar holds.
+
+        The timeframe is one day unless given; a date lies in a week or month also when it is no session itself.
+        """
+        known, bars = self._groups(timeframe or _ONE_DAY)
+        group = _group_of(days, timeframe or _ONE_DAY)
+        index = np.minimum(np.searchsorted(known, group), len(known) - 1)
+        absent = np.flatnonzero(known[index] != group)
+        return Bars(bars.open_ns[index], bars.close_ns[index]), absent
 
     def local_ns(self, at_ns: IntArray) -> IntArray:
         """What the clock on the wall of the stamp zone reads at each instant, as if it were UTC."""
@@ -106,11 +117,13 @@ class Sessions:
         return at_ns + self.offset_ns[index]
 
     def bars_in_sessions(self, timeframe: Timeframe, count: int) -> int:
-        """How many bars of the timeframe `count` ordinary sessions hold, at least one."""
+        """How many bars of the timeframe `count` ordinary days of trading hold, at least one."""
+        first = np.flatnonzero(np.diff(self.day, prepend=self.day[0] - 1))  # of each date
         if not timeframe.is_intraday:
-            return max(1, round(count / max(1.0, timeframe.nominal_ns / DAY_NS)))
-        length_ns = int(np.median(self.close_ns[-250:] - self.open_ns[-250:]))
-        return max(1, count * -(-length_ns // timeframe.nominal_ns))
+            return max(1, round(count * len(self._daily(timeframe)) / len(first)))
+        recent = first[-250:]
+        counts = -(-(self.close_ns - self.open_ns)[recent[0] :] // timeframe.nominal_ns)
+        return max(1, count * int(np.median(np.add.reduceat(counts, recent - recent[0]))))
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -125,15 +138,12 @@ class Sessions:
         raise Invalid(f"no bar of calendar {self.name} has closed by {iso(at_ns)}", hint="choose a later instant")
 
     def _intraday_after(self, timeframe: Timeframe, cutoff_ns: int, horizon: int) -> Bars:
-        first = int(np.searchsorted(self.close_ns, cutoff_ns, side="right"))
-        last = first
-        found = -1  # the first session may already be running
-        while found < horizon and last < len(self.open_ns):
-            length_ns = int(self.close_ns[last] - self.open_ns[last])
-            opened = max(0, -(-(cutoff_ns - int(self.open_ns[last])) // timeframe.nominal_ns))
-            found = max(found, 0) + max(0, -(-length_ns // timeframe.nominal_ns) - opened)
-            last += 1
-        bars = self._cut(timeframe, first, last)
+        first = int(np.searchsorted(self.close_ns, cutoff_ns, side="right"))  # this session may be running
+        enough = slice(first, first + horizon + 1)  # each holds a bar at least, and the first may have none left
+        counts = -(-(self.close_ns[enough] - self.open_ns[enough]) // timeframe.nominal_ns)
+        begun = max(0, -(-(cutoff_ns - int(self.open_ns[first])) // timeframe.nominal_ns)) if len(counts) else 0
+        needed = int(np.searchsorted(np.cumsum(counts), begun + horizon)) + 1
+        bars = self._cut(timeframe, first, first + min(needed, len(counts)))
         start = int(np.searchsorted(bars.open_ns, cutoff_ns))
         return Bars(bars.open_ns[start : start + horizon], bars.close_ns[start : start + horizon])
 
@@ -146,12 +156,22 @@ class Sessions:
         return Bars(open_ns, np.minimum(open_ns + timeframe.nominal_ns, np.repeat(closed, counts)))
 
     def _daily(self, timeframe: Timeframe) -> Bars:
+        return self._groups(timeframe)[1]
+
+    def _groups(self, timeframe: Timeframe) -> tuple[IntArray, Bars]:
+        """The numbers of the groups (see `_group_of`) and their bars."""
         if timeframe not in self._grouped:
             group = _group_of(self.day, timeframe)
             first = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
             last = np.append(first[1:] - 1, len(group) - 1)
-            self._grouped[timeframe] = Bars(self.open_ns[first], self.close_ns[last])
+            before, after = _group_of(np.array([self.day[0] - 1, self.day[-1] + 1]), timeframe)
+            whole = slice(int(before == group[0]), len(first) - int(after == group[-1]))
+            bars = Bars(self.open_ns[first[whole]], self.close_ns[last[whole]])
+            self._grouped[timeframe] = group[first[whole]], bars
         return self._grouped[timeframe]
+
+
+_ONE_DAY = Timeframe.of_ns(DAY_NS)
 
 
 def _group_of(day: IntArray, timeframe: Timeframe) -> IntArray:

@@ -15,17 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from gnomon.clock import Timeframe, iso
 from gnomon.errors import Invalid
-from gnomon.units import FloatArray, Grid, IntArray
+from gnomon.units import INT64_MAX, FloatArray, Grid, IntArray
 
 Basis = Literal["raw", "split", "adjusted"]
-"""raw: as printed then. split: adjusted for splits. adjusted: for splits and dividends. Never joined with each other."""
+"""raw: as printed then. split: adjusted for splits. adjusted: for splits and dividends. Never joined to each other."""
 
 ROLL: Final = 1
 HALT: Final = 2
@@ -82,7 +82,10 @@ class Candles:
         return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
     def ohlcva(self) -> FloatArray:
-        """(n, 6) float64: open, high, low, close, volume, amount. An unknown amount is volume x mean of the four prices."""
+        """(n, 6) float64: open, high, low, close, volume, amount.
+
+        An unknown amount is the volume times the mean of the four prices.
+        """
         prices = [self.tick.floats(column) for column in (self.open, self.high, self.low, self.close)]
         volume = self.lot.floats(self.volume)
         known = self.amount != UNKNOWN_AMOUNT
@@ -99,6 +102,7 @@ class Candles:
             "low <= open, close <= high": (self.low <= np.minimum(self.open, self.close))
             & (self.high >= np.maximum(self.open, self.close)),
             "volume must not be negative": self.volume >= 0,
+            "amount must not be negative, or -1 where it is unknown": self.amount >= UNKNOWN_AMOUNT,
         }
         for rule, good in rules.items():
             if not good.all():
@@ -112,19 +116,31 @@ class Candles:
 
     def regrid(self, tick: Grid, lot: Grid, money: Grid) -> Candles:
         """The same values counted on grids at least as fine; `Invalid` when one would need rounding."""
-        price, size, worth = (_factor(old, new) for old, new in ((self.tick, tick), (self.lot, lot), (self.money, money)))
-        scaled = {name: _scaled(getattr(self, name), price) for name in ("open", "high", "low", "close")}
-        amount = np.where(self.amount == UNKNOWN_AMOUNT, UNKNOWN_AMOUNT, _scaled(self.amount, worth))
+        price, size, worth = (
+            _factor(old, new) for old, new in ((self.tick, tick), (self.lot, lot), (self.money, money))
+        )
         return replace(
-            self, tick=tick, lot=lot, money=money, volume=_scaled(self.volume, size), amount=amount, **scaled
+            self,
+            tick=tick,
+            lot=lot,
+            money=money,
+            open=_scaled(self.open, price),
+            high=_scaled(self.high, price),
+            low=_scaled(self.low, price),
+            close=_scaled(self.close, price),
+            volume=_scaled(self.volume, size),
+            amount=np.where(self.amount == UNKNOWN_AMOUNT, UNKNOWN_AMOUNT, _scaled(self.amount, worth)),
         )
 
 
 def concat(parts: Sequence[Candles]) -> Candles:
     """One series from parts in time order, all of one key and one set of grids."""
     head = parts[0]
-    assert all(part.key == head.key and part.tick == head.tick and part.lot == head.lot for part in parts)
-    return replace(head, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS})
+    assert all(
+        (part.key, part.tick, part.lot, part.money) == (head.key, head.tick, head.lot, head.money) for part in parts
+    )
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
+    return replace(head, **columns)
 
 
 def _factor(old: Grid, new: Grid) -> int:
@@ -137,6 +153,6 @@ def _factor(old: Grid, new: Grid) -> int:
 def _scaled(counts: IntArray, factor: int) -> IntArray:
     if factor == 1:
         return counts
-    if len(counts) and int(np.abs(counts).max()) > np.iinfo(np.int64).max // factor:
+    if factor > INT64_MAX or (len(counts) and int(np.abs(counts).max()) > INT64_MAX // factor):
         raise Invalid(f"counts overflow int64 when scaled by {factor}", hint="choose a coarser grid")
     return counts * factor

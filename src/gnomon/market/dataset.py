@@ -7,11 +7,12 @@ one dataset. `content_hash = BLAKE2b-256(digests of its series, sorted)`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gnomon.clock import iso
 from gnomon.market.calendar import Sessions
@@ -25,8 +26,8 @@ AnySeries = Candles | Trades
 def series_digest(series: AnySeries) -> bytes:
     """BLAKE2b-256 over key, grids and columns (name, dtype, little-endian bytes).
 
-    Prices are hashed with their grid, so a series regridded to finer ticks is another series; importers therefore choose
-    the grid from the content alone.
+    Prices are hashed with their grid, so a series regridded to finer ticks is another series; importers therefore
+    choose the grid from the content alone.
     """
     state = hashlib.blake2b(digest_size=32)
     grids = [str(series.tick.step.normalize()), str(series.lot.step.normalize())]
@@ -43,8 +44,13 @@ def series_digest(series: AnySeries) -> bytes:
 
 def content_hash(series: Sequence[AnySeries]) -> str:
     """The identity of a bundle: 64 hexadecimal digits, independent of the order of its series."""
+    return hash_of_digests(series_digest(one) for one in series)
+
+
+def hash_of_digests(digests: Iterable[bytes]) -> str:
+    """The same, for whoever has the digests of the series already."""
     state = hashlib.blake2b(digest_size=32)
-    for digest in sorted(series_digest(one) for one in series):
+    for digest in sorted(digests):
         state.update(digest)
     return state.hexdigest()
 
@@ -66,7 +72,7 @@ def gaps(candles: Candles, sessions: Sessions) -> list[Gap]:
     if len(candles) < 2:
         return []
     scheduled = sessions.between(candles.timeframe, int(candles.open_ns[0]), int(candles.close_ns[-1]))
-    absent = ~np.isin(scheduled.open_ns, candles.open_ns)
+    absent = ~_among(scheduled.open_ns, candles.open_ns)
     if not absent.any():
         return []
     edge = np.diff(absent.astype(np.int8), prepend=0, append=0)
@@ -79,8 +85,19 @@ def gaps(candles: Candles, sessions: Sessions) -> list[Gap]:
 
 def off_schedule(candles: Candles, sessions: Sessions) -> IntArray:
     """Indices of bars that the calendar does not know (another grid, or a session that did not take place)."""
-    scheduled = sessions.between(candles.timeframe, int(candles.open_ns[0]), int(candles.close_ns[-1]))
-    return np.flatnonzero(~np.isin(candles.open_ns, scheduled.open_ns))
+    if not len(candles):
+        return np.empty(0, np.int64)
+    last_ns = int(candles.open_ns[-1]) + 2 * candles.timeframe.nominal_ns  # its scheduled close, whatever its own is
+    scheduled = sessions.between(candles.timeframe, int(candles.open_ns[0]), last_ns)
+    return np.flatnonzero(~_among(candles.open_ns, scheduled.open_ns))
+
+
+def _among(times_ns: IntArray, sorted_ns: IntArray) -> npt.NDArray[np.bool_]:
+    """Which times occur in a sorted array: a tenth of the cost of `np.isin`, which cannot know that it is sorted."""
+    if not len(sorted_ns):
+        return np.zeros(len(times_ns), np.bool_)
+    index = np.minimum(np.searchsorted(sorted_ns, times_ns), len(sorted_ns) - 1)
+    return np.asarray(sorted_ns[index] == times_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
-from gnomon.clock import parse_instant
+from gnomon.clock import iso, parse_instant
 from gnomon.errors import Invalid, NotFound, nearest
 from gnomon.units import Grid
+
+_T = TypeVar("_T")
 
 AssetClass = Literal["crypto", "fx_commodity", "equity"]
 ASSET_CLASSES: tuple[str, ...] = get_args(AssetClass)
@@ -68,7 +70,7 @@ class Instrument:
         """An instrument from a TOML or JSON row; `Invalid` names the symbol and the field at fault."""
         symbol = str(row.get("symbol", "")).upper()
         unknown = sorted(set(row) - _FIELDS)
-        missing = sorted(_REQUIRED - set(row))
+        missing = sorted(name for name in _REQUIRED if row.get(name) in (None, ""))
         if unknown or missing:
             problem = f"unknown field {unknown[0]!r}" if unknown else f"field {missing[0]!r} is missing"
             raise Invalid(f"instrument {symbol or '?'}: {problem}", hint=f"fields: {', '.join(sorted(_FIELDS))}")
@@ -76,27 +78,29 @@ class Instrument:
             raise Invalid(
                 f"instrument {symbol}: asset_class {row['asset_class']!r}", hint=f"one of {', '.join(ASSET_CLASSES)}"
             )
+        sources = row.get("sources", {})
+        if not isinstance(sources, Mapping):
+            raise Invalid(f"instrument {symbol}: sources {sources!r}", hint='e.g. { yahoo = ["SPY"] }')
+        splits = (_read(symbol, "splits", Split.parse, text) for text in _names(row.get("splits", ())))
         return cls(
             symbol=symbol,
             venue=str(row["venue"]),
             asset_class=cast(AssetClass, row["asset_class"]),
             calendar=str(row["calendar"]),
-            tick=Grid.of(row["tick"]),
-            lot=Grid.of(row["lot"]),
+            tick=_read(symbol, "tick", Grid.of, row["tick"]),
+            lot=_read(symbol, "lot", Grid.of, row["lot"]),
             name=str(row.get("name", "")),
             stamp_zone=str(row.get("stamp_zone", "UTC")),
-            sources={source: _names(names) for source, names in row.get("sources", {}).items()},
-            central_banks=tuple(row.get("central_banks", ())),
-            earnings_of=tuple(row.get("earnings_of", ())),
-            splits=tuple(sorted((Split.parse(text) for text in row.get("splits", ())), key=lambda s: s.effective_ns)),
+            sources={source: _names(names) for source, names in sources.items()},
+            central_banks=_names(row.get("central_banks", ())),
+            earnings_of=_names(row.get("earnings_of", ())),
+            splits=tuple(sorted(splits, key=lambda split: split.effective_ns)),
             continuous=bool(row.get("continuous", False)),
             forecast=bool(row.get("forecast", True)),
         )
 
     def row(self) -> dict[str, Any]:
         """The JSON-ready row that `from_row` reads back to an equal instrument."""
-        from gnomon.clock import iso
-
         return {
             "symbol": self.symbol,
             "venue": self.venue,
@@ -123,6 +127,13 @@ def _names(names: str | Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
+def _read(symbol: str, name: str, parse: Callable[[Any], _T], value: Any) -> _T:
+    try:
+        return parse(value)
+    except Invalid as error:
+        raise Invalid(f"instrument {symbol}: {name}: {error.message}", hint=error.hint, detail=error.detail) from None
+
+
 class Instruments:
     """The instruments of a file, in its order, found by identity, display symbol or any source symbol."""
 
@@ -130,9 +141,9 @@ class Instruments:
         self._rows = tuple(rows)
         self._by_name: dict[str, Instrument] = {}
         for one in self._rows:
-            if one.symbol in self._by_name:
+            if one.symbol.upper() in self._by_name:
                 raise Invalid(f"instrument {one.symbol} stands twice in the file", hint="display symbols are unique")
-            self._by_name[one.symbol] = self._by_name[one.id.upper()] = one
+            self._by_name[one.symbol.upper()] = self._by_name[one.id.upper()] = one
         for one in self._rows:
             for names in one.sources.values():
                 for name in names:
@@ -144,8 +155,13 @@ class Instruments:
         try:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise Invalid(f"the instruments file is not TOML: {error}", hint="see `[[instrument]]` in the docs") from None
-        return cls(Instrument.from_row(row) for row in document.get("instrument", ()))
+            raise Invalid(
+                f"the instruments file is not TOML: {error}", hint="see `[[instrument]]` in the docs"
+            ) from None
+        rows = document.get("instrument")
+        if not rows or not isinstance(rows, list):
+            raise Invalid("the instruments file has no `[[instrument]]` table", hint="see `[[instrument]]` in the docs")
+        return cls(Instrument.from_row(row) for row in rows)
 
     def __iter__(self) -> Iterator[Instrument]:
         return iter(self._rows)
@@ -166,5 +182,9 @@ class Instruments:
             raise NotFound(f"no instrument {name!r}", hint=hint, detail={"nearest": close}) from None
 
     def with_added(self, more: Iterable[Instrument]) -> Instruments:
-        """These and those of `more` whose identity is not here yet (an instrument met only by an import)."""
-        return Instruments([*self._rows, *(one for one in more if one.symbol not in self._by_name)])
+        """These, and those of `more` that none of the names here resolves to (an instrument met only by an import)."""
+        rows = {one.symbol.upper(): one for one in self._rows}
+        for one in more:
+            if one.symbol not in self:
+                rows.setdefault(one.symbol.upper(), one)
+        return Instruments(rows.values())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gnomon.clock import Timeframe
-from gnomon.errors import NotFound
+from gnomon.errors import Invalid, NotFound
 from gnomon.market.candles import Basis, Candles
 from gnomon.market.instrument import Split
 from gnomon.units import FloatArray, IntArray
@@ -78,7 +78,11 @@ class Tape:
     """Histories by (instrument, timeframe, basis)."""
 
     def __init__(self, series: Iterable[Series]) -> None:
-        self._series = {one.history.rows.key: one for one in series}
+        self._series: dict[tuple[str, str, str], Series] = {}
+        for one in series:
+            key = one.history.rows.key
+            if self._series.setdefault(key, one) is not one:
+                raise Invalid(f"two series of {' '.join(key)} on one tape", hint="join them into one history first")
 
     def keys(self) -> Sequence[tuple[str, str, str]]:
         return tuple(self._series)
@@ -112,7 +116,7 @@ class AsOf:
     def ohlcva(
         self, instrument: str, timeframe: Timeframe, basis: Basis = "raw", *, limit: int | None = None
     ) -> tuple[Candles, FloatArray]:
-        """The bars and their (n, 6) float64 values in shares of the instant: adjusted for the splits effective by then."""
+        """The bars and their (n, 6) float64 values in shares of the instant (adjusted for splits effective by then)."""
         series = self.tape.series(instrument, timeframe, basis)
         bars = series.history.as_of(self.as_of_ns, limit=limit)
         values = bars.ohlcva()
@@ -121,4 +125,3 @@ class AsOf:
             values[:, :4] /= factor[:, None]
             values[:, 4] *= factor
         return bars, values
-

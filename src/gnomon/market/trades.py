@@ -72,6 +72,7 @@ class Trades:
             "time must not go back": np.diff(self.time_ns, prepend=self.time_ns[:1]) >= 0,
             "price must be positive": self.price > 0,
             "size must not be negative": self.size >= 0,
+            "side must be 1, -1 or 0": (self.side >= -1) & (self.side <= 1),
         }
         for rule, good in rules.items():
             if not good.all():
