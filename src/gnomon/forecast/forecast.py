@@ -12,8 +12,8 @@ import numpy as np
 from gnomon.clock import Timeframe, iso
 from gnomon.errors import Invalid
 from gnomon.market.calendar import Sessions
-from gnomon.market.instrument import Instrument
 from gnomon.market.candles import Basis
+from gnomon.market.instrument import Instrument
 from gnomon.market.tape import AsOf
 from gnomon.units import FloatArray, IntArray
 
@@ -31,7 +31,8 @@ class Context:
     """All that a forecaster may know: bars up to the cutoff and the schedule after it.
 
     `bars` is (L, 6) float64: open, high, low, close, volume, amount, split-adjusted as of the cutoff. Times are UTC ns;
-    `local_ns` (L + H,) is what the wall clock of the instrument's stamp zone read at each bar's open.
+    `local_ns` (L + H,) is what the wall clock of the instrument's stamp zone read at each bar's open. Treat the arrays
+    as read-only: what is derived from them is kept.
     """
 
     instrument: str
@@ -46,6 +47,8 @@ class Context:
     target_close_ns: IntArray  # (H,)
     local_ns: IntArray  # (L + H,)
     five_session_bars: int
+    basis: Basis = "raw"
+    _hash: list[str] = field(default_factory=list, init=False, repr=False)  # `replace` starts without it
 
     @property
     def closes(self) -> FloatArray:
@@ -60,13 +63,17 @@ class Context:
         return len(self.target_close_ns)
 
     def input_hash(self) -> str:
-        """BLAKE2b-256 over everything a forecaster can see."""
-        state = hashlib.blake2b(digest_size=32)
-        state.update(f"{self.instrument}|{self.timeframe}|{self.data_cutoff_ns}|{self.tick!r}".encode())
-        for array in (self.bars, self.open_ns, self.target_open_ns, self.target_close_ns, self.local_ns):
-            state.update(f"{array.dtype.str}{array.shape}".encode())
-            state.update(np.ascontiguousarray(array).data)
-        return state.hexdigest()
+        """BLAKE2b-256 over everything a forecaster can see; computed once: several forecasters share a context."""
+        if not self._hash:
+            state = hashlib.blake2b(digest_size=32)
+            bars = (str(self.timeframe), self.basis, self.data_cutoff_ns)
+            traits = (self.instrument, self.asset_class, self.tick, self.five_session_bars)
+            state.update("|".join(map(repr, (*traits, *bars))).encode())
+            for array in (self.bars, self.open_ns, self.target_open_ns, self.target_close_ns, self.local_ns):
+                state.update(f"{array.dtype.str}{array.shape}".encode())
+                state.update(np.ascontiguousarray(array).data)
+            self._hash.append(state.hexdigest())
+        return self._hash[0]
 
 
 def context_at(
@@ -81,8 +88,8 @@ def context_at(
 ) -> Context:
     """The context of an instant: the cutoff is the newest scheduled close by then, and nothing newer is read.
 
-    Raises `Invalid` when the bar scheduled to close at the cutoff is not there (never falls back to the bar before), and
-    `NotFound` when the series is unknown.
+    Raises `Invalid` when the bar scheduled to close at the cutoff is not there (never falls back to the bar before),
+    and `NotFound` when the series is unknown.
     """
     cutoff_ns = sessions.newest_closed_ns(timeframe, view.as_of_ns)
     at_cutoff = AsOf(view.tape, cutoff_ns)
@@ -101,13 +108,14 @@ def context_at(
         timeframe=timeframe,
         as_of_ns=view.as_of_ns,
         data_cutoff_ns=cutoff_ns,
-        tick=float(candles.tick.step),
+        tick=float(instrument.tick.step),  # not the stored grid: rows that come later may make that one finer
         bars=bars,
         open_ns=candles.open_ns,
         target_open_ns=targets.open_ns,
         target_close_ns=targets.close_ns,
         local_ns=sessions.local_ns(np.concatenate([candles.open_ns, targets.open_ns])),
         five_session_bars=sessions.bars_in_sessions(timeframe, 5),
+        basis=basis,
     )
 
 
@@ -116,7 +124,8 @@ class Forecast:
     """Quantiles of the close for each step, with who said it and from what. Never updated.
 
     `quantiles` (H, Q) are prices: positive, finite, sorted per step. `p_up` (H,) is P(close > base price). `crossings`
-    counts the pairs of neighbouring levels that had to be sorted.
+    counts the pairs of neighbouring levels that had to be sorted. `n_paths` counts the paths behind the quantiles;
+    `paths` may hold fewer of them.
     """
 
     forecaster: str
@@ -137,6 +146,7 @@ class Forecast:
     n_paths: int = 0
     crossings: int = 0
     information: str = "bars"
+    basis: Basis = "raw"
     params: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from gnomon.forecast.forecast import LEVELS, MIN_CONTEXT_BARS, Context, Forecast, Role
 
@@ -27,8 +29,8 @@ class Traits:
 class Forecaster(Protocol):
     """One method. The generator of each series is keyed by identity: a batch equals single calls, in any order.
 
-    `predict` answers one forecast for each context, in order. Contexts may be of unequal length; their future times come
-    from the calendar. Raises `Invalid` (a context breaks a rule; nothing is answered), `Unavailable`, `Exhausted`.
+    `predict` answers one forecast for each context, in order. Contexts may be of unequal length; their future times
+    come from the calendar. Raises `Invalid` (a context breaks a rule; nothing is answered), `Unavailable`, `Exhausted`.
     """
 
     @property
@@ -43,3 +45,12 @@ class Forecaster(Protocol):
     def predict(
         self, contexts: Sequence[Context], horizon: int, *, levels: Sequence[float] = LEVELS, seed: int = 0
     ) -> list[Forecast]: ...
+
+
+def version_of(semantics: int, parameters: Mapping[str, Any]) -> str:
+    """`N-xxxxxxxx`: the forecaster's hand-set semantics number and a short hash of its parameters (JSON values).
+
+    Whatever changes the numbers changes one of the two; a release that changes none of them keeps the version.
+    """
+    text = json.dumps(parameters, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f"{semantics}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"

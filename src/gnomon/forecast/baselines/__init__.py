@@ -1,0 +1,1 @@
+"""Forecasters without training, NumPy alone: the rows that every model has to beat."""

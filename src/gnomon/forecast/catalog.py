@@ -1,0 +1,76 @@
+"""The catalog: every forecaster by its id, the row it is on the board. Adding one is a file and a line here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gnomon.errors import NotFound, nearest
+from gnomon.forecast.baselines.closed import DRIFT, EWMA, MOMENTUM, SEASONAL
+from gnomon.forecast.baselines.paths import BOOTSTRAP, FHS
+from gnomon.forecast.forecast import Role
+from gnomon.forecast.forecaster import Forecaster, Traits
+
+REFERENCE: Final = "ewma"
+"""The forecaster that every skill is measured against; "naive" in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """One forecaster and what is said about it."""
+
+    forecaster: Forecaster
+    description: str
+
+    @property
+    def id(self) -> str:
+        return self.forecaster.name
+
+    @property
+    def traits(self) -> Traits:
+        return self.forecaster.traits
+
+    @property
+    def role(self) -> Role:
+        return self.traits.role
+
+    @property
+    def licence(self) -> str:
+        return self.traits.licence
+
+    @property
+    def information(self) -> str:
+        return self.traits.information
+
+
+_ENTRIES: Final = (
+    CatalogEntry(EWMA, "No drift; log-normal with exponentially weighted volatility. The naive reference."),
+    CatalogEntry(FHS, "Filtered historical simulation: past shocks redrawn under today's volatility, 2,000 paths."),
+    CatalogEntry(DRIFT, "The mean return of the last 250 bars goes on, its error included in the width."),
+    CatalogEntry(SEASONAL, "No drift; volatility by hour of the week, or by weekday for daily bars."),
+    CatalogEntry(BOOTSTRAP, "Blocks of ten past returns redrawn, centred, 2,000 paths."),
+    CatalogEntry(MOMENTUM, "A tenth of the last five sessions' return goes on; the width of ewma."),
+)
+_BY_ID: Final = {entry.id: entry for entry in _ENTRIES}
+
+BASELINES: Final = tuple(entry.id for entry in _ENTRIES if entry.role == "baseline")
+
+
+def names() -> tuple[str, ...]:
+    """Every id, in the order of the board's legend."""
+    return tuple(_BY_ID)
+
+
+def entry(name: str) -> CatalogEntry:
+    """The entry of an id; `NotFound` offers the nearest."""
+    try:
+        return _BY_ID[name]
+    except KeyError:
+        close = nearest(name, _BY_ID)
+        hint = f"did you mean {', '.join(close)}?" if close else f"one of {', '.join(_BY_ID)}"
+        raise NotFound(f"no forecaster {name!r}", hint=hint, detail={"nearest": close}) from None
+
+
+def forecaster(name: str) -> Forecaster:
+    """The forecaster of an id; `NotFound` offers the nearest."""
+    return entry(name).forecaster
