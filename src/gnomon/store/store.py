@@ -1,0 +1,41 @@
+"""The store as one value: what jobs and doors are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from gnomon.store.datasets import DatasetFiles
+from gnomon.store.engine import open_engine, require_current, upgrade
+from gnomon.store.forecasts import ForecastLedger
+from gnomon.store.market import MarketStore
+from gnomon.store.scores import ScoreStore
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Everything that is remembered: one database and the folder of immutable datasets."""
+
+    engine: Engine
+    market: MarketStore
+    forecasts: ForecastLedger
+    scores: ScoreStore
+    datasets: DatasetFiles
+
+    @classmethod
+    def open(cls, url: str, datasets: Path) -> Store:
+        """The store at a database URL. SQLite is brought to the newest schema; PostgreSQL only by `gnomon db upgrade`.
+
+        Raises `Unavailable` when the database cannot be reached or its schema is not the newest.
+        """
+        engine = open_engine(url)
+        try:
+            if engine.dialect.name == "sqlite":
+                upgrade(engine)
+            require_current(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, MarketStore(engine), ForecastLedger(engine), ScoreStore(engine), DatasetFiles(datasets))

@@ -1,0 +1,260 @@
+"""The tables, as SQLAlchemy Core. How they came to be, with their triggers, is in `migrations/`.
+
+Instants are int64 UTC nanoseconds. Prices and sizes of candles are integer counts of their series' grids. JSON is kept
+as canonical text (`chain.canonical`), the same bytes on both databases, because the ledger's hashes cover it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+_ID: Final = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts rows in INTEGER PRIMARY KEY alone
+
+
+def _needed(name: str, kind: Any, *more: Any, **options: Any) -> Column[Any]:
+    return Column(name, kind, *more, nullable=False, **options)
+
+
+# --- market -----------------------------------------------------------------------------
+
+instruments: Final = Table(
+    "instruments",
+    metadata,
+    Column("id", Text, primary_key=True),  # venue:symbol
+    _needed("symbol", Text),
+    _needed("document", Text),  # JSON, `Instrument.row()`
+    _needed("recorded_at", BigInteger),
+)
+
+datasets: Final = Table(
+    "datasets",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _needed("name", Text, index=True),
+    _needed("source", Text),
+    _needed("licence", Text),
+    _needed("rows", BigInteger),
+    _needed("recorded_at", BigInteger),
+    _needed("passport", Text),  # JSON, `Passport.row()`
+)
+
+dataset_series: Final = Table(
+    "dataset_series",
+    metadata,
+    Column("dataset_hash", Text, ForeignKey("datasets.hash"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    _needed("kind", Text),  # candles, trades
+    _needed("instrument", Text, ForeignKey("instruments.id")),
+    _needed("timeframe", Text),
+    _needed("basis", Text),
+    _needed("rows", BigInteger),
+    _needed("first_ns", BigInteger),
+    _needed("last_ns", BigInteger),
+    _needed("tick", Text),
+    _needed("lot", Text),
+    _needed("digest", Text),
+    _needed("missing_bars", BigInteger),
+)
+
+candle_series: Final = Table(
+    "candle_series",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _needed("instrument", Text, ForeignKey("instruments.id")),
+    _needed("timeframe", Text),
+    _needed("basis", Text),
+    _needed("tick", Text),
+    _needed("lot", Text),
+    _needed("money", Text),
+    UniqueConstraint("instrument", "timeframe", "basis"),
+)
+
+candles: Final = Table(
+    "candles",
+    metadata,
+    Column("series_id", BigInteger, ForeignKey("candle_series.id"), primary_key=True, autoincrement=False),
+    Column("open_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    _needed("close_ns", BigInteger),
+    _needed("knowable_ns", BigInteger),
+    _needed("open", BigInteger),
+    _needed("high", BigInteger),
+    _needed("low", BigInteger),
+    _needed("close", BigInteger),
+    _needed("volume", BigInteger),
+    _needed("amount", BigInteger),
+    _needed("flags", SmallInteger),
+    sqlite_with_rowid=False,  # the bars of a series lie side by side, in time order
+)
+
+# --- the ledger -----------------------------------------------------------------------------
+
+forecasts: Final = Table(
+    "forecasts",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _needed("lane", Text, CheckConstraint("lane IN ('live', 'backfill')", name="lane")),
+    _needed("variant", Text),
+    _needed("seq", BigInteger),
+    _needed("instrument", Text),
+    _needed("timeframe", Text),
+    _needed("basis", Text),
+    _needed("forecaster", Text),
+    _needed("version", Text),
+    _needed("role", Text),
+    _needed("information", Text),
+    _needed("revision", Text),
+    _needed("params", Text),  # JSON
+    _needed("seed", BigInteger),
+    _needed("as_of", BigInteger),
+    _needed("data_cutoff", BigInteger),
+    _needed("issued_at", BigInteger),
+    _needed("valid_until", BigInteger),
+    _needed("horizon", Integer),
+    _needed("n_paths", Integer),
+    _needed("crossings", Integer),
+    _needed("base_price", Double),
+    _needed("levels", Text),  # JSON
+    _needed("input_hash", Text),
+    Column("calibration_id", BigInteger),
+    Column("weights_id", BigInteger),
+    _needed("code_version", Text),
+    _needed("job_key", Text),
+    _needed("raw_digest", Text),
+    _needed("calibrated_digest", Text),  # "" where there is none, as the next two
+    _needed("paths_digest", Text),
+    _needed("bars_digest", Text),
+    _needed("prev_hash", Text),
+    _needed("row_hash", Text),
+    _needed("warnings", Text),  # JSON
+    _needed("event_context", Text),  # JSON
+    _needed("target_open", LargeBinary),  # int64 little-endian (horizon,)
+    _needed("target_close", LargeBinary),
+    _needed("p_up", Text),  # JSON (horizon,), as the next three: as served
+    _needed("p10", Text),
+    _needed("p50", Text),
+    _needed("p90", Text),
+    UniqueConstraint(
+        *("lane", "variant", "instrument", "timeframe", "basis", "forecaster", "version", "data_cutoff"),
+        name="uq_forecasts_key",
+    ),
+    UniqueConstraint("lane", "seq"),
+)
+Index(
+    "ix_forecasts_latest",
+    forecasts.c.lane,
+    forecasts.c.instrument,
+    forecasts.c.timeframe,
+    forecasts.c.forecaster,
+    forecasts.c.issued_at.desc(),
+    forecasts.c.data_cutoff.desc(),
+)
+
+forecast_blocks: Final = Table(
+    "forecast_blocks",
+    metadata,
+    Column("forecast_id", BigInteger, ForeignKey("forecasts.id"), primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True),  # raw, calibrated
+    _needed("dtype", Text),
+    _needed("shape", Text),  # JSON
+    _needed("payload", LargeBinary),  # zlib
+)
+
+forecast_paths: Final = Table(
+    "forecast_paths",
+    metadata,
+    Column("forecast_id", BigInteger, ForeignKey("forecasts.id"), primary_key=True, autoincrement=False),
+    _needed("dtype", Text),
+    _needed("shape", Text),
+    _needed("payload", LargeBinary),
+)
+
+forecast_bars: Final = Table(
+    "forecast_bars",
+    metadata,
+    Column("forecast_id", BigInteger, ForeignKey("forecasts.id"), primary_key=True, autoincrement=False),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    _needed("target_open", BigInteger),
+    _needed("target_close", BigInteger),
+    _needed("open", Double),
+    _needed("high", Double),
+    _needed("low", Double),
+    _needed("close", Double),
+    _needed("volume", Double),
+)
+
+chain_heads: Final = Table(
+    "chain_heads",
+    metadata,
+    Column("lane", Text, primary_key=True),
+    _needed("seq", BigInteger),
+    _needed("hash", Text),
+)
+
+ledger_digests: Final = Table(
+    "ledger_digests",
+    metadata,
+    Column("day", Text, primary_key=True),  # ISO date, UTC
+    Column("lane", Text, primary_key=True),
+    _needed("first_seq", BigInteger),
+    _needed("last_seq", BigInteger),
+    _needed("head", Text),
+    Column("signature", Text),
+)
+
+# --- derived, rebuildable -----------------------------------------------------------------------------
+
+scores: Final = Table(
+    "scores",
+    metadata,
+    Column("forecast_id", BigInteger, ForeignKey("forecasts.id"), primary_key=True, autoincrement=False),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("stage", SmallInteger, primary_key=True, autoincrement=False),  # 0 raw, 1 calibrated
+    _needed("target_close", BigInteger),
+    Column("realised", Double),
+    _needed("realised_revision", Integer),
+    _needed("scored_at", BigInteger),
+    Column("pinball_mean", Double),
+    Column("crps", Double),
+    Column("wis", Double),
+    Column("covered_50", SmallInteger),
+    Column("covered_80", SmallInteger),
+    Column("covered_90", SmallInteger),
+    Column("side_80", SmallInteger),
+    Column("width_80", Double),
+    Column("pit_bin", SmallInteger),
+    Column("direction_hit", Double),  # 1, 0, 0.5 (unchanged price), null (no call)
+    Column("p_up", Double),
+    Column("brier", Double),
+    Column("log_loss", Double),
+    Column("abs_error", Double),
+    Column("log_return", Double),
+    _needed("void_reason", Text),
+    sqlite_with_rowid=False,
+)
