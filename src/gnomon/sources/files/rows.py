@@ -1,0 +1,157 @@
+"""The row rules that candles and trades share: what a request is, what comes of it, numbers, order, repeats.
+
+| rule                                                       | candles | trades |
+|------------------------------------------------------------|---------|--------|
+| the row has all fields, the time and the numbers are there | x       | x      |
+| prices are finite and positive                             | x       | x      |
+| low <= open, close <= high                                 | x       |        |
+| volume, amount and size are finite and not negative        | x       | x      |
+| the side is known, the id is a whole number                |         | x      |
+| times increase (candles) or never go back (trades)         | x       | x      |
+| a time (of trades: an id) comes once                       | x       | x      |
+
+Out of order are the fewest rows whose removal restores the order; of two rows with one time the first stays. A row left
+out that repeats one kept in every cell says nothing new: it is dropped with a note. One that repeats its time (its id)
+with other values contradicts it, and is a bad row. A file that runs from the newest to the oldest is turned round, with
+a note.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from gnomon.market.calendar import Sessions
+from gnomon.market.candles import Basis, Candles
+from gnomon.market.instrument import Instrument, Instruments
+from gnomon.market.trades import Trades
+from gnomon.sources.files.faults import Faults
+from gnomon.sources.files.numbers import Flags, Numbers, matches, read_numbers, trimmed
+from gnomon.sources.files.order import out_of_order
+from gnomon.sources.files.stamps import Stamps, read_stamps
+from gnomon.sources.files.table import Table
+from gnomon.units import IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the caller of the importer asked for."""
+
+    file: str
+    instruments: Instruments
+    instrument: str | None = None
+    timeframe: str | None = None
+    basis: Basis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One series, or None when no row is good; what it belongs to, what there is to say, and the bad rows."""
+
+    table: Table
+    faults: Faults
+    series: Candles | Trades | None = None
+    instrument: Instrument | None = None
+    sessions: Sessions | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_times(table: Table, faults: Faults) -> Stamps:
+    """The stamps of a table; a fault where a cell is no time."""
+    stamps = read_stamps(table.columns["time"], table.clock)
+    of_a_day = "not a time of that day" if table.clock.unit_ns else "not a time (ISO 8601, or an epoch in one unit)"
+    faults.add(~stamps.good, of_a_day, "time")
+    return stamps
+
+
+def require_constants(table: Table, faults: Faults) -> None:
+    """A fault where a row names another symbol or exchange than the file."""
+    for name, expected in table.constants.items():
+        other = ~matches(trimmed(table.columns[name]), f"^{re.escape(expected)}$")
+        faults.add(other, f"another {name} than that of the other rows ({expected})", name)
+
+
+def finite_numbers(table: Table, faults: Faults, name: str) -> Numbers:
+    """A column of finite numbers; a fault where a cell is none."""
+    values, good = read_numbers(table.columns[name])
+    faults.add(~good, f"{name} is not a number", name)
+    if values.dtype != np.int64:
+        faults.add(~np.isfinite(values), f"{name} is not a finite number", name)
+    return values
+
+
+def text_of(table: Table, names: tuple[str, ...], rows: IntArray) -> Callable[[int], Any] | None:
+    """How to read the cells of the rows again as the file spells them, where it is text."""
+    spelled = table.text
+    if spelled is None:
+        return None
+    return lambda k: trimmed(spelled(names[k])).take(pa.array(rows))
+
+
+def settle(
+    rows: IntArray,
+    times: IntArray,
+    keys: IntArray | None,
+    cells: Mapping[str, npt.NDArray[Any]],
+    faults: Faults,
+    notes: list[str],
+) -> IntArray | slice:
+    """Positions in `rows` that stay, in the order of time; a slice where that is all of them as they stand.
+
+    `times` are those of the rows; `keys` what must not come twice (the times of bars, the ids of trades), None where
+    anything may; `cells` the columns of the whole table that tell a repeat from a contradiction.
+    """
+    strict = keys is times
+    steps = np.diff(times)
+    if int(steps.min(initial=1)) >= (1 if strict else 0) and (strict or keys is None or (np.diff(keys) > 0).all()):
+        return slice(None)
+    turned = len(rows) > 2 and int((steps < 0).sum()) > int((steps > 0).sum())
+    if turned:
+        notes.append("the file runs from the newest to the oldest row: turned round")
+    order = np.arange(len(rows))[:: -1 if turned else 1]
+    stays = np.ones(len(rows), np.bool_)
+    stays[out_of_order(times[order], strict=strict)] = False
+    if keys is None:
+        faults.add(rows[order[~stays]], "time goes back", "time")
+        return order[stays]
+    stays &= ~_seen_before(keys[order], stays)
+    kept, left = order[stays], order[~stays]
+    twins, same = _twins(rows, keys, kept, left, cells)
+    if (twins & same).any():
+        notes.append(f"{int((twins & same).sum())} rows repeat another in every cell: dropped")
+    what = "time" if strict else "id"
+    faults.add(rows[left[twins & ~same]], f"{what} comes twice with different values", what, *cells)
+    faults.add(rows[left[~twins]], "time goes back", "time")
+    return kept
+
+
+def _seen_before(keys: IntArray, among: Flags) -> Flags:
+    """Which of the rows `among` repeat the key of one before them."""
+    places = np.flatnonzero(among)
+    _, first = np.unique(keys[places], return_index=True)
+    repeats = np.ones(len(places), np.bool_)
+    repeats[first] = False
+    seen = np.zeros(len(keys), np.bool_)
+    seen[places[repeats]] = True
+    return seen
+
+
+def _twins(
+    rows: IntArray, keys: IntArray, kept: IntArray, left: IntArray, cells: Mapping[str, npt.NDArray[Any]]
+) -> tuple[Flags, Flags]:
+    """Which of the rows left out share the key of one that is kept, and which of those equal it in every cell."""
+    sorter = np.argsort(keys[kept], kind="stable")
+    place = np.minimum(np.searchsorted(keys[kept], keys[left], sorter=sorter), len(kept) - 1)
+    twin = kept[sorter[place]]
+    here, there = rows[left], rows[twin]
+    same = np.ones(len(left), np.bool_)
+    for column in cells.values():
+        both_unknown = (column[here] != column[here]) & (column[there] != column[there])
+        same &= (column[here] == column[there]) | both_unknown
+    return np.asarray(keys[twin] == keys[left]), same
