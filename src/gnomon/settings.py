@@ -1,17 +1,25 @@
-"""Settings, read once at the edge from the environment and `gnomon.toml`. Only the command line and the doors import this."""
+"""Settings, read once at the edge: the environment and `gnomon.toml`. Only the command line and the doors read them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from gnomon.errors import Invalid, nearest
 
 
 class Settings(BaseSettings):
-    """One frozen tree. Environment variables `GNOMON_*` win over the file `$GNOMON_HOME/gnomon.toml`."""
+    """One frozen tree. Environment variables `GNOMON_*` win over the file `$GNOMON_HOME/gnomon.toml`.
 
-    model_config = SettingsConfigDict(env_prefix="GNOMON_", frozen=True, extra="ignore")
+    An empty variable counts as not set. `load` reads them with errors of our tree.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="GNOMON_", env_ignore_empty=True, frozen=True, extra="forbid", validate_by_name=True
+    )
 
     home: Path = Field(default=Path("~/.gnomon"), description="Everything written: database, datasets, caches.")
     database_url: str = Field(default="", description="Empty: SQLite under the home. `postgresql://…` moves it.")
@@ -29,22 +37,57 @@ class Settings(BaseSettings):
     )
 
     @classmethod
+    def load(cls) -> Settings:
+        """The settings of this process; `Invalid` names the setting, the value received and where to mend it."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise _invalid([_problem(one) for one in error.errors(include_url=False)]) from None
+        except (OSError, ValueError) as error:  # not TOML, not UTF-8, not readable
+            raise Invalid(
+                f"gnomon.toml cannot be read: {error}", hint="mend or remove the file gnomon.toml under GNOMON_HOME"
+            ) from None
+
+    @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        home = Path(env_settings()["home"] if "home" in env_settings() else "~/.gnomon").expanduser()
+        home = Path(env_settings().get("home", "~/.gnomon")).expanduser()
         toml = TomlConfigSettingsSource(settings_cls, toml_file=home / "gnomon.toml")
         return init_settings, env_settings, toml
 
     @property
     def root(self) -> Path:
+        """The home as a path of this machine."""
         return self.home.expanduser()
 
     @property
     def url(self) -> str:
+        """The database: the one that was set, or SQLite under the home."""
         return self.database_url or f"sqlite:///{self.root / 'gnomon.db'}"
+
+
+def _problem(error: Any) -> dict[str, str]:
+    """What is wrong with one setting: its name, what was received, what was expected."""
+    name = str(error["loc"][0])
+    lowered = name.lower().removeprefix("gnomon_")
+    setting = "gateway_port" if name == "API_PORT" else lowered if lowered in Settings.model_fields else name
+    return {"setting": setting, "received": repr(error["input"]), "expected": error["msg"]}
+
+
+def _invalid(problems: list[dict[str, str]]) -> Invalid:
+    first = problems[0]
+    name = first["setting"]
+    if name in Settings.model_fields:
+        message = f"setting {name}: {first['expected'].lower()}, received {first['received']}"
+        hint = f"set GNOMON_{name.upper()} in the environment or {name} in gnomon.toml under GNOMON_HOME"
+    else:
+        close = nearest(name, Settings.model_fields)
+        message = f"gnomon.toml has no setting {name!r}"
+        hint = f"did you mean {', '.join(close)}?" if close else f"settings: {', '.join(Settings.model_fields)}"
+    return Invalid(message, hint=hint, detail={"problems": problems})

@@ -1,0 +1,195 @@
+"""The command line is a contract: exit codes, one JSON document, errors with a hint."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from gnomon.cli import app
+
+BOARD_KEYS = {
+    *("forecaster", "instrument", "n", "pinball", "skill", "skill_lo", "skill_hi", "coverage80", "verdict"),
+}
+pytestmark = pytest.mark.usefixtures("home")
+
+EVALUATE = (
+    *("evaluate", "--timeframe", "1h", "--horizon", "6", "--stride", "6"),
+    *("--from", "2024-02-01", "--to", "2024-02-06", "--forecasters", "drift"),
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own, and a folder with a good and a bad file to stand in."""
+    monkeypatch.setenv("GNOMON_HOME", str(tmp_path / "home"))
+    for name in ("GNOMON_DATABASE_URL", "GNOMON_INSTRUMENTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    times = (np.datetime64("2024-01-01T00:00") + np.arange(1_000) * np.timedelta64(1, "h")).astype(str)
+    close = np.round(100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.004, len(times)))), 2)
+    rows = [
+        f"{at},{price:.2f},{price + 1:.2f},{price - 1:.2f},{price:.2f},5"
+        for at, price in zip(times, close, strict=True)
+    ]
+    header = "timestamp,open,high,low,close,volume"
+    Path("BTCUSDT-1h.csv").write_text("\n".join([header, *rows]) + "\n")
+    Path("ETHUSDT-1h.csv").write_text(
+        "\n".join([header, *rows[:100], "2024-01-05T04:00,1,0.5,2,1,5", *rows[101:200]]) + "\n"
+    )
+    return tmp_path / "home"
+
+
+def run(*words: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def document(*words: str, code: int = 0) -> Any:
+    """What a verb says with --json: one document on stdout and nothing else."""
+    return json.loads(run(*words, "--json", code=code).stdout)
+
+
+@pytest.fixture
+def evaluated(home: Path) -> Path:
+    run("import", "BTCUSDT-1h.csv")
+    run(*EVALUATE)
+    return home
+
+
+def test_import_says_what_became_of_each_file() -> None:
+    [good, bad] = document("import", "BTCUSDT-1h.csv", "ETHUSDT-1h.csv", code=1)["files"]
+    assert (good["status"], good["rows"], good["candles_added"]) == ("imported", 1_000, 1_000)
+    assert good["series"][0]["instrument"] == "binance:BTCUSDT"
+    assert bad["status"] == "refused"
+    assert "ETHUSDT-1h.csv" in bad["error"]["message"]
+    assert "102" in bad["error"]["message"], "the line as a person counts it"
+    assert "--skip-bad" in bad["error"]["hint"]
+
+
+def test_a_second_import_of_the_same_content_is_known() -> None:
+    first = document("import", "BTCUSDT-1h.csv")["files"][0]
+    Path("copy-BTCUSDT-1h.csv").write_bytes(Path("BTCUSDT-1h.csv").read_bytes())
+    again = document("import", "copy-BTCUSDT-1h.csv", "--instrument", "BTCUSDT")["files"][0]
+    assert (again["status"], again["candles_added"], again["dataset"]) == ("known", 0, first["dataset"])
+    assert len(document("datasets")["datasets"]) == 1
+
+
+def test_skip_bad_keeps_the_good_rows_and_writes_the_rest_to_a_file() -> None:
+    [report] = document("import", "ETHUSDT-1h.csv", "--skip-bad")["files"]
+    assert (report["rows"], report["rejected_rows"]) == (199, 1)
+    assert "102" in Path(report["reject_file"]).read_text()
+
+
+def test_a_passport_is_found_by_name_and_by_the_start_of_its_hash() -> None:
+    run("import", "BTCUSDT-1h.csv")
+    passport = document("datasets", "BTCUSDT-1h")
+    assert document("datasets", passport["hash"][:8]) == passport
+    assert document("datasets", "BTCUSD-1h", code=1)["error"] == "not_found"
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_evaluate_answers_with_the_board_of_the_contract() -> None:
+    answer = document(*EVALUATE)
+    assert answer["issued"] == 0, "the fixture has run it already"
+    assert {row["forecaster"] for row in answer["board"]} == {"ewma", "drift"}, "never without the reference"
+    assert all(set(row) >= BOARD_KEYS for row in answer["board"])
+    assert document("board", "--timeframe", "1h", "--lane", "backfill")["board"]
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_forecast_and_score_have_their_lanes() -> None:
+    issued = document(
+        "forecast", "--timeframe", "1h", "--horizon", "3", "--as-of", "2024-02-03T10:20", "--forecasters", "fhs"
+    )
+    assert (issued["lane"], issued["issued"]) == ("backfill", 2)
+    [reference, fhs] = issued["forecasts"]
+    assert (reference["forecaster"], fhs["forecaster"]) == ("ewma", "fhs")
+    assert fhs["data_cutoff"] == "2024-02-03T10:00:00Z"
+    assert len(fhs["p10"]) == len(fhs["target_timestamps"]) == 3
+    assert document("score", "--lane", "backfill")["rows"] == 6
+    assert document("score")["rows"] == 0, "nothing live was issued"
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_now_is_refused_when_the_newest_bar_is_old() -> None:
+    answer = document("forecast", "--timeframe", "1h", "--horizon", "3", code=1)
+    assert answer["issued"] == 0
+    assert "is missing (newest: 2024-02-11T16:00:00Z)" in answer["missed"][0]["reason"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("evaluated")
+@pytest.mark.parametrize("ending", ["png", "html"])
+def test_plots_are_written(ending: str) -> None:
+    fan = document("plot", "--instrument", "BTCUSDT", "--lane", "backfill", "--out", f"fan.{ending}")["file"]
+    curve = document("plot", "--calibration", "--lane", "backfill", "--out", f"curve.{ending}")["file"]
+    for file in (fan, curve):
+        content = Path(file).read_bytes()
+        assert content.startswith(b"\x89PNG" if ending == "png" else b"<!doctype html>")
+        assert len(content) > 10_000
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_plot_says_what_it_cannot_do() -> None:
+    assert "png or .html" in document("plot", "--calibration", "--lane", "backfill", "--out", "x.gif", code=1)["hint"]
+    assert document("plot", "--instrument", "BTCUSDT", code=1)["error"] == "not_found"
+    assert document("plot", code=1)["error"] == "invalid"
+
+
+def test_verify_passes_and_names_the_row_that_was_changed(evaluated: Path) -> None:
+    assert document("verify", "forecasts")["ok"] is True
+    with sqlite3.connect(evaluated / "gnomon.db") as raw:
+        for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f'DROP TRIGGER "{trigger}"')
+        (victim,) = raw.execute("SELECT id FROM forecasts ORDER BY seq LIMIT 1 OFFSET 4").fetchone()
+        raw.execute("UPDATE forecasts SET base_price = base_price + 0.01 WHERE id = ?", (victim,))
+    raw.close()
+    answer = document("verify", "forecasts", code=1)
+    [broken] = [lane["broken"] for lane in answer["lanes"] if not lane["ok"]]
+    assert broken["id"] == victim
+
+
+@pytest.mark.usefixtures("evaluated")
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("forecast", "--timeframe", "1x", "--horizon", "3"), "not a timeframe"),
+        (("forecast", "--timeframe", "1h", "--horizon", "3", "--instruments", "BTCUSD"), "no instrument 'BTCUSD'"),
+        ((*EVALUATE[:7], "--from", "2024-13-01", "--to", "2024-02-01"), "not an instant"),
+        (("board", "--lane", "dead"), "lane 'dead'"),
+        (("verify", "nothing"), "cannot verify"),
+        (("import", "absent.csv"), "no file absent.csv"),
+    ],
+)
+def test_a_refusal_is_a_message_a_hint_and_exit_1(words: Sequence[str], complaint: str) -> None:
+    said = run(*words, code=1).stderr
+    assert complaint in said
+    assert "hint: " in said
+    answer = document(*words, code=1)
+    assert set(answer) == {"error", "message", "hint", "detail"}
+
+
+@pytest.mark.parametrize(
+    "words", [("forecast",), ("evaluate", "--timeframe", "1h"), ("nonsense",), ("board", "--nonsense")]
+)
+def test_wrong_usage_is_exit_2(words: Sequence[str]) -> None:
+    run(*words, code=2)
+
+
+def test_db_upgrade_says_what_it_applied() -> None:
+    assert document("db", "upgrade")["applied"]
+    assert document("db", "upgrade")["applied"] == []
+
+
+def test_the_version_is_the_package_s() -> None:
+    from gnomon import __version__
+
+    assert run("--version").stdout.strip() == __version__
