@@ -1,0 +1,539 @@
+"""House rules that no linter knows, each shown to catch a planted fault.
+
+A rule reads a tree (relative path to content) and yields one complaint a fault: `path:line: what is wrong`. Layer rules
+are import-linter's (`test_contracts.py`), what an import loads is `test_footprint.py`'s.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "src/gnomon/"
+LARGEST_BYTES = 500_000
+
+Tree = dict[str, bytes]
+Rule = Callable[[Tree], Iterator[str]]
+RULES: list[Rule] = []
+
+ALLOWED_BINARIES: dict[str, str] = {
+    # path: why it cannot be text
+}
+
+BY_FORMATS = "tests/sources/files: by the test of every format, and by test_mutation.py"
+BY_CATALOG = "tests/forecast/test_baselines.py, test_baseline_acceptance.py: by their names in the catalog"
+TESTED_ELSEWHERE = {
+    # module of src: why it has no mirror, or where its test stands
+    "__init__.py": "the face: tests/house/test_face.py",
+    "_version.py": "one constant",
+    "terminal.py": "tests/test_cli.py: what the verbs print",
+    "jobs/progress.py": "a protocol, and a function that does nothing",
+    **dict.fromkeys([f"forecast/baselines/{name}.py" for name in ("closed", "returns", "seasonal")], BY_CATALOG),
+    **dict.fromkeys(
+        [
+            f"sources/files/{name}.py"
+            for name in ("candle_rows", "columns", "faults", "named", "numbers", "recognise", "rows", "trade_rows")
+        ],
+        BY_FORMATS,
+    ),
+    "sources/files/unsupported.py": "tests/sources/files/test_shared_data.py: every refusal of a real file",
+}
+
+ENTRY_POINTS = {
+    # modules that nobody imports: who runs them
+    "gnomon": "the face",
+    "gnomon.cli": "the console script",
+}
+
+COMPANIONS = {
+    # imported by name though another dependency brings it: which one promises it
+    "anyio": "fastapi",
+    "pydantic": "pydantic-settings",
+    "starlette": "fastapi",
+}
+
+
+def rule(check: Rule) -> Rule:
+    RULES.append(check)
+    return check
+
+
+# --- reading a tree -------------------------------------------------------------------------------------------------
+
+
+@cache
+def parsed(content: bytes) -> ast.Module:
+    return ast.parse(content)
+
+
+def pythons(tree: Tree, under: str = "") -> Iterator[tuple[str, ast.Module]]:
+    for path, content in tree.items():
+        if path.endswith(".py") and path.startswith(under):
+            yield path, parsed(content)
+
+
+def sources(tree: Tree) -> Iterator[tuple[str, ast.Module]]:
+    return pythons(tree, PACKAGE)
+
+
+def module_name(path: str) -> str:
+    """`src/gnomon/market/tape.py` -> `gnomon.market.tape`."""
+    return path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imports(module: ast.Module, *, typing_too: bool = True) -> Iterator[tuple[int, str, str, bool]]:
+    """Each import as (line, full name, the name it gets here, whether it stands at the top of the module)."""
+
+    def walk(node: ast.AST, top: bool) -> Iterator[tuple[int, str, str, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                for one in child.names:
+                    yield child.lineno, one.name, one.asname or one.name.split(".")[0], top
+            elif isinstance(child, ast.ImportFrom):
+                for one in child.names:
+                    yield child.lineno, f"{child.module}.{one.name}", one.asname or one.name, top
+            elif typing_too or not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+                yield from walk(child, top and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+
+    return walk(module, True)
+
+
+def uses(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Every name that is imported, called or passed on, in full: `dt.now` after `from datetime import datetime as dt`
+    is `datetime.datetime.now`."""
+    full_names = {}
+    for line, full, local, _ in imports(module):
+        full_names[local] = full if local != full.split(".")[0] else local
+        yield line, full
+    for node in ast.walk(module):
+        if isinstance(node, ast.Name | ast.Attribute):
+            head, *rest = ast.unparse(node).split(".")
+            if head.isidentifier():
+                yield node.lineno, ".".join([full_names.get(head, head), *rest])
+
+
+def comments(content: bytes) -> Iterator[tuple[int, str]]:
+    for token in tokenize.tokenize(io.BytesIO(content).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+# --- banned calls ---------------------------------------------------------------------------------------------------
+
+BANNED = {
+    # what may not be used in src: (where it may, what to do instead)
+    r"datetime\.(datetime|date)\.(now|utcnow|today)": ("wallclock.py", "the clock is passed in"),
+    r"time\.(time|time_ns|localtime|gmtime|ctime)": ("wallclock.py", "the clock is passed in"),
+    r"pandas\.Timestamp\.(now|utcnow|today)": ("wallclock.py", "the clock is passed in"),
+    r"random(\..*)?": ("", "chance.py draws by identity"),
+    r"numpy\.random\.(?!Generator$|BitGenerator$).*": ("chance.py", "chance.py draws by identity"),
+    r"print": ("cli.py", "the command line prints"),
+    r"eval|exec|(pickle|marshal|shelve)(\..*)?|pandas\.read_pickle": ("", "data is never code"),
+}
+
+
+@rule
+def banned_calls(tree: Tree) -> Iterator[str]:
+    for path, module in sources(tree):
+        for line, name in uses(module):
+            for pattern, (home, instead) in BANNED.items():
+                if re.fullmatch(pattern, name) and path != PACKAGE + home:
+                    yield f"{path}:{line}: {name} ({instead})"
+
+
+@rule
+def machine_time_by_string(tree: Tree) -> Iterator[str]:
+    for path, module in sources(tree):
+        for node in ast.walk(module):
+            if isinstance(node, ast.Call) and any(
+                isinstance(one, ast.Constant) and one.value in ("now", "today") for one in node.args[:1]
+            ):
+                yield f"{path}:{node.lineno}: {ast.unparse(node)} (the clock is passed in)"
+
+
+@rule
+def pickles_in_arrays(tree: Tree) -> Iterator[str]:
+    for path, module in sources(tree):
+        for node in ast.walk(module):
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False":
+                yield f"{path}:{node.value.lineno}: allow_pickle (data is never code)"
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+
+@rule
+def swallowed_errors(tree: Tree) -> Iterator[str]:
+    for path, module in pythons(tree):
+        for node in ast.walk(module):
+            if isinstance(node, ast.ExceptHandler):
+                caught = ast.unparse(node.type) if node.type else ""
+                does_nothing = all(isinstance(one, ast.Pass) or _is_constant(one) for one in node.body)
+                if not caught or (does_nothing and caught in ("Exception", "BaseException")):
+                    yield f"{path}:{node.lineno}: except {caught or 'everything'} (name what may go wrong)"
+            elif isinstance(node, ast.Call) and re.search(r"\bsuppress\(.*(Base)?Exception\b", ast.unparse(node)):
+                yield f"{path}:{node.lineno}: {ast.unparse(node)} (name what may go wrong)"
+
+
+@rule
+def assert_false(tree: Tree) -> Iterator[str]:
+    for path, module in pythons(tree):
+        for node in ast.walk(module):
+            if isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value:
+                yield f"{path}:{node.lineno}: assert {node.test.value} (raise AssertionError: it survives -O)"
+
+
+def _is_constant(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+REASONED = {
+    "noqa": r"# noqa: [A-Z]+\d+(, ?[A-Z]+\d+)* +- \w.{5,}",
+    "type:": r"# type: ignore\[[\w-]+(, ?[\w-]+)*\]  # \w.{5,}",
+    "ruff:": r"(?!)",  # never for a whole file
+    "mypy:": r"(?!)",
+}
+
+
+@rule
+def silenced_checks_without_reason(tree: Tree) -> Iterator[str]:
+    for path, content in tree.items():
+        if path.endswith(".py"):
+            for line, comment in comments(content):
+                for mark, form in REASONED.items():
+                    if re.match(rf"#\s*{mark}", comment) and not re.fullmatch(form, comment):
+                        yield f"{path}:{line}: {comment} (write the code and the reason)"
+
+
+# --- shape ----------------------------------------------------------------------------------------------------------
+
+NOT_NOUNS = {
+    *("util", "utils", "helper", "helpers", "common", "core", "base", "misc", "manager", "managers", "interface"),
+    *("interfaces", "service", "services", "model", "models", "schema", "schemas", "backtest", "telemetry"),
+    *("repository", "repositories", "event_bus"),
+}
+NOT_ENDINGS = re.compile(r".*_(utils?|helpers?|managers?|misc|common)")
+
+
+@rule
+def names_that_say_nothing(tree: Tree) -> Iterator[str]:
+    for path, _ in sources(tree):
+        for part in Path(path.removeprefix(PACKAGE)).with_suffix("").parts:
+            # `model` is a noun in the anatomy of a neural model alone (STYLE 5)
+            is_anatomy = part == "model" and re.search(r"/forecast/(kronos|chronos2)/", path)
+            if (part in NOT_NOUNS or NOT_ENDINGS.fullmatch(part)) and not is_anatomy:
+                yield f"{path}: {part} (one module, one noun)"
+
+
+@rule
+def inner_init_that_does_something(tree: Tree) -> Iterator[str]:
+    for path, module in sources(tree):
+        is_inner = path.endswith("/__init__.py") and path != PACKAGE + "__init__.py"
+        if is_inner and (len(module.body) != 1 or not _is_constant(module.body[0])):
+            yield f"{path}: inner __init__ files hold a docstring only"
+
+
+@rule
+def module_without_docstring(tree: Tree) -> Iterator[str]:
+    for path, module in pythons(tree):
+        if not ast.get_docstring(module):
+            yield f"{path}: no docstring (say in a sentence what the module is)"
+
+
+@rule
+def face_used_inside(tree: Tree) -> Iterator[str]:
+    """The face imports everything; a module that imports the face would depend on everything."""
+    modules = {module_name(path) for path, _ in sources(tree)}
+    for path, module in sources(tree):
+        for line, full, _, _ in imports(module):
+            if full == "gnomon" or (full.count(".") == 1 and full.startswith("gnomon.") and full not in modules):
+                yield f"{path}:{line}: {full} (import it from its own module)"
+
+
+# --- dependencies ---------------------------------------------------------------------------------------------------
+
+
+@cache
+def declared() -> tuple[frozenset[str], frozenset[str]]:
+    """Distributions of the base install, and of the extras that are not for developers."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+
+    def names(rows: list[str]) -> frozenset[str]:
+        return frozenset(re.split(r"[^\w.-]", row)[0].lower().replace("_", "-") for row in rows)
+
+    return names(project["dependencies"]), names([row for key in extras if key != "dev" for row in extras[key]])
+
+
+installed = cache(packages_distributions)
+
+
+@cache
+def providers(package: str) -> frozenset[str]:
+    """The distributions that bring a package; its own name where none is installed."""
+    return frozenset(one.lower().replace("_", "-") for one in installed().get(package, [package]))
+
+
+@rule
+def undeclared_dependencies(tree: Tree) -> Iterator[str]:
+    base, extras = declared()
+    for path, module in sources(tree):
+        for line, full, _, at_top in imports(module, typing_too=False):
+            head = full.split(".")[0]
+            if head in sys.stdlib_module_names or head == "gnomon":
+                continue
+            names = providers(head) | {COMPANIONS.get(head, "")}
+            if not names & (base if at_top else base | extras):
+                yield f"{path}:{line}: {head} (not in the base install: declare it, or import an extra in the function)"
+
+
+PURE = ("errors.py", "units.py", "clock.py", "chance.py", "market/", "forecast/", "score/")
+
+
+@rule
+def more_than_numpy_in_pure_packages(tree: Tree) -> Iterator[str]:
+    for path, module in sources(tree):
+        if path.removeprefix(PACKAGE).startswith(PURE):
+            for line, full, _, _ in imports(module, typing_too=False):
+                if full.split(".")[0] not in sys.stdlib_module_names | {"gnomon", "numpy"}:
+                    yield f"{path}:{line}: {full} (NumPy alone)"
+
+
+# --- the whole tree -------------------------------------------------------------------------------------------------
+
+
+@rule
+def module_without_test(tree: Tree) -> Iterator[str]:
+    """`market/tape.py` has `tests/market/test_tape.py`, or another test of `tests/market` imports it by name. One of an
+    inner package may be imported by the package's test: `forecast/baselines/closed.py` by `forecast/test_baselines.py`.
+    """
+    for path, _ in sources(tree):
+        name = path.removeprefix(PACKAGE)
+        if name in TESTED_ELSEWHERE or "/migrations/" in name or name.endswith("/__init__.py"):
+            continue
+        folder, _, file = f"tests/{name}".rpartition("/")
+        outer, _, inner = folder.rpartition("/")
+        near = [one for one in tree if one.startswith(f"{folder}/test_") or one == f"{outer}/test_{inner}.py"]
+        if f"{folder}/test_{file}" not in near and not any(imports_module(tree[one], path) for one in near):
+            yield f"{path}: no {folder}/test_{file} (write it, or say in TESTED_ELSEWHERE where the test stands)"
+
+
+def imports_module(content: bytes, path: str) -> bool:
+    name = module_name(path)
+    return any(name in (full, full.rpartition(".")[0]) for _, full, _, _ in imports(parsed(content)))
+
+
+@rule
+def dead_modules(tree: Tree) -> Iterator[str]:
+    """Modules that no entry point reaches by imports, at the top or in a function."""
+    modules = {module_name(path): module for path, module in sources(tree) if "/migrations/" not in path}
+    alive: set[str] = set()
+    waiting = [name for name in ENTRY_POINTS if name in modules]
+    while waiting:
+        name = waiting.pop()
+        if name not in alive:
+            alive.add(name)
+            for _, full, _, _ in imports(modules[name]):
+                waiting += [one for one in (full, full.rpartition(".")[0]) if one in modules]
+    packages = {module_name(path) for path in tree if path.endswith("/__init__.py")}
+    for name in sorted(set(modules) - alive - packages):
+        yield f"{name}: nobody imports it (remove it, or say in ENTRY_POINTS who runs it)"
+
+
+@rule
+def large_or_binary_files(tree: Tree) -> Iterator[str]:
+    for path, content in tree.items():
+        if len(content) > LARGEST_BYTES:
+            yield f"{path}: {len(content):,} bytes (at most {LARGEST_BYTES:,}: make it in the test, or keep it outside)"
+        if b"\0" in content[:8000] and path not in ALLOWED_BINARIES:
+            yield f"{path}: binary (make it in the test, or say in ALLOWED_BINARIES why it cannot be text)"
+
+
+ELSEWHERE = {
+    # brackets keep these patterns from finding themselves
+    r"(?<![\w.~-])/(?:ro[o]t|ho[m]e/\w+|Us[e]rs/\w+|wo[r]k)(?![\w-])": "a path of one machine",
+    r"py[p]i\.org|pythonho[s]ted\.org|np[m]js\.(?:org|com)|regist[r]y\.yarnpkg|cra[t]es\.io|conda\.ana[c]onda": (
+        "a package index"
+    ),
+    r"docker\.i[o]/|gh[c]r\.io|qu[a]y\.io|g[c]r\.io|download\.pyt[o]rch\.org": "a registry",
+    r"--(?:extra-)?inde[x]-url|--trusted-ho[s]t": "a package index",
+}
+
+
+@rule
+def other_places(tree: Tree) -> Iterator[str]:
+    for path, content in tree.items():
+        text = content.decode("utf-8", "replace")
+        for pattern, what in ELSEWHERE.items():
+            for found in re.finditer(pattern, text):
+                yield f"{path}:{text.count(chr(10), 0, found.start()) + 1}: {found[0]} ({what})"
+
+
+# --- the tests ------------------------------------------------------------------------------------------------------
+
+
+NOT_OURS = {".venv", ".git", "site", "dist", "build", ".demo", "__pycache__"}
+
+
+def listed() -> list[str]:
+    """Every path that is tracked or would be; in an unpacked archive, every path that `make` did not make."""
+    if not (ROOT / ".git").exists():
+        paths = (file.relative_to(ROOT) for file in ROOT.rglob("*"))
+        return [one.as_posix() for one in paths if not any(part in NOT_OURS or "cache" in part for part in one.parts)]
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+
+
+@pytest.fixture(scope="module")
+def tree() -> Tree:
+    return {name: (ROOT / name).read_bytes() for name in listed() if (ROOT / name).is_file()}
+
+
+@pytest.mark.parametrize("check", RULES, ids=lambda check: check.__name__)
+def test_the_tree_keeps_the_rule(check: Rule, tree: Tree) -> None:
+    complaints = list(check(tree))
+    assert not complaints, "\n" + "\n".join(complaints)
+
+
+def test_the_lists_of_exceptions_name_files_that_exist(tree: Tree) -> None:
+    modules = {module_name(path) for path in tree if path.startswith(PACKAGE)}
+    assert {PACKAGE + name for name in TESTED_ELSEWHERE} | set(ALLOWED_BINARIES) <= set(tree)
+    assert set(ENTRY_POINTS) <= modules
+    mirrors = {"tests/" + re.sub(r"([^/]+)$", r"test_\1", name) for name in TESTED_ELSEWHERE}
+    assert not mirrors & set(tree), "these have their own test by now"
+
+
+SRC = PACKAGE + "planted.py"
+FAULTS: list[tuple[Rule, str, str | bytes]] = [
+    (banned_calls, SRC, "from datetime import datetime as dt\ndt.now()"),
+    (banned_calls, SRC, "import datetime\ndatetime.datetime.utcnow()"),
+    (banned_calls, SRC, "from datetime import date\ndate.today()"),
+    (banned_calls, SRC, "import time\ntime.time()"),
+    (banned_calls, SRC, "from time import time_ns"),
+    (banned_calls, SRC, "import time\nfield(default_factory=time.time)"),
+    (banned_calls, SRC, "import pandas as pd\npd.Timestamp.now()"),
+    (banned_calls, SRC, "import random"),
+    (banned_calls, SRC, "from random import gauss"),
+    (banned_calls, SRC, "import numpy as np\nnp.random.seed(1)"),
+    (banned_calls, SRC, "import numpy as np\nnp.random.default_rng()"),
+    (banned_calls, SRC, "from numpy.random import normal"),
+    (banned_calls, SRC, "print('x')"),
+    (banned_calls, SRC, "eval('1')"),
+    (banned_calls, SRC, "exec('1')"),
+    (banned_calls, SRC, "def load():\n    import pickle"),
+    (banned_calls, PACKAGE + "wallclock.py", "import random"),
+    (machine_time_by_string, SRC, "import numpy as np\nnp.datetime64('now')"),
+    (machine_time_by_string, SRC, "import pandas as pd\npd.Timestamp('today')"),
+    (pickles_in_arrays, SRC, "np.load(file, allow_pickle=True)"),
+    (swallowed_errors, "tests/planted.py", "try:\n    x\nexcept:\n    y"),
+    (swallowed_errors, SRC, "try:\n    x\nexcept Exception:\n    pass"),
+    (swallowed_errors, SRC, "try:\n    x\nexcept BaseException:\n    ..."),
+    (swallowed_errors, SRC, "import contextlib\nwith contextlib.suppress(Exception):\n    x"),
+    (assert_false, "bench/planted.py", "assert False, 'no'"),
+    (assert_false, SRC, "assert 0"),
+    (silenced_checks_without_reason, SRC, "x = 1  # noqa"),
+    (silenced_checks_without_reason, SRC, "x = 1  # noqa: F401"),
+    (silenced_checks_without_reason, SRC, "x = 1  #noqa - it is nicer so"),
+    (silenced_checks_without_reason, SRC, "x = 1  # type: ignore"),
+    (silenced_checks_without_reason, SRC, "x = 1  # type: ignore[misc]"),
+    (silenced_checks_without_reason, SRC, "x = 1  # type: ignore  # the stub is wrong"),
+    (silenced_checks_without_reason, "tests/planted.py", "# ruff: noqa"),
+    (silenced_checks_without_reason, SRC, "# mypy: ignore-errors"),
+    (names_that_say_nothing, PACKAGE + "market/utils.py", ""),
+    (names_that_say_nothing, PACKAGE + "core/tape.py", ""),
+    (names_that_say_nothing, PACKAGE + "store/session_manager.py", ""),
+    (names_that_say_nothing, PACKAGE + "forecast/model.py", ""),
+    (inner_init_that_does_something, PACKAGE + "market/__init__.py", '"""Doc."""\nfrom x import y'),
+    (inner_init_that_does_something, PACKAGE + "market/__init__.py", ""),
+    (module_without_docstring, SRC, "x = 1"),
+    (module_without_docstring, PACKAGE + "market/__init__.py", ""),
+    (face_used_inside, SRC, "from gnomon import Candles"),
+    (face_used_inside, SRC, "def f():\n    import gnomon"),
+    (undeclared_dependencies, SRC, "import scipy"),
+    (undeclared_dependencies, SRC, "def f():\n    from hypothesis import given"),
+    (undeclared_dependencies, SRC, "import torch"),
+    (undeclared_dependencies, SRC, "try:\n    import surely_not_installed\nexcept ImportError:\n    x = None"),
+    (more_than_numpy_in_pure_packages, PACKAGE + "score/planted.py", "def f():\n    import pandas"),
+    (module_without_test, SRC, ""),
+    (dead_modules, SRC, ""),
+    (large_or_binary_files, "data.csv", b"1" * (LARGEST_BYTES + 1)),
+    (large_or_binary_files, "picture.png", b"\x89PNG\0"),
+    (other_places, "docs/planted.md", "see /ro" + "ot/gnomon"),
+    (other_places, "Makefile", "cp x '/ho" + "me/ada/x'"),
+    (other_places, "docs/planted.md", "cd /wo" + "rk/main"),
+    (other_places, "requirements/lock.txt", "--extra-inde" + "x-url x"),
+    (other_places, "requirements/lock.txt", "https://files.pythonho" + "sted.org/x"),
+    (other_places, "package-lock.json", "https://registry.np" + "mjs.org/x"),
+]
+
+INNOCENT: list[tuple[Rule, str, str]] = [
+    (banned_calls, PACKAGE + "wallclock.py", "import time\ntime.time_ns()"),
+    (banned_calls, PACKAGE + "cli.py", "print('x')"),
+    (banned_calls, PACKAGE + "chance.py", "import numpy as np\nnp.random.Philox(1)"),
+    (banned_calls, SRC, "import numpy as np\ndef f(g: np.random.Generator): g.random()"),
+    (banned_calls, SRC, "import time\ntime.monotonic()"),
+    (banned_calls, SRC, "row.time()\nself.print()\nmodel.eval()"),
+    (banned_calls, SRC, "import gnomon.market.random_walk as walk\nwalk.random()"),
+    (swallowed_errors, SRC, "try:\n    x\nexcept KeyError:\n    pass"),
+    (swallowed_errors, SRC, "try:\n    x\nexcept Exception as error:\n    report(error)"),
+    (silenced_checks_without_reason, SRC, "x = 1  # noqa: F401 - the name is a fixture"),
+    (silenced_checks_without_reason, SRC, "x = 1  # type: ignore[misc]  # the stub is wrong"),
+    (silenced_checks_without_reason, SRC, 'x = "# noqa"'),
+    (names_that_say_nothing, PACKAGE + "forecast/kronos/model.py", ""),
+    (names_that_say_nothing, PACKAGE + "market/base_price.py", ""),
+    (inner_init_that_does_something, PACKAGE + "market/__init__.py", '"""Doc."""'),
+    (face_used_inside, SRC, "from gnomon.errors import Invalid\nimport gnomon.planted"),
+    (undeclared_dependencies, SRC, "import numpy as np\nimport starlette.responses\nfrom os import path"),
+    (undeclared_dependencies, SRC, "def f():\n    import torch\n    import psycopg"),
+    (undeclared_dependencies, SRC, "if TYPE_CHECKING:\n    import scipy"),
+    (other_places, "docs/planted.md", "~/.gnomon, /var/lib/gnomon, https://example.org/root, a/work/b, /workers"),
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "content"), [pytest.param(*one, id=f"{one[0].__name__}-{i}") for i, one in enumerate(FAULTS)]
+)
+def test_a_planted_fault_is_caught(check: Rule, path: str, content: str | bytes) -> None:
+    complaints = list(check({path: content if isinstance(content, bytes) else content.encode()}))
+    assert complaints
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "content"), [pytest.param(*one, id=f"{one[0].__name__}-{i}") for i, one in enumerate(INNOCENT)]
+)
+def test_what_only_looks_like_a_fault_passes(check: Rule, path: str, content: str) -> None:
+    assert list(check({path: content.encode()})) == []
+
+
+def test_every_rule_has_a_planted_fault() -> None:
+    assert {check.__name__ for check, _, _ in FAULTS} == {check.__name__ for check in RULES}
+
+
+def test_the_test_of_an_inner_package_must_import_the_module() -> None:
+    tree = {PACKAGE + "forecast/baselines/planted.py": b"", "tests/forecast/test_baselines.py": b"import gnomon"}
+    assert list(module_without_test(tree))
+    tree["tests/forecast/test_baselines.py"] = b"from gnomon.forecast.baselines.planted_too import EWMA"
+    assert list(module_without_test(tree))
+    tree["tests/forecast/baselines/test_planted.py"] = b""
+    assert not list(module_without_test(tree))
+    del tree["tests/forecast/baselines/test_planted.py"]
+    tree["tests/forecast/test_baselines.py"] = b"from gnomon.forecast.baselines.planted import EWMA"
+    assert not list(module_without_test(tree))
+
+
+def test_modules_are_alive_by_an_import_inside_a_function() -> None:
+    modules = {"cli.py": "def verb():\n    from gnomon.market import tape", "market/tape.py": "", "market/lost.py": ""}
+    complaints = list(dead_modules({PACKAGE + name: text.encode() for name, text in modules.items()}))
+    assert [one.split(":")[0] for one in complaints] == ["gnomon.market.lost"]
