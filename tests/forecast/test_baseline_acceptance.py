@@ -126,7 +126,7 @@ def measure(pairs: list[Hourly], horizon: int, names: tuple[str, ...]) -> dict[s
 def test_closed_forms_score_what_the_specification_says(pairs, horizon):
     assert len(pairs) == 7
     measured = measure(pairs, horizon, tuple(LOSS[horizon]))
-    print({name: (f"{loss:.8f}", f"{coverage:.4%}") for name, (loss, coverage) in measured.items()})  # noqa: T201
+    print({name: (f"{loss:.8f}", f"{coverage:.4%}") for name, (loss, coverage) in measured.items()})  # noqa: T201 - shown with -s, for the record
     assert {name: round(loss, 6) for name, (loss, _) in measured.items()} == LOSS[horizon]
     assert {name: round(coverage, 3) for name, (_, coverage) in measured.items()} == COVERAGE[horizon]
 
@@ -137,7 +137,7 @@ def test_path_methods_score_what_the_specification_says_up_to_luck(pairs, horizo
     measured = measure(pairs, horizon, ("walk", "fhs", "bootstrap"))
     reference = measured["walk"][0]
     ratios = {name: (loss / reference, coverage) for name, (loss, coverage) in measured.items()}
-    print({name: (f"{ratio:.5f}", f"{coverage:.4%}") for name, (ratio, coverage) in ratios.items()})  # noqa: T201
+    print({name: (f"{ratio:.5f}", f"{coverage:.4%}") for name, (ratio, coverage) in ratios.items()})  # noqa: T201 - shown with -s, for the record
     for name, (ratio, coverage) in DRAWN[horizon].items():
         assert ratios[name][0] == pytest.approx(ratio, abs=0.002)
         assert ratios[name][1] == pytest.approx(coverage, abs=0.004)

@@ -43,7 +43,7 @@ Curve = Callable[[Sequence[Context], int], tuple[FloatArray, FloatArray]]
 """Contexts and a horizon to m and s, (B, H) each; every s positive."""
 
 
-def _no_notes(context: Context) -> tuple[str, ...]:  # noqa: ARG001
+def _no_notes(context: Context) -> tuple[str, ...]:  # noqa: ARG001 - the signature of a note
     return ()
 
 
