@@ -1,0 +1,47 @@
+"""Scoreboards, computed one at a time; the dear ones are kept for a while."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from typing import Final
+
+from gnomon.score.compare import BoardRow
+from gnomon.store.boards import BoardFilter, board_of
+from gnomon.store.scores import ScoreStore
+
+KEEP_TIMES: Final = 20.0
+"""A board is kept for so many times as long as it took, a minute at most: readers can keep no more than a twentieth of
+a core busy with it, and a small one is as fresh as the scores."""
+KEEP_AT_MOST_S: Final = 60.0
+MAX_BOARDS: Final = 64
+
+
+class Boards:
+    """Boards by filter. Safe to ask from any thread; off the event loop, for a board takes a while."""
+
+    def __init__(self, scores: ScoreStore) -> None:
+        self._scores = scores
+        self._kept: OrderedDict[BoardFilter, tuple[float, tuple[BoardRow, ...]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def rows(self, which: BoardFilter) -> tuple[BoardRow, ...]:
+        """The rows of a board, best lower bound first; none when nothing is scored."""
+        with self._lock:  # one at a time: each is a second of both cores for a large ledger
+            kept = self._kept.get(which)
+            began = time.monotonic()
+            if kept is not None and began < kept[0]:
+                self._kept.move_to_end(which)
+                return kept[1]
+            rows = board_of(self._scores, which)
+            ended = time.monotonic()
+            self._kept[which] = (ended + min(KEEP_TIMES * (ended - began), KEEP_AT_MOST_S), rows)
+            if len(self._kept) > MAX_BOARDS:
+                self._kept.popitem(last=False)
+            return rows
+
+    def row_of(self, which: BoardFilter, forecaster: str, instrument: str) -> BoardRow | None:
+        """One row of a board, or None when that forecaster has no scores there."""
+        rows = (one for one in self.rows(which) if one.instrument == instrument)
+        return next((one for one in rows if one.forecaster.partition("@")[0] == forecaster), None)

@@ -1,0 +1,63 @@
+"""The application as a whole: what it can reach, what it may do, and that one slow reader holds up no other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from gnomon.serve.gateway.app import create_app
+
+ASK = """
+import json, sys
+import gnomon.serve.gateway.app
+never = ("torch", "pandas", "pyarrow", "gnomon.jobs", "gnomon.forecast.baselines", "gnomon.forecast.catalog")
+print(json.dumps([name for name in sys.modules if name.startswith(never)]))
+"""
+
+
+def test_a_fresh_interpreter_that_imports_the_gateway_has_no_forecaster() -> None:
+    loaded = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True).stdout
+    assert json.loads(loaded) == []
+
+
+def test_every_route_only_reads(client: Any) -> None:
+    routes = [route for route in client.app.routes if isinstance(route, APIRoute)]
+    assert {method for route in routes for method in route.methods or ()} <= {"GET"}
+
+
+def test_a_reader_who_waits_for_the_database_holds_up_nobody_else(
+    world: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.issue()
+    url = "/showcase/ml-prediction/BTCUSDT?model=ewma"
+    client.get(url)
+    release, finished = threading.Event(), []
+    head = world.ledger.head
+
+    def slow(lane: Any) -> Any:
+        release.wait(10)
+        return head(lane)
+
+    monkeypatch.setattr(client.app.state.reading.ledger, "head", slow)
+    waiting = threading.Thread(target=lambda: finished.append(client.get("/api/v1/ledger/head").status_code))
+    waiting.start()
+    assert client.get(url).status_code == 200
+    assert finished == []
+    release.set()
+    waiting.join()
+    assert finished == [200]
+
+
+def test_two_gateways_over_one_database_share_nothing_else(world: Any, connect: Any) -> None:
+    world.issue()
+    one = connect(create_app(world.engine, world.instruments, world.clock))
+    other = connect(create_app(world.engine, world.instruments, world.clock, requests_per_minute=1))
+    url = "/showcase/ml-prediction/BTCUSDT?model=ewma"
+    assert [other.get(url).status_code for _ in range(2)] == [200, 429]
+    assert [one.get(url).status_code for _ in range(3)] == [200] * 3
