@@ -16,9 +16,9 @@ from sqlalchemy import Engine, select
 import gnomon.store.bars as bars_module
 from gnomon.errors import Invalid
 from gnomon.market.candles import UNKNOWN_AMOUNT, Candles
-from gnomon.store.bars import Added, add_bars, common_grid, read_bars
+from gnomon.store.bars import Added, Window, add_bars, common_grid, read_bars
 from gnomon.store.engine import reading, writing
-from gnomon.store.tables import candle_series, candles, instruments
+from gnomon.store.tables import candle_series, instruments
 from gnomon.units import HOUR_NS, Grid
 
 PRICES = ("open", "high", "low", "close")
@@ -233,5 +233,5 @@ def test_pages_of_any_size_make_the_same_series(
     paged, paged_revisions = stored(known)
     assert said(paged) == said(whole)
     assert paged_revisions.tolist() == revisions.tolist()
-    within = candles.c.open_ns >= int(bars.open_ns[7])
+    within = Window(int(bars.open_ns[7]))
     assert said(stored(known, within)[0]) == [row for row in said(whole) if row[0] >= int(bars.open_ns[7])]

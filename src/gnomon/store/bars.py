@@ -6,14 +6,14 @@ exactly; nothing is ever rounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import gcd
 from typing import Any, Final, cast
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, case, func, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, select, update
 
 from gnomon.clock import Timeframe
 from gnomon.errors import Invalid
@@ -52,9 +52,24 @@ def empty(series: Row[Any]) -> Candles:
     )
 
 
-def read_bars(connection: Connection, series: Row[Any], *within: ColumnElement[bool]) -> tuple[Candles, IntArray]:
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Bars that open in [first_ns, last_ns); `most_bars`, where it is known, spares the search for pages."""
+
+    first_ns: int = -INT64_MAX
+    last_ns: int = INT64_MAX
+    most_bars: int | None = None
+
+
+EVER: Final = Window()
+
+
+def read_bars(connection: Connection, series: Row[Any], window: Window = EVER) -> tuple[Candles, IntArray]:
     """All revisions of a series' bars and the number of each revision, ordered by open time and revision."""
-    parts = list(_pages(connection, series.id, within))
+    if window.most_bars is not None and window.most_bars <= _READ_ROWS:
+        parts = [_page(connection, series.id, window.first_ns, window.last_ns)]
+    else:
+        parts = list(_pages(connection, series.id, window))
     head = empty(series)
     if not parts:
         return head, np.empty(0, np.int64)
@@ -73,7 +88,7 @@ def add_bars(connection: Connection, incoming: Candles, *, recorded_ns: int) -> 
     series = _locked_series(connection, incoming)
     incoming = _on_common_grids(connection, series, incoming)
     first, last = (int(incoming.open_ns[0]), int(incoming.open_ns[-1])) if len(incoming) else (0, -1)
-    stored, revision = read_bars(connection, series, candles.c.open_ns.between(first, last))
+    stored, revision = read_bars(connection, series, Window(first, last + 1))
     newest = np.flatnonzero(np.diff(stored.open_ns, append=INT64_MAX) > 0)
     row = np.minimum(np.searchsorted(stored.open_ns[newest], incoming.open_ns), max(0, len(newest) - 1))
     is_known = stored.open_ns[newest][row] == incoming.open_ns if len(newest) else np.zeros(len(incoming), np.bool_)
@@ -96,25 +111,34 @@ def common_grid(one: Grid, other: Grid) -> Grid:
 # --- reading -----------------------------------------------------------------------------
 
 
-def _pages(
-    connection: Connection, series_id: int, within: tuple[ColumnElement[bool], ...]
-) -> Iterator[dict[str, AnyArray]]:
+_PAGE: Final = select(*(candles.c[name] for name in ("revision", *COLUMNS))).where(
+    candles.c.series_id == bindparam("series_id"),
+    candles.c.open_ns >= bindparam("first_ns"),
+    candles.c.open_ns < bindparam("last_ns"),
+)
+_NTH_OPEN: Final = (
+    select(candles.c.open_ns)
+    .where(candles.c.series_id == bindparam("series_id"), candles.c.open_ns > bindparam("after_ns"))
+    .order_by(candles.c.open_ns)
+    .limit(1)
+    .offset(bindparam("position"))
+)
+
+
+def _pages(connection: Connection, series_id: int, window: Window) -> Iterator[dict[str, AnyArray]]:
     """The rows in pages of bounded size; all revisions of a bar are on one page."""
-    mine = [candles.c.series_id == series_id, *within]
-    start_ns: int | None = _nth_open(connection, mine, 0)
-    while start_ns is not None:
-        after = [*mine, candles.c.open_ns > start_ns]
-        stop_ns = _nth_open(connection, after, _READ_ROWS)
-        page = [*mine, candles.c.open_ns >= start_ns, *([] if stop_ns is None else [candles.c.open_ns < stop_ns])]
-        names = ("revision", *COLUMNS)
-        wanted = select(*(candles.c[name] for name in names)).where(*page)
-        yield read_columns(connection, wanted, order=("open_ns", "revision"), steady=_STEADY)
+    start_ns = window.first_ns
+    while start_ns < window.last_ns:
+        nth = {"series_id": series_id, "after_ns": start_ns, "position": _READ_ROWS}
+        found = cast("int | None", connection.execute(_NTH_OPEN, nth).scalar())
+        stop_ns = window.last_ns if found is None else min(found, window.last_ns)
+        yield _page(connection, series_id, start_ns, stop_ns)
         start_ns = stop_ns
 
 
-def _nth_open(connection: Connection, which: Sequence[ColumnElement[bool]], position: int) -> int | None:
-    opens = select(candles.c.open_ns).where(*which).order_by(candles.c.open_ns)
-    return cast("int | None", connection.execute(opens.limit(1).offset(position)).scalar())
+def _page(connection: Connection, series_id: int, first_ns: int, last_ns: int) -> dict[str, AnyArray]:
+    given = {"series_id": series_id, "first_ns": first_ns, "last_ns": last_ns}
+    return read_columns(connection, _PAGE, given, order=("open_ns", "revision"), steady=_STEADY)
 
 
 # --- writing -----------------------------------------------------------------------------

@@ -11,6 +11,8 @@ All of it happens in the transaction of the connection given.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any, Final, cast
@@ -19,20 +21,20 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
+    Dialect,
     Double,
     Integer,
     LargeBinary,
     Select,
     SmallInteger,
-    Subquery,
     Table,
     func,
     select,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy import literal_column as literal
+from sqlalchemy.engine.interfaces import Compiled
 
 AnyArray = npt.NDArray[Any]
 
@@ -84,26 +86,30 @@ def stage_columns(connection: Connection, columns: Mapping[str, AnyArray]) -> st
 def read_columns(
     connection: Connection,
     statement: Select[Any],
+    given: Mapping[str, Any] = MappingProxyType({}),
     *,
     order: Sequence[str],
     steady: Mapping[str, str | None] = MappingProxyType({}),
 ) -> dict[str, AnyArray]:
     """The columns of a query, by name: integers as int64 (none may be null), floats as float64 (null becomes NaN).
 
+    `given` are the values of the statement's parameters: a statement that is kept and asked again is built only once.
     `order` names integer columns that tell the rows apart; the rows are ordered by them. `steady` names integer columns
     that nearly always are a constant (None), or a constant more than the column named: SQLite need not fetch those.
     """
-    ordered = statement.order_by(*(statement.selected_columns[name] for name in order))
     if connection.dialect.name == "sqlite":
-        is_one_pass = all(isinstance(column.type, Integer) for column in statement.selected_columns)
-        columns = _read_sqlite(connection, (statement if is_one_pass else ordered).subquery(), steady)
+        columns = _read_sqlite(connection, _sqlite_plan(statement, tuple(order), tuple(steady.items())), given)
     else:
-        columns = _read_postgresql(connection, ordered.subquery())
+        columns = _read_postgresql(connection, *_postgresql_plan(connection.dialect, statement, tuple(order)), given)
     keys = [columns[name] for name in order]
     if _is_sorted(keys):
         return columns
     sorting = np.lexsort(keys[::-1])  # an aggregate is not bound to the order of a subquery, though both keep it today
     return {name: column[sorting] for name, column in columns.items()}
+
+
+def _ordered(statement: Select[Any], order: Iterable[str]) -> Select[Any]:
+    return statement.order_by(*(statement.selected_columns[name] for name in order))
 
 
 def _is_sorted(keys: Sequence[AnyArray]) -> bool:
@@ -117,44 +123,60 @@ def _is_sorted(keys: Sequence[AnyArray]) -> bool:
 # --- SQLite -----------------------------------------------------------------------------------------------------
 
 
-def _read_sqlite(connection: Connection, source: Subquery, steady: Mapping[str, str | None]) -> dict[str, AnyArray]:
-    whole = [column for column in source.c if isinstance(column.type, Integer)]
-    above = {name: source.c[name] - (source.c[base] if base else 0) for name, base in steady.items()}
-    found = _joined(connection, [column for column in whole if column.key not in above], above)
+@dataclass(frozen=True, slots=True)
+class _SqlitePlan:
+    """How the columns of a query are fetched: `joined` each as one text, with the extremes of the steady ones."""
+
+    names: tuple[str, ...]
+    joined: tuple[str, ...]
+    steady: tuple[tuple[str, str | None], ...]
+    first: Select[Any]
+    alone: dict[str, Select[Any]]  # a steady column that turns out not to be
+    floats: tuple[str, ...]
+    rest: Select[Any] | None
+
+
+@lru_cache(maxsize=64)
+def _sqlite_plan(
+    statement: Select[Any], order: tuple[str, ...], steady: tuple[tuple[str, str | None], ...]
+) -> _SqlitePlan:
+    is_one_pass = all(isinstance(column.type, Integer) for column in statement.selected_columns)
+    source = (statement if is_one_pass else _ordered(statement, order)).subquery()
+    above = {name: source.c[name] - (source.c[base] if base else 0) for name, base in steady}
+    extremes = [extreme(value) for value in above.values() for extreme in (func.min, func.max)]
+    joined = [column for column in source.c if isinstance(column.type, Integer) and column.key not in above]
     broken = [column for column in source.c if not isinstance(column.type, Integer)]
-    if broken:
-        found |= _floats(connection, broken)
-    for name, base in steady.items():
-        if name not in found:
-            found |= _joined(connection, [source.c[name]], {})
-        elif base is not None:
-            found[name] = found[name] + found[base]
-    return {column.key: found[column.key] for column in source.c}
-
-
-def _joined(
-    connection: Connection, columns: Sequence[ColumnElement[Any]], above: Mapping[str, ColumnElement[Any]]
-) -> dict[str, AnyArray]:
-    """Integer columns, each as one text; and the constants of `above` for those that are the same in every row."""
-    first = connection.execute(select(*above.values()).limit(1)).one_or_none() if above else None
-    same = [func.sum(value != one) for value, one in zip(above.values(), first or (), strict=False)]
-    row = connection.execute(select(*(func.group_concat(column) for column in columns), *same)).one()
-    found = {
-        str(column.key): np.fromstring(text, np.int64, sep=",") if text else np.empty(0, np.int64)
-        for column, text in zip(columns, row, strict=False)
-    }
-    rows = len(next(iter(found.values())))
-    for name, constant, exceptions in zip(above, first or (), row[len(columns) :], strict=False):
-        if not exceptions:
-            found[name] = np.full(rows, constant, np.int64)
-    return found
-
-
-def _floats(connection: Connection, columns: Sequence[ColumnElement[Any]]) -> dict[str, AnyArray]:
     infinity = literal("9e999", Double)  # stands for null, which a float array cannot take from an iterator
-    cursor = connection.execute(select(*(func.coalesce(column, infinity) for column in columns))).cursor
-    values = np.fromiter(chain.from_iterable(cast(Any, cursor)), np.float64).reshape(-1, len(columns)).T
-    return {str(column.key): np.where(np.isinf(one), np.nan, one) for column, one in zip(columns, values, strict=True)}
+    return _SqlitePlan(
+        names=tuple(column.key for column in source.c),
+        joined=tuple(column.key for column in joined),
+        steady=steady,
+        first=select(*(func.group_concat(column) for column in joined), *extremes),
+        alone={name: select(func.group_concat(source.c[name])) for name in above},
+        floats=tuple(column.key for column in broken),
+        rest=select(*(func.coalesce(column, infinity) for column in broken)) if broken else None,
+    )
+
+
+def _read_sqlite(connection: Connection, plan: _SqlitePlan, given: Mapping[str, Any]) -> dict[str, AnyArray]:
+    row = connection.execute(plan.first, given).one()
+    found = {name: _whole(text) for name, text in zip(plan.joined, row, strict=False)}
+    rows = len(next(iter(found.values())))
+    extremes = row[len(plan.joined) :]
+    for (name, base), least, most in zip(plan.steady, extremes[::2], extremes[1::2], strict=True):
+        if least != most:
+            found[name] = _whole(connection.execute(plan.alone[name], given).scalar_one())
+        else:
+            found[name] = (found[base] if base else np.zeros(rows, np.int64)) + (least or 0)
+    if plan.rest is not None:
+        cursor = connection.execute(plan.rest, given).cursor
+        values = np.fromiter(chain.from_iterable(cast(Any, cursor)), np.float64).reshape(-1, len(plan.floats)).T
+        found |= {name: np.where(np.isinf(one), np.nan, one) for name, one in zip(plan.floats, values, strict=True)}
+    return {name: found[name] for name in plan.names}
+
+
+def _whole(text: str | None) -> AnyArray:
+    return np.fromstring(text, np.int64, sep=",") if text else np.empty(0, np.int64)
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------
@@ -169,8 +191,12 @@ _TYPES: Final = {
 }
 
 
-def _read_postgresql(connection: Connection, source: Subquery) -> dict[str, AnyArray]:
-    """Each column as one value: the big-endian bytes of its numbers, joined inside the server."""
+@lru_cache(maxsize=64)
+def _postgresql_plan(
+    dialect: Dialect, statement: Select[Any], order: tuple[str, ...]
+) -> tuple[dict[str, str], Compiled]:
+    """Names and kinds, and a query of each column as one value: the big-endian bytes of its numbers."""
+    source = _ordered(statement, order).subquery()
     nothing = literal("''::bytea", LargeBinary)
     nan = literal("'NaN'::float8", Double)
     joined = [
@@ -179,13 +205,18 @@ def _read_postgresql(connection: Connection, source: Subquery) -> dict[str, AnyA
         else func.string_agg(func.float8send(func.coalesce(column, nan)), nothing)
         for column in source.c
     ]
-    compiled = select(*joined).compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
+    kinds = {column.key: "i8" if isinstance(column.type, Integer) else "f8" for column in source.c}
+    return kinds, select(*joined).compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+
+
+def _read_postgresql(
+    connection: Connection, kinds: Mapping[str, str], query: Compiled, given: Mapping[str, Any]
+) -> dict[str, AnyArray]:
     with _cursor(connection, binary=True) as cursor:
-        row = cursor.execute(str(compiled), compiled.params).fetchone()
+        row = cursor.execute(str(query), query.construct_params(dict(given))).fetchone()
     return {
-        column.key: np.frombuffer(value or b"", f">{kind}").astype(kind)
-        for column, value in zip(source.c, row, strict=True)
-        if (kind := "i8" if isinstance(column.type, Integer) else "f8")
+        name: np.frombuffer(value or b"", f">{kind}").astype(kind)
+        for (name, kind), value in zip(kinds.items(), row, strict=True)
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, select
+from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select
 
 from gnomon.clock import Timeframe, iso
 from gnomon.errors import Invalid, NotFound, nearest
@@ -16,7 +16,7 @@ from gnomon.market.candles import Basis, Candles
 from gnomon.market.dataset import AnySeries, Passport
 from gnomon.market.instrument import Instrument, Split
 from gnomon.market.tape import History, Series, Tape
-from gnomon.store.bars import add_bars, read_bars
+from gnomon.store.bars import EVER, Window, add_bars, read_bars
 from gnomon.store.chain import canonical
 from gnomon.store.engine import reading, upsert, writing
 from gnomon.store.tables import candle_series, candles, dataset_series, datasets, instruments
@@ -141,15 +141,14 @@ class MarketStore:
         `limit` keeps the newest bars of each. `splits` are by instrument identity. A series that is not stored is not
         on the tape; reading it there raises `NotFound`.
         """
+        wanted = {(instrument, str(timeframe), basis) for instrument, timeframe, basis in keys}
         found = []
         with reading(self._engine) as connection:
-            for instrument, timeframe, basis in dict.fromkeys(keys):
-                key = {"instrument": instrument, "timeframe": str(timeframe), "basis": basis}
-                row = connection.execute(select(candle_series).filter_by(**key)).one_or_none()
-                if row is not None:
-                    within = _window(connection, row.id, first_ns, last_ns, limit)
-                    history = History(read_bars(connection, row, *within)[0])
-                    found.append(Series(history, tuple(splits.get(instrument, ()))))
+            for row in connection.execute(select(candle_series).order_by(candle_series.c.id)).all():
+                if (row.instrument, row.timeframe, row.basis) in wanted:
+                    window = _window(connection, row.id, first_ns, last_ns, limit)
+                    history = History(read_bars(connection, row, window)[0])
+                    found.append(Series(history, tuple(splits.get(row.instrument, ()))))
         return Tape(found)
 
 
@@ -200,21 +199,28 @@ def _put_dataset(connection: Connection, passport: Passport, recorded_ns: int) -
     return True
 
 
+_NEWEST_OPEN: Final = (
+    select(candles.c.open_ns)
+    .where(candles.c.series_id == bindparam("series_id"), candles.c.revision == 0)
+    .where(candles.c.open_ns < bindparam("last_ns"))
+    .order_by(candles.c.open_ns.desc())
+    .limit(1)
+    .offset(bindparam("position"))
+)
+
+
 def _window(
     connection: Connection, series_id: int, first_ns: int | None, last_ns: int | None, limit: int | None
-) -> list[ColumnElement[bool]]:
-    within = []
-    if last_ns is not None:
-        within.append(candles.c.open_ns < last_ns)
-    if limit is not None:
-        newest = select(candles.c.open_ns).where(candles.c.series_id == series_id, candles.c.revision == 0, *within)
-        oldest = newest.order_by(candles.c.open_ns.desc()).limit(1).offset(max(0, limit - 1))
-        found = connection.execute(oldest).scalar()
-        within += [candles.c.open_ns >= found] if found is not None else []
-        within += [candles.c.open_ns < 0] if limit < 1 else []
-    if first_ns is not None:
-        within.append(candles.c.open_ns >= first_ns)
-    return within
+) -> Window:
+    first_ns = EVER.first_ns if first_ns is None else first_ns
+    last_ns = EVER.last_ns if last_ns is None else last_ns
+    if limit is None:
+        return Window(first_ns, last_ns)
+    if limit < 1:
+        return Window(last_ns, last_ns, 0)
+    given = {"series_id": series_id, "last_ns": last_ns, "position": limit - 1}
+    oldest = connection.execute(_NEWEST_OPEN, given).scalar()
+    return Window(first_ns if oldest is None else max(first_ns, oldest), last_ns, limit)
 
 
 def _passport(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from gnomon.errors import Unavailable
 from gnomon.serve.gateway.answers import Health
 from gnomon.serve.gateway.errors import DATABASE_AWAY
 from gnomon.serve.gateway.metrics import Meter
-from gnomon.serve.gateway.reading import LANES, Reading
+from gnomon.serve.gateway.reading import Reading
 from gnomon.serve.gateway.table import json_response
+from gnomon.store.forecasts import LANES
 from gnomon.units import SECOND_NS
 
 router = APIRouter(tags=["service"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 from sqlalchemy import Engine
 
@@ -12,11 +11,9 @@ from gnomon.errors import Invalid, nearest
 from gnomon.market.instrument import Instrument, Instruments
 from gnomon.serve.gateway.census import Census
 from gnomon.serve.gateway.roster import ROSTER
-from gnomon.store.forecasts import ForecastLedger, Lane
+from gnomon.store.forecasts import LANES, ForecastLedger, Lane
 from gnomon.store.market import MarketStore
 from gnomon.store.scores import ScoreStore
-
-LANES: tuple[Lane, ...] = get_args(Lane)
 
 
 @dataclass(slots=True)
