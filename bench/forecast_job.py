@@ -22,7 +22,7 @@ import numpy as np
 
 from gnomon.clock import SimClock, Timeframe, parse_instant
 from gnomon.jobs.predict import Plan, predict, subjects
-from gnomon.market.dataset import Passport, SeriesPassport, content_hash
+from gnomon.market.dataset import Passport
 from gnomon.market.synth import synthetic_market
 from gnomon.sources.instruments import shipped_instruments
 from gnomon.sources.sessions import load_sessions
@@ -71,14 +71,7 @@ def filled_store(folder: Path) -> Store:
     sessions = {one.calendar: load_sessions(one.calendar) for one in instruments}
     candles = synthetic_market(instruments, sessions, HOUR, END_NS - 600 * 24 * HOUR_NS, END_NS, seed=5)
     store = Store.open(f"sqlite:///{folder / 'gnomon.db'}", folder / "datasets")
-    passport = Passport(
-        hash=content_hash(candles),
-        name="bench",
-        source="synthetic",
-        licence="none",
-        files={},
-        series=tuple(SeriesPassport.of(one) for one in candles),
-    )
+    passport = Passport.of(candles, "bench")
     store.market.record(passport, candles, instruments, recorded_ns=END_NS)
     return store
 

@@ -29,7 +29,7 @@ from sqlalchemy import Engine, insert, select, text
 from gnomon.clock import Timeframe
 from gnomon.forecast.forecast import LEVELS, Forecast
 from gnomon.market.candles import COLUMNS, Candles
-from gnomon.market.dataset import Passport, SeriesPassport, content_hash
+from gnomon.market.dataset import Passport
 from gnomon.market.instrument import Instrument
 from gnomon.score.forecasts import Scores
 from gnomon.store.engine import open_engine, reading, upgrade, writing
@@ -140,7 +140,7 @@ def bars_of(symbol: str, rows: int) -> Candles:
 
 def record(engine: Engine, bars: Candles) -> None:
     instrument = Instrument(bars.instrument[8:], "binance", "crypto", "always", bars.tick, bars.lot)
-    passport = Passport(content_hash([bars]), "bench", "synthetic", "none", {}, (SeriesPassport.of(bars),))
+    passport = Passport.of([bars], "bench")
     MarketStore(engine).record(passport, [bars], [instrument], recorded_ns=LATE_NS)
 
 

@@ -20,7 +20,7 @@ from gnomon.clock import Timeframe, parse_instant
 from gnomon.forecast.catalog import BASELINES, forecaster
 from gnomon.jobs.evaluate import Span, board_filter, evaluate, origins_of
 from gnomon.jobs.predict import Plan, contexts_at, load_tape, subjects
-from gnomon.market.dataset import Passport, SeriesPassport, content_hash
+from gnomon.market.dataset import Passport
 from gnomon.market.synth import synthetic_market
 from gnomon.sources.instruments import shipped_instruments
 from gnomon.sources.sessions import load_sessions
@@ -81,14 +81,7 @@ def filled_store(folder: Path) -> Store:
     span = parse_instant("2023-01-01"), parse_instant("2026-01-02")
     candles = synthetic_market(instruments, sessions, HOUR, *span, seed=5)
     store = Store.open(f"sqlite:///{folder / 'gnomon.db'}", folder / "datasets")
-    passport = Passport(
-        hash=content_hash(candles),
-        name="bench",
-        source="synthetic",
-        licence="none",
-        files={},
-        series=tuple(SeriesPassport.of(one) for one in candles),
-    )
+    passport = Passport.of(candles, "bench")
     store.market.record(passport, candles, instruments, recorded_ns=WallClock().now_ns())
     return store
 

@@ -21,7 +21,7 @@ import pytest
 from gnomon.clock import SimClock, Timeframe, iso
 from gnomon.jobs.evaluate import Span, evaluate
 from gnomon.jobs.predict import Plan, predict, subjects
-from gnomon.market.dataset import Passport, SeriesPassport, content_hash
+from gnomon.market.dataset import Passport
 from gnomon.market.synth import synthetic_candles
 from gnomon.sources.instruments import shipped_instruments
 from gnomon.sources.sessions import load_sessions
@@ -45,9 +45,7 @@ def fill(home: Path) -> None:
         instrument = instruments.find(symbol)
         sessions = load_sessions(instrument.calendar)
         bars = synthetic_candles(instrument, sessions, HOURLY, now_ns - 60 * DAY_NS, now_ns, seed=3)
-        parts = (SeriesPassport.of(bars),)
-        passport = Passport(content_hash([bars]), f"synthetic-{symbol}", "synthetic", "none", {}, parts)
-        store.market.record(passport, [bars], [instrument], recorded_ns=now_ns)
+        store.market.record(Passport.of([bars], f"synthetic-{symbol}"), [bars], [instrument], recorded_ns=now_ns)
     plan = Plan(tuple(subjects(store, instruments, HOURLY)), HOURLY, 24, FORECASTERS)
     evaluate(store, plan, Span(now_ns - 12 * DAY_NS, now_ns, 12), clock)
     predict(store, plan, clock)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from gnomon.clock import Timeframe, parse_instant
 from gnomon.market.candles import Candles
-from gnomon.market.dataset import Passport, SeriesPassport, content_hash
+from gnomon.market.dataset import Passport
 from gnomon.market.instrument import Instruments
 from gnomon.market.synth import synthetic_market
 from gnomon.sources.instruments import shipped_instruments
@@ -55,14 +55,7 @@ def record() -> Record:
     """Puts candles into a store as an import would."""
 
     def put(store: Store, candles: Sequence[Candles], recorded_ns: int) -> None:
-        passport = Passport(
-            hash=content_hash(candles),
-            name="test",
-            source="synthetic",
-            licence="none",
-            files={},
-            series=tuple(SeriesPassport.of(one) for one in candles),
-        )
+        passport = Passport.of(candles, "test")
         instruments = [shipped_instruments().find(one.instrument) for one in candles]
         store.market.record(passport, candles, instruments, recorded_ns=recorded_ns)
 

@@ -106,3 +106,10 @@ def test_a_passport_says_what_is_inside(make_candles: MakeCandles) -> None:
     assert candles["gaps"] == [{"from": "1970-01-01T02:00:00Z", "until": "1970-01-01T05:00:00Z", "bars": 3}]
     assert (trades["kind"], trades["timeframe"], trades["rows"]) == ("trades", "", 1)
     assert candles["digest"] == series_digest(bars).hex()
+
+
+def test_a_passport_of_synthetic_series_names_them_all(make_candles: MakeCandles) -> None:
+    series = [make_candles([1, 2, 3]), a_trade(7)]
+    passport = Passport.of(series, "made up")
+    assert (passport.hash, passport.name, passport.source) == (content_hash(series), "made up", "synthetic")
+    assert [one.rows for one in passport.series] == [3, 1]

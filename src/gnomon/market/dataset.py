@@ -172,6 +172,11 @@ class Passport:
     rejected_rows: int = 0
     recipe: Mapping[str, Any] = field(default_factory=dict)  # options of the importer, or seed and kind of a synthetic
 
+    @classmethod
+    def of(cls, series: Sequence[AnySeries], name: str) -> Passport:
+        """The passport of synthetic series, which came from no file."""
+        return cls(content_hash(series), name, "synthetic", "none", {}, tuple(map(SeriesPassport.of, series)))
+
     @property
     def rows(self) -> int:
         return sum(one.rows for one in self.series)

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from gnomon.clock import SimClock, Timeframe, parse_instant
 from gnomon.forecast.forecast import LEVELS, Forecast
 from gnomon.market.calendar import always
-from gnomon.market.dataset import Passport, SeriesPassport, content_hash
+from gnomon.market.dataset import Passport
 from gnomon.market.instrument import Instruments
 from gnomon.market.synth import synthetic_candles
 from gnomon.score.forecasts import grade
@@ -114,14 +114,7 @@ class World:
         instrument, length = self.instruments.find(symbol), Timeframe.parse(timeframe)
         first_ns = self.clock.now_ns() - bars * length.nominal_ns
         candles = synthetic_candles(instrument, CALENDAR, length, first_ns, self.clock.now_ns(), seed=1)
-        passport = Passport(
-            hash=content_hash([candles]),
-            name=f"synthetic-{symbol}-{timeframe}",
-            source="synthetic",
-            licence="none",
-            files={},
-            series=(SeriesPassport.of(candles),),
-        )
+        passport = Passport.of([candles], f"synthetic-{symbol}-{timeframe}")
         self.market.record(passport, [candles], [instrument], recorded_ns=self.clock.now_ns())
 
     def score(self, forecast_id: int, realised: float, *, steps: tuple[int, ...] = (1, 2, 3)) -> None:
