@@ -105,14 +105,13 @@ def test_a_display_symbol_wins_over_a_source_name() -> None:
     assert Instruments([taker, Instrument.from_row(ROW)]).find("SPY").id == "us:SPY"
 
 
-def test_instruments_met_by_an_import_are_added_once() -> None:
+def test_instruments_met_by_an_import_are_added_once_and_found_by_identity() -> None:
     known = instruments()
-    again, new = (
-        Instrument.from_row(ROW | {"venue": "file"}),
-        Instrument.from_row(ROW | {"symbol": "NEW", "sources": {}}),
-    )
-    more = known.with_added([again, new, Instrument.from_row(new.row() | {"venue": "file"})])
-    assert [one.id for one in more] == ["us:SPY", "binance:ETHUSDT", "us:NEW"]
+    taken = Instrument.from_row(ROW | {"venue": "file"})
+    new = Instrument.from_row(ROW | {"symbol": "NEW", "sources": {}})
+    more = known.with_added([taken, new, new]).with_added([taken])
+    assert [one.id for one in more] == ["us:SPY", "binance:ETHUSDT", "file:SPY", "us:NEW"]
+    assert (more.find("SPY").id, more.find("file:spy").id, more.find("new").id) == ("us:SPY", "file:SPY", "us:NEW")
     assert len(known) == 2
 
 

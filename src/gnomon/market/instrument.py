@@ -135,10 +135,14 @@ def _read(symbol: str, name: str, parse: Callable[[Any], _T], value: Any) -> _T:
 
 
 class Instruments:
-    """The instruments of a file, in its order, found by identity, display symbol or any source symbol."""
+    """The instruments of a file, in its order, found by identity, display symbol or any source symbol.
 
-    def __init__(self, rows: Iterable[Instrument]) -> None:
-        self._rows = tuple(rows)
+    `met` are instruments known from imports alone. They come after those of the file; one whose display symbol is taken
+    is found by its identity.
+    """
+
+    def __init__(self, rows: Iterable[Instrument], met: Iterable[Instrument] = ()) -> None:
+        self._configured = self._rows = tuple(rows)
         self._by_name: dict[str, Instrument] = {}
         for one in self._rows:
             if one.symbol.upper() in self._by_name:
@@ -148,6 +152,11 @@ class Instruments:
             for names in one.sources.values():
                 for name in names:
                     self._by_name.setdefault(name.upper(), one)
+        for one in met:
+            if one.id.upper() not in self._by_name:
+                self._by_name[one.id.upper()] = one
+                self._by_name.setdefault(one.symbol.upper(), one)
+                self._rows += (one,)
 
     @classmethod
     def parse(cls, text: str) -> Instruments:
@@ -182,9 +191,5 @@ class Instruments:
             raise NotFound(f"no instrument {name!r}", hint=hint, detail={"nearest": close}) from None
 
     def with_added(self, more: Iterable[Instrument]) -> Instruments:
-        """These, and those of `more` that none of the names here resolves to (an instrument met only by an import)."""
-        rows = {one.symbol.upper(): one for one in self._rows}
-        for one in more:
-            if one.symbol not in self:
-                rows.setdefault(one.symbol.upper(), one)
-        return Instruments(rows.values())
+        """These, and those of `more` whose identity is not here (an instrument met only by an import)."""
+        return Instruments(self._configured, [*self._rows[len(self._configured) :], *more])
