@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,3 +89,14 @@ def test_a_failing_forecaster_stops_no_other(filled: Store, configured: Instrume
     report = predict(filled, plan(filled, configured, "BTCUSDT", forecasters=("ewma", "emwa")), SimClock(LAST_NS))
     assert report.issued == 1
     assert [(one["forecaster"], one["error"]) for one in report.failed] == [("emwa", "not_found")]
+
+
+def test_within_a_bar_the_context_is_that_of_its_open(filled: Store, configured: Instruments) -> None:
+    """The bar that is forming at the instant is stored here; it takes no place in the look-back."""
+    wanted = Plan(tuple(subjects(filled, configured, HOUR, ("BTCUSDT",))), HOUR, 24, ("ewma",), lookback_bars=100)
+    hashes = set()
+    for seed, as_of in enumerate(("2024-03-10T07:00:00Z", "2024-03-10T07:31:00Z", "2024-03-10T07:59:59Z")):
+        asked = replace(wanted, seed=seed)
+        report = predict(filled, asked, SimClock(LAST_NS), as_of_ns=parse_instant(as_of))
+        hashes.add(filled.forecasts.get(report.ids[0]).input_hash)
+    assert len(hashes) == 1

@@ -22,6 +22,9 @@ from gnomon.store.forecasts import Entry, Issued, Lane
 from gnomon.store.store import Store
 from gnomon.units import HOUR_NS, MINUTE_NS
 
+FORMING_BARS = 8
+"""Bars read beyond the look-back: one may be forming at the instant, and a few may be off schedule."""
+
 _BASES: tuple[Basis, ...] = ("raw", "split", "adjusted")
 
 
@@ -120,7 +123,7 @@ def predict(
     """
     lane: Lane = "live" if as_of_ns is None else "backfill"
     report = Report(clock.now_ns() if as_of_ns is None else as_of_ns, lane)
-    tape = load_tape(store, plan.subjects, last_ns=report.as_of_ns, limit=plan.lookback_bars)
+    tape = load_tape(store, plan.subjects, last_ns=report.as_of_ns, limit=plan.lookback_bars + FORMING_BARS)
     contexts = contexts_at(tape, plan, plan.subjects, report.as_of_ns, report.missed)
     for number, name in enumerate(plan.forecasters):
         progress(number, len(plan.forecasters), name)
