@@ -21,6 +21,9 @@ Lane = Literal["live", "backfill"]
 LANES: Final[tuple[Lane, ...]] = get_args(Lane)
 SERVED: Final = (("p10", 0.1), ("p50", 0.5), ("p90", 0.9))
 
+SMALLEST_PRICE: Final = float(np.finfo(np.float32).tiny)
+LARGEST_PRICE: Final = float(np.finfo(np.float32).max)
+
 Key = tuple[str, str, str, str, str, int]
 """Instrument, timeframe, basis, forecaster, version, data cutoff: unique within a lane and variant."""
 
@@ -146,11 +149,11 @@ def _are_levels(levels: tuple[float, ...]) -> bool:
 
 
 def _is_curve(quantiles: FloatArray) -> bool:
-    """Positive, finite, sorted: a NaN breaks every comparison."""
+    """Positive, finite and sorted, also as the float32 of a block: a NaN breaks every comparison."""
     return bool(
-        (quantiles[:, 0] > 0).all()
+        (quantiles[:, 0] >= SMALLEST_PRICE).all()
         and (quantiles[:, 1:] >= quantiles[:, :-1]).all()
-        and (quantiles[:, -1] < np.inf).all()
+        and (quantiles[:, -1] <= LARGEST_PRICE).all()
     )
 
 
@@ -158,7 +161,7 @@ def _are_paths(paths: FloatArray | None, horizon: int) -> bool:
     if paths is None:
         return True
     shaped = paths.ndim == 2 or (paths.ndim == 3 and paths.shape[2] == 6)
-    return shaped and paths.shape[1] == horizon and len(paths) > 0 and bool(np.isfinite(paths).all())
+    return shaped and paths.shape[1] == horizon and len(paths) > 0 and bool((np.abs(paths) <= LARGEST_PRICE).all())
 
 
 def _are_shaped(entry: Entry) -> bool:
@@ -175,7 +178,7 @@ _RULES: Final[dict[str, Callable[[Entry], bool]]] = {
     "it needs at least one step": lambda e: e.forecast.horizon > 0,
     "levels increase within (0, 1) and include 0.1, 0.5 and 0.9": lambda e: _are_levels(tuple(e.forecast.levels)),
     "quantiles are (H, Q), p_up and target times (H,)": _are_shaped,
-    "quantiles are positive, finite and sorted": lambda e: (
+    f"quantiles are sorted and within {SMALLEST_PRICE:.4g} … {LARGEST_PRICE:.4g}": lambda e: (
         _is_curve(e.forecast.quantiles) and (e.calibrated is None or _is_curve(e.calibrated))
     ),
     "p_up lies in [0, 1]": lambda e: bool(((e.forecast.p_up >= 0) & (e.forecast.p_up <= 1)).all()),
@@ -183,7 +186,9 @@ _RULES: Final[dict[str, Callable[[Entry], bool]]] = {
     "targets lie after the cutoff, one after the other": lambda e: (
         bool(e.forecast.target_open_ns[0] >= e.forecast.data_cutoff_ns) and _increase(e.forecast.target_close_ns)
     ),
-    "paths are (n, H) or (n, H, 6), finite": lambda e: _are_paths(e.forecast.paths, e.forecast.horizon),
+    f"paths are (n, H) or (n, H, 6), at most {LARGEST_PRICE:.4g}": lambda e: _are_paths(
+        e.forecast.paths, e.forecast.horizon
+    ),
     "the seed fits int64": lambda e: abs(e.forecast.seed) <= INT64_MAX,
     "names hold no NUL": lambda e: "\0" not in "".join((*e.key[:-1], e.forecast.input_hash, e.job_key)),
 }
