@@ -89,9 +89,8 @@ def origins_of(subject: Subject, span: Span, horizon: int) -> list[int]:
 
     The last target closes within the span.
     """
-    margin_ns = (
-        2 * subject.timeframe.nominal_ns + 5 * DAY_NS
-    )  # the bar that closes first may have opened before the span
+    # The bar that closes first may have opened before the span, across a weekend or a month.
+    margin_ns = 2 * subject.timeframe.nominal_ns + 5 * DAY_NS
     closes = subject.sessions.between(subject.timeframe, span.first_ns - margin_ns, span.last_ns).close_ns
     inside = closes[closes >= span.first_ns]
     return [int(at_ns) for at_ns in inside[: max(0, len(inside) - horizon) : span.stride_bars]]
