@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
 import hypothesis
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import GenerationMode, checks
 
-from gnomon.serve.gateway.answers import Problem, problems
+from gnomon.score.compare import BoardRow
+from gnomon.serve.gateway.answers import BoardEntry, Problem, problems
 from gnomon.store.engine import open_engine
 
 Ask = Callable[[str, GenerationMode, int], int]
@@ -171,3 +173,7 @@ def test_whatever_is_asked_the_answer_is_as_documented(
             with subtests.test(path=path):
                 answered = conforming(path, mode, 20)
                 assert answered > 0 or mode is GenerationMode.NEGATIVE
+
+
+def test_a_board_s_entry_promises_the_columns_of_the_board() -> None:
+    assert list(BoardEntry.model_fields) == [column.name for column in fields(BoardRow)]
