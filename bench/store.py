@@ -257,7 +257,8 @@ def scores_of(ids: np.ndarray) -> Scores:
     }
     columns |= {"forecast_id": np.repeat(ids, len(STEPS)), "step": np.tile(STEPS, len(ids)), "pit_bin": np.ones(count)}
     columns |= {"stage": np.zeros(count, np.int8), "realised_revision": np.zeros(count, np.int64)}
-    columns |= {"target_close_ns": np.full(count, LATE_NS), "scored_at_ns": np.full(count, LATE_NS)}
+    columns |= {"target_close_ns": np.full(count, LATE_NS), "realised_at_ns": np.full(count, LATE_NS)}
+    columns |= {"scored_at_ns": np.full(count, LATE_NS)}
     return Scores(**columns | {"void_reason": np.full(count, "", object)})
 
 

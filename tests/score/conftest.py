@@ -53,6 +53,7 @@ def made_of(
         stage=np.full(len(f), stage, np.int8),
         target_close_ns=cutoff_ns + step * bar_ns,
         realised_revision=np.zeros(len(f), np.int64),
+        realised_at_ns=cutoff_ns + step * bar_ns,
         scored_at_ns=np.zeros(len(f), np.int64),
         pinball_mean=loss,
         void_reason=np.where(void, "roll", "").astype(object),

@@ -112,7 +112,8 @@ def test_grading_a_block_is_grading_row_after_row(seed: int) -> None:
 
 def test_every_figure_of_the_table_is_compared_with_the_naive_row() -> None:
     figures = set(naive_row([1.0] * len(LEVELS), 1.0, 0.5, 1.0))
-    identity = {"forecast_id", "step", "stage", "target_close_ns", "realised_revision", "scored_at_ns", "void_reason"}
+    identity = {"forecast_id", "step", "stage", "target_close_ns", "realised_revision", "void_reason"}
+    identity |= {"realised_at_ns", "scored_at_ns"}
     assert figures | identity == {column.name for column in fields(Scores)}
 
 

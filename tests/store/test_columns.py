@@ -95,13 +95,14 @@ def test_floats_come_back_to_the_bit_and_null_is_nan(engine: Engine) -> None:
     floats = np.concatenate(
         [np.random.default_rng(0).normal(size=500) * 10.0 ** np.arange(-250, 250), [5.0, 0.1 + 0.2]]
     )
-    rows = [(1, step, 0, step, 0, 0, value, None, "") for step, value in enumerate(floats.tolist())]
+    rows = [(1, step, 0, step, 0, 0, 0, value, None, "") for step, value in enumerate(floats.tolist())]
     names = [
         "forecast_id",
         "step",
         "stage",
         "target_close",
         "realised_revision",
+        "realised_at",
         "scored_at",
         "realised",
         "crps",

@@ -42,7 +42,7 @@ def test_a_new_database_is_not_current_until_it_is_upgraded(database_url: str) -
     with pytest.raises(Unavailable, match="at revision none") as refusal:
         require_current(engine)
     assert "gnomon db upgrade" in refusal.value.hint
-    assert upgrade(engine) == ["0001"]
+    assert upgrade(engine)[0] == "0001"
     require_current(engine)
     engine.dispose()
 
@@ -75,7 +75,8 @@ def test_two_processes_that_upgrade_at_once_do_it_once(database_url: str) -> Non
     command = [sys.executable, "-c", script, database_url]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     answers = sorted(process.communicate(timeout=120)[0].strip() for process in both)
-    assert answers == ["['0001']", "[]"]
+    assert answers[1] == "[]"
+    assert answers[0].startswith("['0001'")
 
 
 def test_an_upgrade_that_fails_leaves_nothing(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +91,7 @@ def test_an_upgrade_that_fails_leaves_nothing(database_url: str, monkeypatch: py
             upgrade(engine)
     with pytest.raises(Unavailable):
         require_current(engine)
-    assert upgrade(engine) == ["0001"]
+    assert upgrade(engine)[0] == "0001"
     engine.dispose()
 
 

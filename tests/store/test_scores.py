@@ -41,6 +41,7 @@ def some_scores(ids: list[int], steps: tuple[int, ...] = (1, 2, 3), *, stage: in
         "stage": np.full(count, stage, np.int8),
         "target_close_ns": luck.integers(0, 2**62, count),
         "realised_revision": luck.integers(0, 3, count),
+        "realised_at_ns": np.full(count, LATE_NS, np.int64),
         "scored_at_ns": np.full(count, LATE_NS, np.int64),
         "void_reason": np.array(
             [("roll", "halt", "bar 'absent' %s")[n % 3] if v else "" for n, v in enumerate(void)], object

@@ -80,6 +80,7 @@ class Outcomes:
 
     series: Series
     open_ns: IntArray
+    knowable_ns: IntArray
     close: FloatArray
     flags: npt.NDArray[np.uint8]
     now_ns: int
@@ -90,17 +91,24 @@ class Outcomes:
         bars = series.history.first_revisions()
         known = bars.take(bars.knowable_ns <= now_ns)
         patience_ns = (7 if subject.timeframe.is_intraday else 14) * DAY_NS
-        return cls(series, known.open_ns, known.tick.floats(known.close), known.flags, now_ns, patience_ns)
+        return cls(
+            series, known.open_ns, known.knowable_ns, known.tick.floats(known.close), known.flags, now_ns, patience_ns
+        )
 
-    def at(self, target_open_ns: IntArray, cutoff_ns: IntArray) -> tuple[FloatArray, npt.NDArray[np.uint8]]:
-        """Closes (N, S) of the target bars in shares of each forecast's cutoff (N,), NaN where absent; their flags."""
+    def at(self, target_open_ns: IntArray, cutoff_ns: IntArray) -> tuple[FloatArray, npt.NDArray[np.uint8], IntArray]:
+        """Closes (N, S) of the target bars in shares of each forecast's cutoff (N,), NaN where absent; their flags;
+        when each became knowable (0 where absent)."""
+        if not len(self.open_ns):
+            nothing = np.zeros(target_open_ns.shape, np.int64)
+            return np.full(nothing.shape, np.nan), nothing.astype(np.uint8), nothing
         index = np.minimum(np.searchsorted(self.open_ns, target_open_ns), len(self.open_ns) - 1)
         present = self.open_ns[index] == target_open_ns
         price = np.where(present, self.close[index], np.nan)
         if self.series.splits:
             for row, at_ns in enumerate(cutoff_ns):
                 price[row] /= self.series.share_factor(target_open_ns[row], int(at_ns))
-        return price, np.where(present, self.flags[index], 0).astype(np.uint8)
+        flags = np.where(present, self.flags[index], 0).astype(np.uint8)
+        return price, flags, np.where(present, self.knowable_ns[index], 0)
 
 
 def _batches(pending: Sequence[PendingForecast]) -> Iterator[list[PendingForecast]]:
@@ -122,7 +130,7 @@ def _score_batch(store: Store, outcomes: Outcomes, batch: Sequence[PendingForeca
     cutoff_ns = np.array([one.data_cutoff_ns for one in batch])
     target_open_ns = np.stack([one.target_open_ns for one in batch])[:, column]  # (N, S)
     target_close_ns = np.stack([one.target_close_ns for one in batch])[:, column]
-    realised, flags = outcomes.at(target_open_ns, cutoff_ns)
+    realised, flags, knowable_ns = outcomes.at(target_open_ns, cutoff_ns)
     void = _void_reasons(batch, target_close_ns, realised, flags, outcomes)
     due = np.array([[step in one.steps for step in steps] for one in batch])
     wanted = due & ((void != "") | ~np.isnan(realised))
@@ -138,6 +146,7 @@ def _score_batch(store: Store, outcomes: Outcomes, batch: Sequence[PendingForeca
             realised,
             forecast_id=np.array([one.id for one in batch]),
             target_close_ns=target_close_ns,
+            realised_at_ns=np.where(void == "", knowable_ns, target_close_ns),
             scored_at_ns=now_ns,
             stage=stage,
             void_reason=void,

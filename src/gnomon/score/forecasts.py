@@ -103,6 +103,7 @@ class Scores:
     target_close_ns: IntArray
     realised: FloatArray  # price, in shares of the forecast's cutoff
     realised_revision: IntArray  # 0 = first revision
+    realised_at_ns: IntArray  # when that close became knowable; of a void row, its target's close
     scored_at_ns: IntArray
     pinball_mean: FloatArray  # divided by the base price
     crps: FloatArray  # divided by the base price
@@ -177,15 +178,16 @@ def grade(
     scored_at_ns: int,
     stage: int = 0,
     realised_revision: npt.ArrayLike = 0,
+    realised_at_ns: npt.ArrayLike | None = None,
     void_reason: npt.NDArray[np.object_] | None = None,
     wanted: npt.NDArray[np.bool_] | None = None,
 ) -> Scores:
     """Scores of N forecasts of one horizon at S steps, forecast by forecast.
 
-    quantiles (N, H, Q) and p_up (N, H) are whole forecasts; realised, target_close_ns, realised_revision and
-    void_reason are (N, S), one for each of `steps` (1-based); base_price and forecast_id are (N,). `wanted` (N, S)
-    leaves out pairs that are not due. What is void and what is refused: see `grade_rows`; `Invalid` too for a step
-    beyond the horizon.
+    quantiles (N, H, Q) and p_up (N, H) are whole forecasts; realised, target_close_ns, realised_revision,
+    realised_at_ns (unless given: the target's close) and void_reason are (N, S), one for each of `steps` (1-based);
+    base_price and forecast_id are (N,). `wanted` (N, S) leaves out pairs that are not due. What is void and what is
+    refused: see `grade_rows`; `Invalid` too for a step beyond the horizon.
     """
     horizon = quantiles.shape[1]
     if not all(1 <= step <= horizon for step in steps):
@@ -211,6 +213,7 @@ def grade(
         scored_at_ns=scored_at_ns,
         stage=stage,
         realised_revision=due(realised_revision),
+        realised_at_ns=due(target_close_ns if realised_at_ns is None else realised_at_ns),
         void_reason=None if void_reason is None else void_reason.take(cell),
     )
 
@@ -228,6 +231,7 @@ def grade_rows(
     scored_at_ns: int,
     stage: int = 0,
     realised_revision: npt.ArrayLike = 0,
+    realised_at_ns: npt.ArrayLike | None = None,
     void_reason: npt.NDArray[np.object_] | None = None,
 ) -> Scores:
     """Scores of R (forecast, step) pairs: quantiles (R, Q) are prices, everything else is (R,).
@@ -250,6 +254,7 @@ def grade_rows(
         stage=np.full(count, stage, np.int8),
         target_close_ns=np.asarray(target_close_ns, np.int64),
         realised_revision=np.array(np.broadcast_to(realised_revision, (count,)), np.int64),
+        realised_at_ns=np.array(target_close_ns if realised_at_ns is None else realised_at_ns, np.int64),
         scored_at_ns=np.full(count, scored_at_ns, np.int64),
         void_reason=reason,
         **figures,

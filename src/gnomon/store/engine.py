@@ -28,7 +28,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gnomon.errors import Exhausted, GnomonError, Invalid, Refused, Unavailable
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision in `migrations/versions`: what this code needs to find."""
 
 SCHEMA: Final = "gnomon"

@@ -23,12 +23,12 @@ from gnomon.units import FloatArray, IntArray
 
 _IDS_PER_QUERY: Final = 500
 _NULL: Final = -9  # stands for null in the small counts while they are read as integers
-_FIELDS: Final = {"target_close_ns": "target_close", "scored_at_ns": "scored_at"}
+_FIELDS: Final = {"target_close_ns": "target_close", "realised_at_ns": "realised_at", "scored_at_ns": "scored_at"}
 """Names of `Scores` that differ from the columns'. A column of the table has no suffix (pipeline 5.1)."""
 _ORDER: Final = ("forecast_id", "step")
 _NONE: Final[frozenset[int]] = frozenset()
 _SMALL: Final = ("covered_50", "covered_80", "covered_90", "side_80", "pit_bin")
-_WHOLE: Final = ("forecast_id", "step", "target_close_ns", "realised_revision", "scored_at_ns")
+_WHOLE: Final = ("forecast_id", "step", "target_close_ns", "realised_revision", "realised_at_ns", "scored_at_ns")
 _FIGURES: Final = (
     *("realised", "pinball_mean", "crps", "wis", "width_80", "direction_hit", "p_up", "brier", "log_loss"),
     *("abs_error", "log_return"),

@@ -237,6 +237,7 @@ scores: Final = Table(
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("stage", SmallInteger, primary_key=True, autoincrement=False),  # 0 raw, 1 calibrated
     _needed("target_close", BigInteger),
+    _needed("realised_at", BigInteger),  # when the realised close became knowable; void: when the step was given up
     Column("realised", Double),
     _needed("realised_revision", Integer),
     _needed("scored_at", BigInteger),
@@ -257,4 +258,154 @@ scores: Final = Table(
     Column("log_return", Double),
     _needed("void_reason", Text),
     sqlite_with_rowid=False,
+)
+
+slots: Final = Table(
+    "slots",
+    metadata,
+    Column("instrument", Text, primary_key=True),
+    Column("timeframe", Text, primary_key=True),
+    Column("forecaster", Text, primary_key=True),
+    Column("cutoff", BigInteger, primary_key=True, autoincrement=False),
+    _needed("due_at", BigInteger),
+    _needed("status", Text, CheckConstraint("status IN ('due', 'issued', 'late', 'missed')", name="status")),
+    _needed("why", Text),
+    Column("forecast_id", BigInteger, ForeignKey("forecasts.id")),
+)
+Index("ix_slots_due", slots.c.timeframe, slots.c.due_at)
+
+calibrations: Final = Table(
+    "calibrations",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _needed("lane", Text),
+    _needed("variant", Text),
+    _needed("forecaster", Text),
+    _needed("version", Text),
+    _needed("instrument", Text),
+    _needed("timeframe", Text),
+    _needed("basis", Text),
+    _needed("fitted_at", BigInteger),
+    _needed("fitted_until", BigInteger),  # knowable time of the newest target used
+    _needed("method", Text),  # tracker, split
+    _needed("n", BigInteger),  # targets used
+    _needed("payload", Text),  # JSON: the state of each horizon bucket
+    UniqueConstraint(
+        *("lane", "variant", "forecaster", "version", "instrument", "timeframe", "basis", "fitted_at"),
+        name="uq_calibrations_key",
+    ),
+)
+
+weights: Final = Table(
+    "weights",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _needed("lane", Text),
+    _needed("variant", Text),
+    _needed("ensemble", Text),
+    _needed("scope", Text),  # asset class
+    _needed("timeframe", Text),
+    _needed("fitted_at", BigInteger),
+    _needed("fitted_until", BigInteger),
+    _needed("payload", Text),  # JSON: the weight of each member, by horizon bucket, and who was left out and why
+    UniqueConstraint("lane", "variant", "ensemble", "scope", "timeframe", "fitted_at", name="uq_weights_key"),
+)
+
+boards: Final = Table(
+    "boards",
+    metadata,
+    Column("as_of", BigInteger, primary_key=True, autoincrement=False),
+    Column("filter_hash", Text, primary_key=True),
+    _needed("filter", Text),  # JSON
+    _needed("rows", Text),  # JSON
+    _needed("ledger_head", Text),
+    _needed("hash", Text),
+)
+
+# --- events -----------------------------------------------------------------------------
+
+calendar_events: Final = Table(
+    "calendar_events",
+    metadata,
+    Column("id", Text, primary_key=True),  # source:its id
+    Column("knowable_at", BigInteger, primary_key=True, autoincrement=False),  # of this statement about the event
+    _needed("source", Text),
+    _needed("kind", Text),  # fomc, cpi, nfp, gdp, pce, earnings, rate_decision, other
+    _needed("subject", Text),  # a central bank (FED, ECB …), a share (AAPL …), or a country code
+    _needed("title", Text),
+    _needed("impact", Text),  # low, medium, high
+    _needed("scheduled_at", BigInteger),
+    _needed("listed_at", BigInteger),
+    Column("released_at", BigInteger),
+    Column("forecast", Double),
+    Column("actual", Double),
+    Column("previous", Double),
+    _needed("unit", Text),
+    _needed("detail", Text),  # JSON: tone, rate change in basis points …
+)
+Index("ix_calendar_events_scheduled", calendar_events.c.scheduled_at)
+
+event_surprise_stats: Final = Table(
+    "event_surprise_stats",
+    metadata,
+    Column("event_type", Text, primary_key=True),
+    Column("as_of", BigInteger, primary_key=True, autoincrement=False),
+    _needed("std", Double),
+    _needed("n", Integer),
+)
+
+# --- work for later -----------------------------------------------------------------------------
+
+schedules: Final = Table(
+    "schedules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _needed("document", Text),  # JSON, `Schedule.row()`
+    _needed("edited", SmallInteger),  # 1: changed by hand, so a new default does not replace it
+    _needed("fired_until", BigInteger),  # nominal time of the newest tick that was enqueued, or when it was declared
+    _needed("updated_at", BigInteger),
+)
+
+workers: Final = Table(
+    "workers",
+    metadata,
+    Column("executor_id", Text, primary_key=True),
+    _needed("epoch", BigInteger),
+    _needed("host", Text),
+    _needed("pid", BigInteger),
+    _needed("version", Text),
+    _needed("queues", Text),  # JSON
+    _needed("started_at", BigInteger),
+    _needed("heartbeat_at", BigInteger),
+    _needed("state", Text),  # running, draining, stopped, reaped
+)
+
+leases: Final = Table(
+    "leases",
+    metadata,
+    Column("slot", Text, primary_key=True),
+    _needed("owner", Text),
+    _needed("epoch", BigInteger),
+    _needed("job_id", Text),
+    _needed("taken_at", BigInteger),
+    _needed("expires_at", BigInteger),
+)
+
+job_transactions: Final = Table(
+    "job_transactions",  # what each `tx` of a job answered: written with its rows, so that it happens once
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("step", Text, primary_key=True),
+    _needed("output", Text),  # JSON
+    _needed("at", BigInteger),
+)
+
+job_notes: Final = Table(
+    "job_notes",  # progress of jobs, numbered within each
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    _needed("at", BigInteger),
+    _needed("kind", Text),  # step, progress
+    _needed("document", Text),  # JSON
 )
