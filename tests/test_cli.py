@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from gnomon.cli import app
+from gnomon.cli.main import app
 
 BOARD_KEYS = {
     *("forecaster", "instrument", "n", "pinball", "skill", "skill_lo", "skill_hi", "coverage80", "verdict"),

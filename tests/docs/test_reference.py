@@ -35,7 +35,7 @@ def rows(text: str) -> list[list[str]]:
 
 def verbs() -> dict[str, list[Any]]:
     """Every verb with its parameters, as the command line has them."""
-    from gnomon.cli import app
+    from gnomon.cli.main import app
 
     def leaves(command: Any, path: str) -> Iterator[tuple[str, list[Any]]]:
         for name, one in getattr(command, "commands", {}).items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["gnomon.cli", "gnomon.jobs.ingest", "gnomon.jobs.evaluate", "gnomon.store.store", "gnomon.sources.instruments"]
+    ["gnomon.cli.main", "gnomon.jobs.ingest", "gnomon.jobs.evaluate", "gnomon.store.store", "gnomon.sources.instruments"]
 )
 
 
@@ -22,7 +22,7 @@ def start_verb(home: Path, url: str, folder: Path, words: tuple[str, ...]) -> Ba
 
 def run_verb(home: str, url: str, folder: str, words: tuple[str, ...]) -> None:
     """In the child: the verb, its output left out, its exit code kept."""
-    from gnomon.cli import app
+    from gnomon.cli.main import app
 
     os.environ |= {"GNOMON_HOME": home, "GNOMON_DATABASE_URL": url}
     os.chdir(folder)

@@ -1,0 +1,253 @@
+"""Verbs of forecasts: forecast, evaluate, score, board, plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gnomon.cli.verb import (
+    BasisName,
+    ForecasterNames,
+    Horizon,
+    InstrumentNames,
+    Json,
+    Seed,
+    TimeframeName,
+    app,
+    lane_of,
+    names_of,
+    opened,
+    plan_of,
+    subjects_of,
+    timeframe_of,
+    verb,
+)
+from gnomon.errors import Invalid, NotFound
+from gnomon.terminal import progress_bar, say, show, show_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from gnomon.jobs.predict import Subject
+    from gnomon.store.forecasts import Lane
+    from gnomon.store.store import Store
+
+SHOWN_FORECASTS = 24
+
+
+@app.command()
+@verb
+def forecast(
+    timeframe: TimeframeName,
+    horizon: Horizon,
+    instruments: InstrumentNames = "",
+    forecasters: ForecasterNames = "",
+    as_of: Annotated[str, typer.Option(help="An earlier instant: the forecasts go to the backfill lane.")] = "",
+    seed: Seed = 0,
+    basis: BasisName = "",
+    as_json: Json = False,
+) -> None:
+    """Issue forecasts of every instrument by every forecaster, now or as of an earlier instant."""
+    from gnomon.clock import parse_instant
+    from gnomon.jobs.predict import predict
+    from gnomon.wallclock import WallClock
+
+    _, store, configured = opened()
+    plan = plan_of(store, configured, timeframe, horizon, instruments, forecasters, seed, basis)
+    as_of_ns = parse_instant(as_of) if as_of else None
+    with progress_bar() as progress:
+        report = predict(store, plan, WallClock(), as_of_ns=as_of_ns, progress=progress)
+    issued = [store.forecasts.get(one) for one in report.ids]
+    if as_json:
+        from gnomon.terminal import forecast_row
+
+        show_json(report.row() | {"forecasts": [forecast_row(one) for one in issued]})
+    else:
+        from gnomon.terminal import forecast_table
+
+        if issued:
+            show(forecast_table(issued[:SHOWN_FORECASTS]))
+        if len(issued) > SHOWN_FORECASTS:
+            say(f"… and {len(issued) - SHOWN_FORECASTS} more (--json shows all)")
+        say(f"{report.issued} issued, {report.existing} were there already, {len(report.missed)} missed")
+        for one in report.missed:
+            say(f"missed {one['instrument']}: {one['reason']}")
+        for one in report.failed:
+            say(f"failed {one['forecaster']}: {one['message']}")
+    if report.failed or not report.ids:
+        raise typer.Exit(1)
+
+
+@app.command()
+@verb
+def evaluate(
+    timeframe: TimeframeName,
+    horizon: Horizon,
+    stride: Annotated[int, typer.Option("--stride", min=1, help="Bars between two origins.")],
+    first: Annotated[str, typer.Option("--from", help="The first origin, at the earliest.")],
+    last: Annotated[str, typer.Option("--to", help="The last target closes by then.")],
+    instruments: InstrumentNames = "",
+    forecasters: ForecasterNames = "",
+    seed: Seed = 0,
+    basis: BasisName = "",
+    as_json: Json = False,
+) -> None:
+    """Walk forward over a span: issue as of each origin, score, and print the board."""
+    from gnomon.clock import parse_instant
+    from gnomon.jobs.evaluate import Span, board_filter
+    from gnomon.jobs.evaluate import evaluate as walk
+    from gnomon.store.boards import board_of
+    from gnomon.wallclock import WallClock
+
+    _, store, configured = opened()
+    plan = plan_of(store, configured, timeframe, horizon, instruments, forecasters, seed, basis)
+    span = Span(parse_instant(first), parse_instant(last), stride)
+    with progress_bar() as progress:
+        done = walk(store, plan, span, WallClock(), progress=progress)
+    with done.watch.part("board"):
+        rows = board_of(store.scores, board_filter(plan, span))
+    if as_json:
+        show_json({"board": [one.row() for one in rows], **done.row()})
+    else:
+        from gnomon.terminal import board_table
+
+        show(board_table(rows))
+        say(_summary(done.row()))
+
+
+@app.command()
+@verb
+def score(
+    timeframe: Annotated[str, typer.Option("--timeframe", help="Default: every timeframe that is stored.")] = "",
+    instruments: InstrumentNames = "",
+    lane: Annotated[str, typer.Option(help="live or backfill.")] = "live",
+    as_json: Json = False,
+) -> None:
+    """Score every forecast step whose bar has closed and that is not scored yet."""
+    from gnomon.jobs.score import Scored
+    from gnomon.jobs.score import score as score_matured
+    from gnomon.wallclock import WallClock
+
+    _, store, configured = opened()
+    done = Scored()
+    with progress_bar() as progress:
+        for name in [timeframe] if timeframe else store.market.timeframes():
+            chosen = subjects_of(store, configured, name, instruments, "")
+            done.add(score_matured(store, chosen, WallClock(), lane=lane_of(lane), progress=progress))
+    if as_json:
+        show_json(done.row())
+    else:
+        say(f"{done.rows} steps scored, {done.waiting} wait for their bar, {sum(done.voids.values())} void")
+
+
+@app.command()
+@verb
+def board(
+    timeframe: TimeframeName = "1h",
+    instruments: InstrumentNames = "",
+    forecasters: ForecasterNames = "",
+    lane: Annotated[str, typer.Option(help="live or backfill.")] = "live",
+    variant: Annotated[str, typer.Option(help="One backfill, e.g. h24:s0.")] = "",
+    as_json: Json = False,
+) -> None:
+    """The scoreboard: every forecaster beside the reference, with intervals and a verdict in words."""
+    from gnomon.store.boards import BoardFilter, board_of
+
+    _, store, configured = opened()
+    known = configured.with_added(store.market.instruments())
+    rows = board_of(
+        store.scores,
+        BoardFilter(
+            lane=lane_of(lane),
+            timeframe=timeframe_of(timeframe),
+            variant=variant or None,
+            instruments=tuple(known.find(name).id for name in names_of(instruments)),
+            forecasters=names_of(forecasters),
+        ),
+    )
+    if as_json:
+        show_json({"board": [one.row() for one in rows]})
+    elif rows:
+        from gnomon.terminal import board_table
+
+        show(board_table(rows))
+    else:
+        say(f"nothing is scored in lane {lane} at {timeframe} yet", "hint: `gnomon score` or `gnomon evaluate`")
+
+
+@app.command()
+@verb
+def plot(
+    instrument: Annotated[
+        str, typer.Option("--instrument", help="Fan chart over the candles of this instrument.")
+    ] = "",
+    timeframe: TimeframeName = "1h",
+    forecaster: Annotated[str, typer.Option("--forecaster", help="Whose forecast.")] = "ewma",
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="Calibration plot of all scored forecasters.")
+    ] = False,
+    lane: Annotated[str, typer.Option(help="live or backfill.")] = "live",
+    variant: Annotated[str, typer.Option(help="One backfill, e.g. h24:s0.")] = "",
+    as_of: Annotated[str, typer.Option(help="The newest forecast issued (backfill: as of) by then.")] = "",
+    out: Annotated[Path, typer.Option("--out", help="A .png or .html file.")] = Path("gnomon.png"),
+    as_json: Json = False,
+) -> None:
+    """Draw a fan chart over candles, or a calibration plot, to PNG or one self-contained HTML file."""
+    from gnomon.clock import parse_instant
+    from gnomon.plot import calibration_plot, save
+    from gnomon.store.boards import BoardFilter, reliability_of
+
+    _, store, configured = opened()
+    if calibration:
+        which = BoardFilter(lane_of(lane), timeframe_of(timeframe), variant or None)
+        figure = calibration_plot(reliability_of(store.scores, which), timeframe)
+    elif instrument:
+        subject = subjects_of(store, configured, timeframe, instrument, "")[0]
+        until_ns = parse_instant(as_of) if as_of else None
+        figure = _fan_chart(store, subject, forecaster, lane_of(lane), variant or None, until_ns)
+    else:
+        raise Invalid("plot needs --instrument or --calibration", hint="gnomon plot --instrument BTCUSDT")
+    save(figure, out)
+    if as_json:
+        show_json({"file": str(out)})
+    else:
+        say(f"wrote {out}")
+
+
+def _fan_chart(
+    store: Store, subject: Subject, forecaster: str, lane: Lane, variant: str | None, as_of_ns: int | None
+) -> Figure:
+    """The newest forecast of a lane with the bars that it saw and those that came after."""
+    from gnomon.jobs.predict import load_tape
+    from gnomon.plot import fan_chart
+    from gnomon.wallclock import WallClock
+
+    name, timeframe = subject.instrument.id, subject.timeframe
+    found = store.forecasts.newest(name, str(timeframe), forecaster, lane=lane, variant=variant, as_of_ns=as_of_ns)
+    if found is None:
+        raise NotFound(
+            f"no {lane} forecast of {subject.instrument.symbol} at {timeframe} by {forecaster}",
+            hint=f"gnomon forecast --timeframe {timeframe} --horizon 24 --instruments {subject.instrument.symbol}",
+        )
+    tape = load_tape(store, [subject], last_ns=WallClock().now_ns())
+    after = tape.series(name, timeframe, subject.basis).history.first_revisions()
+    inside = (after.close_ns > found.data_cutoff_ns) & (after.close_ns <= found.target_close_ns[-1])
+    return fan_chart(
+        tape.as_of(found.data_cutoff_ns).candles(name, timeframe, subject.basis, limit=120),
+        found,
+        store.forecasts.quantiles([found.id])[found.id],
+        after.take(inside),
+    )
+
+
+def _summary(done: dict[str, Any]) -> str:
+    missed = sum(done["missed"].values())
+    parts = [f"{done['origins']} origins, {done['issued']} issued, {done['existing']} were there already"]
+    if missed:
+        parts.append(f"{missed} missed for want of bars")
+    voids = sum(done["scored"]["voids"].values())
+    parts.append(f"{done['scored']['rows']} steps scored now, {voids} void")
+    parts.append("seconds: " + ", ".join(f"{part} {spent:.1f}" for part, spent in done["seconds"].items()))
+    return "; ".join(parts)

@@ -1,0 +1,13 @@
+"""The entry point of the command `gnomon`: all verbs, by what they are for."""
+
+from __future__ import annotations
+
+from gnomon.cli import data, forecasts, keeping, processes
+from gnomon.cli.verb import app
+
+__all__ = ["app", "data", "forecasts", "keeping", "main", "processes"]
+
+
+def main() -> None:
+    """Run the verb that the process was called with."""
+    app()
