@@ -538,6 +538,7 @@ def test_the_test_of_an_inner_package_must_import_the_module() -> None:
 
 
 def test_modules_are_alive_by_an_import_inside_a_function() -> None:
-    modules = {"cli/__main__.py": "def verb():\n    from gnomon.market import tape", "market/tape.py": "", "market/lost.py": ""}
+    verb = "def verb():\n    from gnomon.market import tape"
+    modules = {"cli/__main__.py": verb, "market/tape.py": "", "market/lost.py": ""}
     complaints = list(dead_modules({PACKAGE + name: text.encode() for name, text in modules.items()}))
     assert [one.split(":")[0] for one in complaints] == ["gnomon.market.lost"]

@@ -15,10 +15,6 @@ from gnomon.market.instrument import Instruments
 from gnomon.market.synth import synthetic_market
 from gnomon.sources.instruments import shipped_instruments
 from gnomon.sources.sessions import load_sessions
-from gnomon.store.datasets import DatasetFiles
-from gnomon.store.forecasts import ForecastLedger
-from gnomon.store.market import MarketStore
-from gnomon.store.scores import ScoreStore
 from gnomon.store.store import Store
 
 HOUR = Timeframe.parse("1h")
@@ -34,9 +30,7 @@ def configured() -> Instruments:
 @pytest.fixture
 def store(engine: Engine, tmp_path: Path) -> Store:
     """An empty store."""
-    return Store(
-        engine, MarketStore(engine), ForecastLedger(engine), ScoreStore(engine), DatasetFiles(tmp_path / "datasets")
-    )
+    return Store.over(engine, tmp_path / "datasets")
 
 
 @pytest.fixture(scope="session")

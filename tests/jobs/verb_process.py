@@ -9,7 +9,13 @@ from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["gnomon.cli.main", "gnomon.jobs.ingest", "gnomon.jobs.evaluate", "gnomon.store.store", "gnomon.sources.instruments"]
+    [
+        "gnomon.cli.main",
+        "gnomon.jobs.ingest",
+        "gnomon.jobs.evaluate",
+        "gnomon.store.store",
+        "gnomon.sources.instruments",
+    ]
 )
 
 

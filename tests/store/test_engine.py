@@ -14,13 +14,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 import gnomon.store.engine as engine_module
 from gnomon.errors import Exhausted, Invalid, Refused, Unavailable
-from gnomon.store.engine import HEAD, open_engine, reading, require_current, upgrade, writing
-from gnomon.store.tables import metadata
+from gnomon.store.engine import HEAD, fenced, joined, open_engine, reading, require_current, upgrade, writing
+from gnomon.store.tables import leases, metadata
 
 MIGRATIONS = Path(engine_module.__file__).parent / "migrations"
 
@@ -220,3 +220,55 @@ def test_a_password_is_not_in_the_message(tmp_path: Path) -> None:
     with pytest.raises(Unavailable) as refusal:
         require_current(engine)
     assert "hunter2" not in str(refusal.value.document())
+
+
+# --- joining and fencing --------------------------------------------------------------------------------------------
+
+
+def _leases_of(engine: Engine) -> list[str]:
+    with reading(engine) as connection:
+        return sorted(connection.execute(select(leases.c.slot)).scalars())
+
+
+def _lease(engine: Engine, slot: str) -> None:
+    row = {"slot": slot, "owner": "w", "epoch": 1, "job_id": "", "taken_at": 0, "expires_at": 0}
+    with writing(engine) as connection:
+        connection.execute(insert(leases).values(**row))
+
+
+def _lease_and_fail(engine: Engine, slot: str) -> None:
+    with joined(engine):
+        _lease(engine, slot)
+        raise RuntimeError
+
+
+def test_what_is_written_inside_joined_is_one_transaction(engine: Engine) -> None:
+    with joined(engine):
+        _lease(engine, "a")
+        assert _leases_of(engine) == ["a"]  # a reader inside sees it
+        _lease(engine, "b")
+    assert _leases_of(engine) == ["a", "b"]
+    with pytest.raises(RuntimeError):
+        _lease_and_fail(engine, "c")
+    assert _leases_of(engine) == ["a", "b"]
+
+
+def test_a_fence_is_asked_first_in_each_transaction_and_once_in_a_joined_one(engine: Engine) -> None:
+    asked: list[int] = []
+
+    def fence(_: Connection) -> None:
+        asked.append(1)
+        if len(asked) > 3:
+            raise Refused("fenced")
+
+    with fenced(fence):
+        _lease(engine, "a")
+        _lease(engine, "b")
+        with joined(engine):
+            _lease(engine, "c")
+            _lease(engine, "d")
+        assert len(asked) == 3
+        with pytest.raises(Refused, match="fenced"):
+            _lease(engine, "e")
+    _lease(engine, "f")
+    assert _leases_of(engine) == ["a", "b", "c", "d", "f"]

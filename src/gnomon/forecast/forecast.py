@@ -149,6 +149,7 @@ class Forecast:
     basis: Basis = "raw"
     params: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    weights_id: int | None = None  # of an ensemble: the stored fit of its weights
 
     @property
     def horizon(self) -> int:

@@ -12,6 +12,8 @@ from gnomon.errors import GnomonError, NotFound
 from gnomon.forecast.catalog import forecaster
 from gnomon.forecast.forecast import DEFAULT_LOOKBACK_BARS, MIN_CONTEXT_BARS, Context, Forecast, context_at
 from gnomon.forecast.forecaster import Forecaster
+from gnomon.jobs.calibrate import Calibrations
+from gnomon.jobs.cast import Cast, split_cast
 from gnomon.jobs.progress import Progress, silent
 from gnomon.market.calendar import Sessions
 from gnomon.market.candles import Basis
@@ -125,16 +127,28 @@ def predict(
     report = Report(clock.now_ns() if as_of_ns is None else as_of_ns, lane)
     tape = load_tape(store, plan.subjects, last_ns=report.as_of_ns, limit=plan.lookback_bars + FORMING_BARS)
     contexts = contexts_at(tape, plan, plan.subjects, report.as_of_ns, report.missed)
-    for number, name in enumerate(plan.forecasters):
+    calibrations = Calibrations(store, plan.timeframe, lane=lane, variant="" if lane == "live" else plan.variant)
+    members, ensembles = split_cast(plan.forecasters)
+    for number, name in enumerate((*members, *ensembles)):  # a pool reads what its members have just said
         progress(number, len(plan.forecasters), name)
+        now_ns = clock.now_ns()
+        cast = Cast(store, lane, "" if lane == "live" else plan.variant, issued_by_ns=now_ns)
         try:
-            forecasts = forecaster(name).predict(contexts, plan.horizon, seed=plan.seed) if contexts else []
+            forecasts = cast.forecaster(name).predict(contexts, plan.horizon, seed=plan.seed) if contexts else []
         except GnomonError as error:
             report.failed.append({"forecaster": name, **error.document()})
             continue
         report.add(
             store.forecasts.issue(
-                [entry(forecast, context) for forecast, context in zip(forecasts, contexts, strict=True)],
+                [
+                    entry(
+                        forecast,
+                        context,
+                        as_of_ns=now_ns if lane == "live" and name in ensembles else None,
+                        calibrations=calibrations,
+                    )
+                    for forecast, context in zip(forecasts, contexts, strict=True)
+                ],
                 lane=lane,
                 variant="" if lane == "live" else plan.variant,
                 issued_at_ns=clock.now_ns(),
@@ -179,12 +193,24 @@ def contexts_at(
     return contexts
 
 
-def entry(forecast: Forecast, context: Context) -> Entry:
-    """The ledger entry of a forecast: valid until the next bar has closed, and a grace for the next issue to arrive."""
+def entry(
+    forecast: Forecast,
+    context: Context,
+    *,
+    as_of_ns: int | None = None,
+    calibrations: Calibrations | None = None,
+) -> Entry:
+    """The ledger entry of a forecast: valid until the next bar has closed, and a grace for the next issue to arrive.
+
+    `as_of_ns` is when its job looked, unless that was the context's instant.
+    """
     grace_ns = 10 * MINUTE_NS if forecast.timeframe.is_intraday else HOUR_NS
+    calibrated, calibration_id = (calibrations.apply(forecast) if calibrations else None) or (None, None)
     return Entry(
         forecast=forecast,
-        as_of_ns=context.as_of_ns,
+        as_of_ns=context.as_of_ns if as_of_ns is None else as_of_ns,
+        calibrated=calibrated,
+        calibration_id=calibration_id,
         valid_until_ns=int(forecast.target_close_ns[0]) + grace_ns,
         job_key=f"predict:{forecast.timeframe}:{forecast.forecaster}:{iso(context.as_of_ns)}",
     )

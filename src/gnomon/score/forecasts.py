@@ -6,15 +6,15 @@ scoring a forecast alone, in a batch, or again years later gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gnomon.clock import Timeframe
 from gnomon.errors import Invalid
+from gnomon.forecast.buckets import BUCKETS, GRADED_STEPS, bucket_of, graded_steps
 from gnomon.forecast.forecast import LEVELS
 from gnomon.score import metrics
 from gnomon.score.metrics import (
@@ -85,11 +85,6 @@ __all__ = [
     "wis",
 ]
 
-GRADED_STEPS: Final[Mapping[str, tuple[int, ...]]] = {
-    "1h": (1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48, 72, 96, 120),
-    "1d": (1, 2, 3, 4, 5, 10, 15, 20, 30, 60, 90, 120),
-}
-BUCKETS: Final = ((1, 1), (2, 5), (6, 24), (25, 120))
 NO_TARGET: Final = "target bar absent"
 
 
@@ -152,17 +147,6 @@ class ScoredKeys:
     def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice) -> ScoredKeys:
         """The chosen rows, in the order given."""
         return ScoredKeys(*(getattr(self, column.name)[rows] for column in fields(ScoredKeys)))
-
-
-def graded_steps(timeframe: Timeframe, horizon: int) -> tuple[int, ...]:
-    """The steps that are scored, up to `horizon`: of the hourly table below a day, of the daily table from a day on."""
-    table = GRADED_STEPS["1h" if timeframe.is_intraday else "1d"]
-    return tuple(step for step in table if step <= horizon)
-
-
-def bucket_of(step: npt.ArrayLike) -> IntArray:
-    """The index in BUCKETS of each step; steps beyond the last bucket belong to it."""
-    return np.searchsorted([first for first, _ in BUCKETS], np.asarray(step), side="right").astype(np.int64) - 1
 
 
 def grade(

@@ -15,8 +15,9 @@ served, pinned by its hash and then forgotten would make the chain a lie, so eac
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -55,9 +56,19 @@ def open_engine(url: str) -> Engine:
     raise Invalid(f"no support for the database {kind!r}", hint="sqlite:///path/gnomon.db or postgresql://…")
 
 
+Fence = Callable[[Connection], None]
+"""Raises when whoever writes may not any more; called first in each transaction."""
+
+_JOINED: Final[ContextVar[tuple[Engine, Connection] | None]] = ContextVar("joined", default=None)
+_FENCE: Final[ContextVar[Fence | None]] = ContextVar("fence", default=None)
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection that sees one snapshot and must not write."""
+    """A connection that sees one snapshot and must not write; within `joined`, the open transaction."""
+    if (connection := _open_connection(engine)) is not None:
+        yield connection
+        return
     with _errors_of(engine), engine.connect() as connection:
         options: dict[str, Any] = {_READS: True}
         if engine.dialect.name == "postgresql":
@@ -67,9 +78,46 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A connection in one write transaction: committed at the end of the block, rolled back by any exception."""
-    with _errors_of(engine), engine.begin() as connection:
+    """A connection in one write transaction: committed at the end of the block, rolled back by any exception.
+
+    Within `joined` it is that transaction, which ends with it; within `fenced` the fence is asked first.
+    """
+    if (connection := _open_connection(engine)) is not None:
         yield connection
+        return
+    with _errors_of(engine), engine.begin() as connection:
+        if (fence := _FENCE.get()) is not None:
+            fence(connection)
+        yield connection
+
+
+@contextmanager
+def joined(engine: Engine) -> Iterator[Connection]:
+    """One write transaction that every `writing` and `reading` of this engine inside the block takes part in.
+
+    An exception that leaves the block undoes all of it. One that is caught inside does not undo what came before it.
+    """
+    with writing(engine) as connection:
+        token = _JOINED.set((engine, connection))
+        try:
+            yield connection
+        finally:
+            _JOINED.reset(token)
+
+
+@contextmanager
+def fenced(fence: Fence) -> Iterator[None]:
+    """Within the block every write transaction of this thread begins by asking the fence."""
+    token = _FENCE.set(fence)
+    try:
+        yield
+    finally:
+        _FENCE.reset(token)
+
+
+def _open_connection(engine: Engine) -> Connection | None:
+    found = _JOINED.get()
+    return found[1] if found is not None and found[0] is engine else None
 
 
 def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -109,7 +109,7 @@ def prepare(entry: Entry, *, lane: Lane, variant: str, issued_at_ns: int, code_v
         "levels": _levels(tuple(one.levels)),
         "input_hash": one.input_hash,
         "calibration_id": entry.calibration_id,
-        "weights_id": None,
+        "weights_id": one.weights_id,
         "code_version": code_version,
         "job_key": entry.job_key,
         "raw_digest": digests["raw"].digest,

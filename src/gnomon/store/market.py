@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select
 
@@ -72,6 +74,32 @@ class MarketStore:
             # in one order for everybody, so that two importers wait for each other and never in a circle
             added = [add_bars(connection, one, recorded_ns=recorded_ns) for one in sorted(bars, key=lambda b: b.key)]
         return Recorded(True, sum(a.added for a in added), sum(a.known for a in added), sum(a.revisions for a in added))
+
+    def extend(self, bars: Sequence[Candles], instruments: Sequence[Instrument], *, recorded_ns: int) -> Recorded:
+        """Add bars that came from a source, and keep what differs from a stored bar as its revision, knowable now.
+
+        One transaction. Raises `Invalid` like `record`; nothing is written then.
+        """
+        checked = sorted((one.check() for one in bars), key=lambda one: one.key)
+        with writing(self._engine) as connection:
+            _put_instruments(connection, instruments, recorded_ns)
+            _require_instruments(connection, {one.instrument for one in checked})
+            added = [add_bars(connection, one, recorded_ns=recorded_ns) for one in checked]
+        return Recorded(True, sum(a.added for a in added), sum(a.known for a in added), sum(a.revisions for a in added))
+
+    def opens(
+        self, instrument: str, timeframe: Timeframe, basis: Basis, *, first_ns: int, last_ns: int
+    ) -> npt.NDArray[np.int64]:
+        """The open times of the stored bars in [first_ns, last_ns), sorted; empty for a series that is not stored."""
+        series = select(candle_series.c.id).filter_by(instrument=instrument, timeframe=str(timeframe), basis=basis)
+        wanted = select(candles.c.open_ns).where(
+            candles.c.series_id == series.scalar_subquery(),
+            candles.c.revision == 0,
+            candles.c.open_ns >= first_ns,
+            candles.c.open_ns < last_ns,
+        )
+        with reading(self._engine) as connection:
+            return np.array(connection.execute(wanted.order_by(candles.c.open_ns)).scalars().all(), np.int64)
 
     def datasets(self) -> list[dict[str, Any]]:
         """The passports (`Passport.row()`) with `recorded_at`, oldest first."""

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from gnomon.store.calibrations import CalibrationStore
 from gnomon.store.datasets import DatasetFiles
 from gnomon.store.engine import open_engine, require_current, upgrade
 from gnomon.store.forecasts import ForecastLedger
 from gnomon.store.market import MarketStore
 from gnomon.store.scores import ScoreStore
+from gnomon.store.weights import WeightStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Store:
     market: MarketStore
     forecasts: ForecastLedger
     scores: ScoreStore
+    calibrations: CalibrationStore
+    weights: WeightStore
     datasets: DatasetFiles
 
     @classmethod
@@ -38,4 +42,17 @@ class Store:
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, MarketStore(engine), ForecastLedger(engine), ScoreStore(engine), DatasetFiles(datasets))
+        return cls.over(engine, datasets)
+
+    @classmethod
+    def over(cls, engine: Engine, datasets: Path) -> Store:
+        """The store over an engine whose schema is the newest."""
+        return cls(
+            engine=engine,
+            market=MarketStore(engine),
+            forecasts=ForecastLedger(engine),
+            scores=ScoreStore(engine),
+            calibrations=CalibrationStore(engine),
+            weights=WeightStore(engine),
+            datasets=DatasetFiles(datasets),
+        )

@@ -16,6 +16,7 @@ chance, the network and files only inside steps, whose outcomes are kept and nev
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -185,8 +186,10 @@ class Work(Protocol):
         """Run `fn` in one transaction of the store's database, exactly once, fenced: see `store.engine`."""
         ...
 
-    def child(self, kind: str, key: str, args: Mapping[str, Any], *, queue: str | None = None) -> str:
-        """Enqueue a child (id `kind:key`) and answer its id."""
+    def child(
+        self, kind: str, key: str, args: Mapping[str, Any], *, queue: str | None = None, delay_s: float = 0.0
+    ) -> str:
+        """Enqueue a child (id `kind:key`), perhaps not before a while, and answer its id."""
         ...
 
     def wait(self, ids: Sequence[str]) -> list[JobStatus]:
@@ -277,6 +280,39 @@ class Handlers:
             return self._by_kind[kind]
         except KeyError:
             raise NotFound(f"no kind of job {kind!r}", hint=f"one of {', '.join(sorted(self._by_kind))}") from None
+
+
+LARGEST_OUTPUT_BYTES: Final = 65_536
+
+
+def small_json(value: Json) -> Json:
+    """What the value is after a trip through JSON; `Invalid` for what JSON cannot hold, and for more than 64 KB."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"a step answers JSON: {error}", hint="return ids, counts and names") from None
+    if len(text) > LARGEST_OUTPUT_BYTES:
+        raise Invalid(
+            f"a step answered {len(text):,} bytes of JSON, at most {LARGEST_OUTPUT_BYTES:,} are kept",
+            hint="store the rows and return their ids or a count",
+        )
+    return json.loads(text)
+
+
+def chosen_jobs(jobs: Sequence[JobStatus], which: JobFilter) -> list[JobStatus]:
+    """The jobs that a filter lets through, newest first, one page of them."""
+    found = [
+        one
+        for one in jobs
+        if (not which.kind or one.kind == which.kind)
+        and (not which.states or one.state in which.states)
+        and (not which.queue or one.queue == which.queue)
+        and which.text in one.id
+        and (which.first_ns is None or one.created_ns >= which.first_ns)
+        and (which.last_ns is None or one.created_ns < which.last_ns)
+    ]
+    found.sort(key=lambda one: (-one.created_ns, one.id))
+    return found[which.offset : which.offset + which.limit]
 
 
 def error_document(error: BaseException) -> dict[str, Any]:

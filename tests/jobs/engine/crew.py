@@ -1,0 +1,208 @@
+"""Engines in processes of their own, that tests start, kill, stop and start again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, Table, Text, insert, select
+
+from gnomon.errors import Unavailable
+from gnomon.jobs.engine.dbos_jobs import DbosEngine, system_url
+from gnomon.jobs.engine.port import FINISHED, Handler, Handlers, Jobs, JobStatus, Queue, Retries, Work
+from gnomon.jobs.engine.worker import Pace, Worker
+from gnomon.jobs.schedules import Schedules
+from gnomon.store.engine import open_engine, upgrade, writing
+from gnomon.store.leases import LeaseStore
+from gnomon.store.schedules import ScheduleStore
+from gnomon.store.workers import WorkerStore
+from gnomon.units import SECOND_NS
+from gnomon.wallclock import WallClock
+
+log = Table(
+    "crew_log",  # no key: whatever is done twice is seen twice
+    MetaData(),
+    Column("what", Text),
+    Column("position", Integer),
+    Column("began", Float),
+    Column("ended", Float),
+    Column("executor", Text),
+)
+QUEUES = [Queue("cpu"), Queue("flow"), Queue("one", limit=1), Queue("leased")]
+PACE = Pace(tick_s=0.2, heartbeat_s=0.4, reap_s=1.0, drain_s=10.0)
+DEAD_AFTER_S = 5.0  # a busy machine may hold a thread up for a second or two
+STEP_S = 0.01
+
+
+def prepare_log(engine: Engine) -> None:
+    upgrade(engine)
+    with writing(engine) as connection:
+        log.metadata.create_all(connection)
+
+
+def entries(engine: Engine, what: str = "") -> list[Any]:
+    wanted = select(log).order_by(log.c.began)
+    with engine.connect() as connection:
+        return list(connection.execute(wanted.where(log.c.what.startswith(what)) if what else wanted))
+
+
+def note(engine: Engine, executor: str, what: str, position: int = 0, last_s: float = 0.0) -> int:
+    """Leave a line with the interval of the work, committed on its own."""
+    began = time.time()
+    time.sleep(last_s)
+    row = {"what": what, "position": position, "began": began, "ended": time.time(), "executor": executor}
+    with engine.begin() as connection:  # past the fence on purpose: executions are counted, not results
+        connection.execute(insert(log).values(**row))
+    return position
+
+
+def handlers_of(engine: Engine, executor: str) -> Handlers:
+    """The kinds of the tests. They leave lines in the log."""
+
+    def parent(work: Work) -> Any:
+        ids = [
+            work.child("walk", f"{work.key}:{n}", {"steps": work.args["steps"]}, queue="cpu")
+            for n in range(work.args["children"])
+        ]
+        return [one.state for one in work.wait(ids)]
+
+    def walk(work: Work) -> Any:
+        for position in range(work.args["steps"]):
+            work.step(f"day {position}", note, engine, executor, work.id, position, STEP_S)
+            work.tx(f"row {position}", lambda c, p=position: _row(c, f"row:{work.id}", p))
+        return work.args["steps"]
+
+    def rows(work: Work) -> Any:
+        for position in range(work.args["rows"]):
+            work.tx(f"row {position}", lambda c, p=position: _row(c, f"row:{work.id}", p))
+        return work.args["rows"]
+
+    def nap(work: Work) -> Any:
+        return work.step("nap", note, engine, executor, f"nap:{work.key}", 0, work.args.get("s", 0.04))
+
+    def leased(work: Work) -> Any:
+        def hold() -> int:
+            with work.slot("gpu:test"):
+                return note(engine, executor, f"nap:{work.key}", 0, work.args.get("s", 0.04))
+
+        return work.step("hold", hold)
+
+    def slow_write(work: Work) -> Any:
+        work.step("begin", note, engine, executor, f"begin:{work.id}")
+        work.step("sleep", time.sleep, work.args["s"])
+        return work.tx("write", lambda c: _row(c, f"row:{work.id}", 0))
+
+    def flaky(work: Work) -> Any:
+        work.step("before", note, engine, executor, f"before:{work.id}")
+
+        def fail() -> int:
+            note(engine, executor, f"try:{work.id}")
+            if len(entries(engine, f"try:{work.id}")) < work.args["succeeds_at"]:
+                raise Unavailable("not yet", hint="wait")
+            return 1
+
+        return work.step("fail", fail)
+
+    def tick(work: Work) -> Any:
+        return work.step("tick", note, engine, executor, f"tick:{work.due_ns}")
+
+    quick = Retries(attempts=3, base_s=0.05, cap_s=0.1)
+    return Handlers(
+        [
+            Handler("parent", parent, queue="flow"),
+            Handler("walk", walk),
+            Handler("rows", rows),
+            Handler("nap", nap, queue="one"),
+            Handler("leased", leased, queue="leased"),
+            Handler("slow", slow_write),
+            Handler("flaky", flaky, retries=quick),
+            Handler("tick", tick),
+        ]
+    )
+
+
+def _row(connection: Connection, what: str, position: int) -> int:
+    row = {"what": what, "position": position, "began": time.time(), "ended": 0.0, "executor": ""}
+    connection.execute(insert(log).values(**row))
+    return position
+
+
+def main(url: str, executor: str, listen: str) -> None:
+    """A worker until SIGTERM."""
+    engine = open_engine(url)
+    clock = WallClock()
+    durable = DbosEngine(
+        engine,
+        system_url(url),
+        handlers_of(engine, executor),
+        QUEUES,
+        clock=clock,
+        executor_id=executor,
+        listen=listen.split(",") if listen else None,
+        leases=LeaseStore(engine, time_to_live_ns=2 * SECOND_NS),
+    )
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    store = ScheduleStore(engine)
+    worker = Worker(
+        durable,
+        WorkerStore(engine, dead_after_ns=int(DEAD_AFTER_S * SECOND_NS)),
+        tick=lambda: Schedules(store, durable.jobs, clock).tick(),
+        pace=PACE,
+    )
+    worker.run(stop)
+    engine.dispose()
+
+
+# --- in the test's own process --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def crew(url: str, *executors: str, listen: str = "") -> Iterator[list[subprocess.Popen[str]]]:
+    """Workers as processes, ended with the block."""
+    running = [start(url, one, listen=listen) for one in executors]
+    try:
+        yield running
+    finally:
+        for one in running:
+            end(one)
+
+
+def start(url: str, executor: str = "worker-0", *, listen: str = "") -> subprocess.Popen[str]:
+    root = Path(__file__).parents[3]
+    code = "import sys; from tests.jobs.engine.crew import main; main(*sys.argv[1:])"
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code, url, executor, listen],
+        cwd=root,
+        text=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """Kill it if it still runs; what it wrote to its standard error."""
+    if process.poll() is None:
+        process.kill()
+    return process.communicate(timeout=20)[1]
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+def finished(jobs: Jobs, ids: Sequence[str], seconds: float = 60.0) -> list[JobStatus]:
+    """Wait for jobs to finish; how they stand then."""
+    until(lambda: all(jobs.status(one).state in FINISHED for one in ids), seconds)
+    return [jobs.status(one) for one in ids]

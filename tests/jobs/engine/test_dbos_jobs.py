@@ -1,0 +1,331 @@
+"""The durable engine with real processes, killed for real, on both databases (jobs.md, section 8)."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import Engine
+from tests.jobs.engine.crew import crew, end, entries, finished, handlers_of, prepare_log, start, until
+
+from gnomon.errors import Conflict, Invalid, NotFound
+from gnomon.jobs.engine.dbos_jobs import EXIT_FENCED, DbosJobs, system_url
+from gnomon.jobs.engine.port import JobFilter
+from gnomon.jobs.schedule import Schedule
+from gnomon.jobs.schedules import Schedules
+from gnomon.store.engine import open_engine
+from gnomon.store.schedules import ScheduleStore
+from gnomon.wallclock import WallClock
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("GNOMON_KILLS", "8"))
+CHILDREN, STEPS = 4, 20
+
+
+@pytest.fixture
+def url(database_url: str) -> Iterator[str]:
+    """A migrated database with the tests' log."""
+    engine = open_engine(database_url)
+    prepare_log(engine)
+    engine.dispose()
+    return database_url
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Engine]:
+    engine = open_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def jobs(url: str, store: Engine) -> Iterator[DbosJobs]:
+    with DbosJobs(system_url(url), store, handlers_of(store, "test"), WallClock()) as found:
+        yield found
+
+
+@pytest.fixture
+def postgresql(url: str) -> str:
+    if not url.startswith("postgresql"):
+        pytest.skip("SQLite has one engine process")
+    return url
+
+
+def overlaps(store: Engine) -> int:
+    """How many of the naps began before another had ended."""
+    intervals = sorted((one.began, one.ended) for one in entries(store, "nap:"))
+    return sum(later[0] < earlier[1] for earlier, later in pairwise(intervals))
+
+
+def rows_of(store: Engine, what: str) -> list[int]:
+    return [one.position for one in entries(store, f"row:{what}")]
+
+
+# --- killed ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_killed_again_and_again_does_every_step_and_writes_every_row_once(
+    url: str, store: Engine, jobs: DbosJobs
+) -> None:
+    """Test 1: a parent with 4 children of 20 days, kill -9 at random moments, the same executor starts again."""
+    luck = random.Random(7)
+    process = start(url)
+    jobs.enqueue("parent", "p", {"children": CHILDREN, "steps": STEPS})
+    killed = 0
+    number = 0
+    while killed < KILLS:
+        time.sleep(luck.uniform(0.3, 1.8))
+        if jobs.status("parent:p").state == "done":  # one run is over: the next one takes the remaining kills
+            assert_done_once(store, jobs, number)
+            number += 1
+            jobs.enqueue("parent", f"p{number}", {"children": CHILDREN, "steps": STEPS})
+            break
+        process.send_signal(signal.SIGKILL)
+        end(process)
+        killed += 1
+        process = start(url)
+    restarted = time.monotonic()
+    done_before = len(entries(store))
+    until(lambda: len(entries(store)) > done_before or jobs.status("parent:p").state == "done", 15)
+    assert time.monotonic() - restarted < 15
+    finished(jobs, ["parent:p"], 90)
+    end(process)
+    assert_done_once(store, jobs, 0, killed)
+
+
+def assert_done_once(store: Engine, jobs: DbosJobs, number: int, killed: int = KILLS) -> None:
+    key = "p" if not number else f"p{number}"
+    assert jobs.status(f"parent:{key}").result == ["done"] * CHILDREN
+    executions = 0
+    for child in range(CHILDREN):
+        name = f"walk:{key}:{child}"
+        assert rows_of(store, name) == list(range(STEPS))  # each row once, in order
+        days = [one.position for one in entries(store, name)]
+        assert sorted(set(days)) == list(range(STEPS))
+        assert days == sorted(days)  # a repeated day follows itself: the order is kept
+        executions += len(days)
+    assert executions <= CHILDREN * STEPS + CHILDREN * killed  # at most the steps in flight were repeated
+
+
+def test_three_hundred_rows_without_a_key_are_written_once_over_three_kills(
+    url: str, store: Engine, jobs: DbosJobs
+) -> None:
+    """Test 3."""
+    jobs.enqueue("rows", "r", {"rows": 300})
+    for goal in (60, 140, 220):
+        process = start(url)
+        until(lambda goal=goal: len(rows_of(store, "rows:r")) >= goal)
+        process.send_signal(signal.SIGKILL)
+        end(process)
+    with crew(url, "worker-0"):
+        finished(jobs, ["rows:r"])
+    assert rows_of(store, "rows:r") == list(range(300))
+
+
+def test_another_worker_takes_up_what_a_killed_one_left_on_its_queue(
+    postgresql: str, store: Engine, jobs: DbosJobs
+) -> None:
+    """Test 2."""
+    first = start(postgresql, "worker-a")
+    jobs.enqueue("parent", "p", {"children": CHILDREN, "steps": STEPS})
+    until(lambda: len(entries(store, "row:")) > 20)
+    first.send_signal(signal.SIGKILL)
+    end(first)
+    with crew(postgresql, "worker-b"):
+        finished(jobs, ["parent:p"], 60)
+    assert_done_once(store, jobs, 0, 1)
+    assert {jobs.status(f"walk:p:{n}").queue for n in range(CHILDREN)} == {"cpu"}
+    assert {one.executor for one in entries(store, "walk:")} == {"worker-a", "worker-b"}
+
+
+def test_a_worker_that_was_stopped_past_its_time_cannot_write_when_it_wakes(
+    postgresql: str, store: Engine, jobs: DbosJobs
+) -> None:
+    """Test 9: SIGSTOP, reaped, SIGCONT."""
+    zombie = start(postgresql, "worker-a")
+    jobs.enqueue("slow", "z", {"s": 1.0})
+    until(lambda: entries(store, "begin:slow:z"))
+    zombie.send_signal(signal.SIGSTOP)
+    with crew(postgresql, "worker-b"):
+        finished(jobs, ["slow:z"], 60)
+        zombie.send_signal(signal.SIGCONT)
+        until(lambda: zombie.poll() is not None, 20)
+    assert zombie.returncode == EXIT_FENCED
+    assert "fenced" in end(zombie)
+    assert rows_of(store, "slow:z") == [0]
+
+
+# --- one at a time --------------------------------------------------------------------------------------------------
+
+
+def test_a_second_engine_is_refused_with_the_holders_name(url: str, jobs: DbosJobs) -> None:
+    """Test 4: a second engine on SQLite; a second worker of one executor id on PostgreSQL."""
+    with crew(url, "worker-0") as (first,):
+        jobs.enqueue("nap", "a", {})
+        finished(jobs, ["nap:a"])
+        second = start(url, "worker-0")
+        second.wait(30)
+        said = end(second)
+        assert second.returncode == 1
+        assert f"process {first.pid}" in said
+        jobs.enqueue("nap", "b", {})
+        finished(jobs, ["nap:b"])
+        if url.startswith("sqlite"):
+            other = start(url, "worker-1")
+            other.wait(30)
+            assert "another engine works on gnomon-jobs.db" in end(other)
+
+
+@pytest.mark.parametrize("kind", ["nap", "leased"])
+def test_a_limit_of_one_holds_over_two_hundred_jobs_and_all_workers(
+    url: str, store: Engine, jobs: DbosJobs, kind: str
+) -> None:
+    """Test 5: by the queue's limit, and by leases alone with a queue that has none."""
+    count = 200 if kind == "nap" else 60
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: jobs.enqueue(kind, str(n), {"s": 0.04}), range(count)))
+    names = ("worker-a", "worker-b") if url.startswith("postgresql") else ("worker-a",)
+    with crew(url, *names):
+        until(lambda: len(entries(store, "nap:")) >= count, 120)
+    assert len({one.what for one in entries(store, "nap:")}) == len(entries(store, "nap:")) == count
+    assert overlaps(store) == 0
+    if kind == "nap":
+        assert {one.executor for one in entries(store, "nap:")} == set(names)
+
+
+def test_two_identical_enqueues_at_once_make_one_job(url: str, jobs: DbosJobs) -> None:
+    """Test 8, in threads of two clients."""
+    with DbosJobs(system_url(url), jobs._notes._engine, jobs._handlers, WallClock()) as other:
+        for number in range(25):
+            with ThreadPoolExecutor(2) as pool:
+                made = list(pool.map(lambda door, n=number: door.enqueue("nap", f"{n}", {}), (jobs, other)))
+            assert sorted(one.created for one in made) == [False, True]
+    assert len(jobs.find(JobFilter(kind="nap", limit=1_000))) == 25
+
+
+# --- schedules ------------------------------------------------------------------------------------------------------
+
+
+def test_ticks_missed_in_an_outage_are_made_up_each_once_and_two_workers_fire_none_twice(
+    url: str, store: Engine, jobs: DbosJobs
+) -> None:
+    """Tests 6 and 7."""
+    schedules = Schedules(ScheduleStore(store), jobs, WallClock())
+    schedules.put(Schedule("t", "*/2 * * * * *", "tick", "t", catch_up="all"))
+    began = time.time()
+    first = start(url, "worker-a")
+    until(lambda: len(entries(store, "tick:")) >= 2)
+    first.send_signal(signal.SIGKILL)
+    end(first)
+    time.sleep(6)
+    names = ("worker-b", "worker-c") if url.startswith("postgresql") else ("worker-a",)
+    with crew(url, *names):
+        until(lambda: len(entries(store, "tick:")) >= 7)
+        time.sleep(1)
+    seen = [int(one.what.partition(":")[2]) // 10**9 for one in entries(store, "tick:")]
+    assert not [at for at, count in Counter(seen).items() if count > 1]
+    assert sorted(seen) == list(range(min(seen), max(seen) + 1, 2))  # no tick is absent
+    assert min(seen) - began < 4
+
+
+# --- stopping and going on ------------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_parent_stops_with_its_children_and_goes_on_where_it_stopped(
+    url: str, store: Engine, jobs: DbosJobs
+) -> None:
+    """Test 11."""
+    with crew(url, "worker-0"):
+        jobs.enqueue("parent", "p", {"children": 2, "steps": STEPS})
+        until(lambda: len(entries(store, "row:")) > 8)
+        jobs.cancel("parent:p")
+        until(lambda: jobs.status("walk:p:0").state == jobs.status("walk:p:1").state == "cancelled")
+        time.sleep(0.5)
+        stood = len(entries(store, "row:"))
+        time.sleep(0.5)
+        assert len(entries(store, "row:")) == stood < 2 * STEPS
+        for id_ in ("walk:p:0", "walk:p:1", "parent:p"):
+            jobs.resume(id_)
+        finished(jobs, ["walk:p:0", "walk:p:1", "parent:p"])
+        for child in range(2):
+            assert rows_of(store, f"walk:p:{child}") == list(range(STEPS))
+            assert [one.position for one in entries(store, f"walk:p:{child}")] == list(range(STEPS))
+        assert jobs.status("walk:p:0").queue == "cpu"
+        with pytest.raises(Conflict, match="is done"):
+            jobs.cancel("parent:p")
+
+
+def test_errors_are_retried_by_class_and_a_failed_job_goes_on_at_its_failing_step(
+    url: str, store: Engine, jobs: DbosJobs
+) -> None:
+    """Tests 12 and 13: three attempts are made of each step; the fourth is `retry`."""
+    with crew(url, "worker-0"):
+        jobs.enqueue("flaky", "soon", {"succeeds_at": 2})
+        jobs.enqueue("flaky", "later", {"succeeds_at": 4})
+        soon, later = finished(jobs, ["flaky:soon", "flaky:later"])
+        assert soon.state == "done"
+        assert later.state == "failed"
+        assert later.error is not None
+        assert (later.error["error"], later.error["message"], later.error["hint"]) == ("unavailable", "not yet", "wait")
+        assert len(entries(store, "try:flaky:later")) == 3
+        jobs.resume("flaky:later", retry=True)
+        until(lambda: jobs.status("flaky:later").state == "done")
+        assert len(entries(store, "try:flaky:later")) == 4
+        assert len(entries(store, "before:flaky:later")) == 1  # the step before the failing one is not repeated
+        with pytest.raises(Conflict, match="is done"):
+            jobs.resume("flaky:later", retry=True)
+
+
+def test_a_worker_that_is_told_to_stop_drains_and_its_work_goes_on(url: str, store: Engine, jobs: DbosJobs) -> None:
+    """Test 14."""
+    first = start(url, "worker-0")
+    jobs.enqueue("walk", "w", {"steps": 60})
+    until(lambda: len(entries(store, "row:")) > 5)
+    asked = time.monotonic()
+    first.send_signal(signal.SIGTERM)
+    first.wait(30)
+    assert time.monotonic() - asked < 30
+    assert end(first) == ""
+    with crew(url, "worker-0" if url.startswith("sqlite") else "worker-b"):
+        finished(jobs, ["walk:w"])
+    assert rows_of(store, "walk:w") == list(range(60))
+
+
+# --- the door -------------------------------------------------------------------------------------------------------
+
+
+def test_what_does_not_exist_is_said_so(jobs: DbosJobs) -> None:
+    with pytest.raises(NotFound, match="no kind of job"):
+        jobs.enqueue("nonsense", "x", {})
+    with pytest.raises(NotFound, match="no job"):
+        jobs.status("nap:none")
+    with pytest.raises(Invalid, match="JSON"):
+        jobs.enqueue("nap", "x", {"s": float("nan")})
+
+
+def test_finished_jobs_are_pruned_and_the_others_stay(url: str, jobs: DbosJobs) -> None:
+    with crew(url, "worker-0"):
+        ids = [jobs.enqueue("rows", str(n), {"rows": 1}).id for n in range(20)]
+        finished(jobs, ids)
+    jobs.enqueue("rows", "waits", {"rows": 1})
+    assert jobs.prune(done_before_ns=0, failed_before_ns=0) == 0
+    assert jobs.prune(done_before_ns=time.time_ns() + 10**10, failed_before_ns=0) == 20
+    assert [one.id for one in jobs.find(JobFilter())] == ["rows:waits"]
+
+
+def test_nothing_that_is_kept_is_pickled(url: str, jobs: DbosJobs) -> None:
+    jobs.enqueue("rows", "r", {"rows": 1})
+    assert jobs.status("rows:r").args == {"rows": 1}
+    if url.startswith("sqlite"):
+        path = system_url(url).removeprefix("sqlite:///")
+        found = subprocess.run(["grep", "-c", "gAS", path], capture_output=True, text=True, check=False)
+        assert found.stdout.strip() == "0"  # how a pickle begins in base64
