@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Engine, select, update
 
+from gnomon.clock import Clock
 from gnomon.store.engine import reading, upsert, writing
 from gnomon.store.tables import leases
 from gnomon.units import SECOND_NS
@@ -30,10 +31,12 @@ class LeaseStore:
     def __init__(self, engine: Engine, *, time_to_live_ns: int = TIME_TO_LIVE_NS) -> None:
         self._engine, self.time_to_live_ns = engine, time_to_live_ns
 
-    def take(self, slot: str, owner: str, job_id: str, now_ns: int) -> Lease | None:
+    def take(self, slot: str, owner: str, job_id: str, clock: Clock) -> Lease | None:
         """The lease, if the slot is free or its lease has run out; None while another's is good."""
-        values = {"owner": owner, "job_id": job_id, "taken_at": now_ns, "expires_at": now_ns + self.time_to_live_ns}
         with writing(self._engine) as connection:
+            now_ns = clock.now_ns()  # now that the database is ours: waiting for it must not shorten the lease
+            ends_ns = now_ns + self.time_to_live_ns
+            values = {"owner": owner, "job_id": job_id, "taken_at": now_ns, "expires_at": ends_ns}
             epoch = connection.execute(
                 upsert(connection, leases)
                 .values(slot=slot, epoch=1, **values)
@@ -44,12 +47,13 @@ class LeaseStore:
                 )
                 .returning(leases.c.epoch)
             ).scalar_one_or_none()
-        return None if epoch is None else Lease(slot, owner, int(epoch), job_id, now_ns, now_ns + self.time_to_live_ns)
+        return None if epoch is None else Lease(slot, owner, int(epoch), job_id, now_ns, ends_ns)
 
-    def renew(self, lease: Lease, now_ns: int) -> bool:
+    def renew(self, lease: Lease, clock: Clock) -> bool:
         """Push the end out; False when the lease is not ours any more."""
         with writing(self._engine) as connection:
-            statement = update(leases).where(*_mine(lease)).values(expires_at=now_ns + self.time_to_live_ns)
+            ends_ns = clock.now_ns() + self.time_to_live_ns
+            statement = update(leases).where(*_mine(lease)).values(expires_at=ends_ns)
             return connection.execute(statement).rowcount == 1
 
     def release(self, lease: Lease) -> None:

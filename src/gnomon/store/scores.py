@@ -112,6 +112,15 @@ class ScoreStore:
         with reading(self._engine) as connection:
             return tuple(connection.execute(wanted).scalars())
 
+    def closes(
+        self, *, lane: Lane, timeframe: str, variant: str | None = None, first_cutoff_ns: int | None = None
+    ) -> dict[int, IntArray]:
+        """Forecast id to the closes of its targets (H,), for cutoffs from an instant on."""
+        which = chosen(lane=lane, timeframe=timeframe, variant=variant, first_cutoff_ns=first_cutoff_ns)
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(forecasts.c.id, forecasts.c.target_close).where(*which))
+            return {id_: np.frombuffer(closes, "<i8") for id_, closes in rows}
+
     def read(
         self,
         *,

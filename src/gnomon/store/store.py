@@ -9,10 +9,12 @@ from sqlalchemy import Engine
 
 from gnomon.store.calibrations import CalibrationStore
 from gnomon.store.datasets import DatasetFiles
+from gnomon.store.digests import DigestStore
 from gnomon.store.engine import open_engine, require_current, upgrade
 from gnomon.store.forecasts import ForecastLedger
 from gnomon.store.market import MarketStore
 from gnomon.store.scores import ScoreStore
+from gnomon.store.slots import SlotStore
 from gnomon.store.weights import WeightStore
 
 
@@ -26,6 +28,8 @@ class Store:
     scores: ScoreStore
     calibrations: CalibrationStore
     weights: WeightStore
+    slots: SlotStore
+    digests: DigestStore
     datasets: DatasetFiles
 
     @classmethod
@@ -54,5 +58,7 @@ class Store:
             scores=ScoreStore(engine),
             calibrations=CalibrationStore(engine),
             weights=WeightStore(engine),
+            slots=SlotStore(engine),
+            digests=DigestStore(engine),
             datasets=DatasetFiles(datasets),
         )

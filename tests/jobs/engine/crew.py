@@ -111,7 +111,7 @@ def handlers_of(engine: Engine, executor: str) -> Handlers:
         return work.step("fail", fail)
 
     def tick(work: Work) -> Any:
-        return work.step("tick", note, engine, executor, f"tick:{work.due_ns}")
+        return work.tx("tick", lambda c: _row(c, f"tick:{work.due_ns}", 0))
 
     quick = Retries(attempts=3, base_s=0.05, cap_s=0.1)
     return Handlers(
@@ -146,7 +146,7 @@ def main(url: str, executor: str, listen: str) -> None:
         clock=clock,
         executor_id=executor,
         listen=listen.split(",") if listen else None,
-        leases=LeaseStore(engine, time_to_live_ns=2 * SECOND_NS),
+        leases=LeaseStore(engine, time_to_live_ns=10 * SECOND_NS),
     )
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -209,7 +209,6 @@ class DbosJobs:
             end_time=None if which.last_ns is None else iso(which.last_ns - 1),
             limit=None if which.text or which.states else which.limit + which.offset,
             sort_desc=True,
-            load_input=False,
         )
         found = [_status(one) for one in page if which.text in one.workflow_id]
         found = [one for one in found if not which.states or one.state in which.states]
@@ -290,13 +289,13 @@ def _status(
     kind, _, key = one.workflow_id.partition(":")
     output = one.output if isinstance(one.output, dict) else {}
     state = _STATES[one.status]
-    given = one.input["args"][2] if one.input and len(one.input["args"]) > 2 else {}
+    given, queue = one.input["args"][2:4] if one.input else ({}, one.queue_name)  # a cancelled row forgets its queue
     return JobStatus(
         id=one.workflow_id,
         kind=kind,
         key=key,
         state="partial" if state == "done" and output.get("state") == "partial" else state,
-        queue=one.queue_name or "",
+        queue=queue or "",
         args=given,
         priority=one.priority or 0,
         attempts=one.recovery_attempts or 0,
@@ -508,10 +507,10 @@ class DbosEngine:
     def _take(self, slots: Sequence[str], job_id: str) -> Lease:
         while True:
             for slot in slots:
-                lease = self.leases.take(slot, self.executor_id, job_id, self.clock.now_ns())
+                lease = self.leases.take(slot, self.executor_id, job_id, self.clock)
                 if lease is not None:
                     return lease
-            self.pause(POLL_S / 4)
+            self.pause(POLL_S / 2)
 
     def fence(self, held: dict[str, int]) -> Fence | None:
         return None if self.claim is None else fence_of(self.claim, held)
@@ -673,4 +672,4 @@ def _caught(fn: Callable[[], Json]) -> dict[str, Any]:
 def _renew(engine: DbosEngine, lease: Lease, done: threading.Event) -> None:
     while not done.wait(engine.leases.time_to_live_ns / SECOND_NS / 4):
         with suppress(GnomonError):  # not renewed is found out by the fence
-            engine.leases.renew(lease, engine.clock.now_ns())
+            engine.leases.renew(lease, engine.clock)
