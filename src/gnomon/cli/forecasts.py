@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,9 +93,15 @@ def evaluate(
     forecasters: ForecasterNames = "",
     seed: Seed = 0,
     basis: BasisName = "",
+    calibrated: Annotated[
+        bool, typer.Option("--calibrate", help="Recalibrate as of each origin; raw and calibrated are both scored.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Walk forward over a span: issue as of each origin, score, and print the board."""
+    """Walk forward over a span: issue as of each origin, score, and print the board.
+
+    Ensembles (`ensemble-pool`) come after their members, with weights fitted before each origin.
+    """
     from gnomon.clock import parse_instant
     from gnomon.jobs.evaluate import Span, board_filter
     from gnomon.jobs.evaluate import evaluate as walk
@@ -103,17 +110,27 @@ def evaluate(
 
     _, store, configured = opened()
     plan = plan_of(store, configured, timeframe, horizon, instruments, forecasters, seed, basis)
+    plan = replace(plan, calibrated=calibrated)
     span = Span(parse_instant(first), parse_instant(last), stride)
     with progress_bar() as progress:
         done = walk(store, plan, span, WallClock(), progress=progress)
     with done.watch.part("board"):
-        rows = board_of(store.scores, board_filter(plan, span))
+        which = board_filter(plan, span)
+        rows = board_of(store.scores, which)
+        served = board_of(store.scores, replace(which, stage=1)) if calibrated else ()
     if as_json:
-        show_json({"board": [one.row() for one in rows], **done.row()})
+        boards = {"board": [one.row() for one in rows]}
+        boards |= {"board_calibrated": [one.row() for one in served]} if calibrated else {}
+        show_json({**boards, **done.row()})
     else:
         from gnomon.terminal import board_table
 
+        if calibrated:
+            say("before calibration:")
         show(board_table(rows))
+        if calibrated:
+            say("after calibration:")
+            show(board_table(served))
         say(_summary(done.row()))
 
 

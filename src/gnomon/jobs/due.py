@@ -210,7 +210,8 @@ class Tick:
         except GnomonError as error:
             if len(contexts) == 1 or isinstance(error, NotFound):
                 return [], {one.instrument: error for one in contexts}
-        found, errors = [], {}
+        found: list[tuple[Context, Forecast]] = []
+        errors: dict[str, GnomonError] = {}
         for context in contexts:
             one, failed = self._predict(name, [context])
             found += one
@@ -223,7 +224,9 @@ class Tick:
             return
         as_of_ns = self._clock.now_ns() if self._due.is_for_ensembles else self._due.due_ns
         calibrations = Calibrations(store, self._due.timeframe)
-        entries = [entry(one, context, as_of_ns=as_of_ns, calibrations=calibrations) for context, one in forecasts]
+        entries = [
+            entry(one, context, as_of_ns=as_of_ns, calibrated=calibrations.apply(one)) for context, one in forecasts
+        ]
         with joined(store.engine):
             issued_ns = self._clock.now_ns()
             done = store.forecasts.issue(entries, lane="live", issued_at_ns=issued_ns, code_version=__version__)

@@ -14,13 +14,20 @@ from typing import Any
 from gnomon._version import __version__
 from gnomon.clock import Clock, iso
 from gnomon.errors import Invalid
-from gnomon.forecast.forecast import Context
+from gnomon.forecast.catalog import forecaster
+from gnomon.forecast.forecast import Context, Forecast
 from gnomon.forecast.forecaster import Forecaster
-from gnomon.jobs.predict import Plan, Subject, by_name, contexts_at, entry, load_tape
+from gnomon.jobs.calibrate import WalkForwardCalibration
+from gnomon.jobs.cast import Cast, split_cast
+from gnomon.jobs.outcomes import Outcomes
+from gnomon.jobs.predict import Plan, Subject, contexts_at, entry, load_tape
 from gnomon.jobs.progress import Progress, silent
 from gnomon.jobs.score import Scored, score
+from gnomon.jobs.weigh import rows_by_class, served_scores, stored_weights, weights_at
 from gnomon.market.tape import Tape
+from gnomon.score.weights import WeightsFitter
 from gnomon.store.boards import BoardFilter
+from gnomon.store.forecasts import Entry
 from gnomon.store.store import Store
 from gnomon.units import DAY_NS
 from gnomon.wallclock import Stopwatch
@@ -101,21 +108,19 @@ def evaluate(store: Store, plan: Plan, span: Span, clock: Clock, *, progress: Pr
 
     Raises `Invalid` when the span holds no origin. An origin whose bar is missing is counted as missed, by instrument.
     """
+    members, ensembles = split_cast(plan.forecasters)
     done = Evaluation()
-    forecasters = by_name(plan.forecasters)
     with done.watch.part("read"):
         tape = load_tape(store, plan.subjects, last_ns=span.last_ns)
-        issued = _issued_cutoffs(store, plan, forecasters)
     schedule = _schedule(plan, span)
-    instants = sorted(schedule)
-    done.origins = len(instants)
-    for first in range(0, len(instants), ORIGINS_PER_CHUNK):
-        progress(first, len(instants), iso(instants[first])[:10])
-        chunk = {at_ns: schedule[at_ns] for at_ns in instants[first : first + ORIGINS_PER_CHUNK]}
-        _issue_chunk(store, plan, forecasters, tape, chunk, issued, clock, done)
-    progress(len(instants), len(instants), "scoring")
-    with done.watch.part("score"):
-        done.scored = score(store, plan.subjects, clock, lane="backfill", variant=plan.variant, progress=progress)
+    done.origins = len(schedule)
+    walk = _Walk(store, plan, tape, schedule, clock, done, progress)
+    walk.issue([forecaster(name) for name in members])
+    walk.score()
+    if ensembles:  # they read what the members issued, and weights fitted from what the members scored
+        walk.weigh(members)
+        walk.issue([Cast(store, "backfill", plan.variant, members).forecaster(name) for name in ensembles])
+        walk.score()
     return done
 
 
@@ -132,58 +137,132 @@ def _schedule(plan: Plan, span: Span) -> dict[int, list[Subject]]:
     return schedule
 
 
-def _issued_cutoffs(
-    store: Store, plan: Plan, forecasters: Sequence[Forecaster]
-) -> Mapping[tuple[str, str], frozenset[int]]:
-    return {
-        (one.name, subject.instrument.id): frozenset(
-            store.forecasts.existing_cutoffs(
+class _Walk:
+    """One walk-forward under way: contexts as of each origin, forecasts, what they are served with, scores."""
+
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        tape: Tape,
+        schedule: Mapping[int, list[Subject]],
+        clock: Clock,
+        done: Evaluation,
+        progress: Progress,
+    ) -> None:
+        self._store, self._plan, self._tape, self._schedule = store, plan, tape, schedule
+        self._clock, self._done, self._progress = clock, done, progress
+        self._instants = sorted(schedule)
+        self._calibration = self._new_calibration() if plan.calibrated else None
+
+    def issue(self, forecasters: Sequence[Forecaster]) -> None:
+        """Forecast every origin, oldest first, a chunk a transaction."""
+        with self._done.watch.part("read"):
+            issued = self._issued_cutoffs(forecasters)
+        for first in range(0, len(self._instants), ORIGINS_PER_CHUNK):
+            self._progress(first, len(self._instants), iso(self._instants[first])[:10])
+            chunk = self._instants[first : first + ORIGINS_PER_CHUNK]
+            self._issue_chunk(forecasters, chunk, issued)
+
+    def score(self) -> None:
+        """Score what has matured and is not scored yet."""
+        self._progress(len(self._instants), len(self._instants), "scoring")
+        with self._done.watch.part("score"):
+            subjects, variant = self._plan.subjects, self._plan.variant
+            self._done.scored.add(
+                score(self._store, subjects, self._clock, lane="backfill", variant=variant, progress=self._progress)
+            )
+
+    def weigh(self, members: Sequence[str]) -> None:
+        """Weights as of every origin, each from the scores that had realised by then."""
+        with self._done.watch.part("weigh"):
+            fits = []
+            for basis in sorted({one.basis for one in self._plan.subjects}):
+                mine = [one.instrument for one in self._plan.subjects if one.basis == basis]
+                scores, keys = served_scores(
+                    self._store, self._plan.timeframe, basis, mine, lane="backfill", variant=self._plan.variant
+                )
+                for scope, rows in rows_by_class(keys, mine).items():
+                    fitter = WeightsFitter(scores.take(rows), keys.take(rows), members)
+                    fits += [weights_at(fitter, scope, at_ns) for at_ns in self._instants]
+            timeframe, variant = self._plan.timeframe, self._plan.variant
+            self._store.weights.insert([stored_weights(one, "backfill", variant, timeframe) for one in fits])
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _new_calibration(self) -> WalkForwardCalibration:
+        now_ns = self._clock.now_ns()
+        outcomes = {
+            one.instrument.id: Outcomes.of(
+                self._tape.series(one.instrument.id, one.timeframe, one.basis), now_ns, one.timeframe
+            )
+            for one in self._plan.subjects
+        }
+        return WalkForwardCalibration(self._store, self._plan.timeframe, self._plan.variant, outcomes)
+
+    def _issued_cutoffs(self, forecasters: Sequence[Forecaster]) -> Mapping[tuple[str, str], frozenset[int]]:
+        plan = self._plan
+        return {
+            (one.name, subject.instrument.id): frozenset(
+                self._store.forecasts.existing_cutoffs(
+                    lane="backfill",
+                    variant=plan.variant,
+                    instrument=subject.instrument.id,
+                    timeframe=str(plan.timeframe),
+                    forecaster=one.name,
+                    version=one.version,
+                    basis=subject.basis,
+                )
+            )
+            for one in forecasters
+            for subject in plan.subjects
+        }
+
+    def _issue_chunk(
+        self,
+        forecasters: Sequence[Forecaster],
+        chunk: Sequence[int],
+        issued: Mapping[tuple[str, str], frozenset[int]],
+    ) -> None:
+        """Forecast the origins of a chunk and insert all of them in one transaction."""
+        done, plan = self._done, self._plan
+
+        def is_new(who: Forecaster, instrument: str, cutoff_ns: int) -> bool:
+            return cutoff_ns not in issued[who.name, instrument]
+
+        with done.watch.part("contexts"):
+            contexts: list[Context] = []
+            for at_ns in chunk:
+                subjects = self._schedule[at_ns]
+                due = [one for one in subjects if any(is_new(who, one.instrument.id, at_ns) for who in forecasters)]
+                done.existing += (len(subjects) - len(due)) * len(forecasters)
+                missed: list[dict[str, Any]] = []
+                contexts += contexts_at(self._tape, plan, due, at_ns, missed)
+                done.missed.update(one["instrument"] for one in missed)
+        entries = []
+        for who in forecasters:
+            mine = [context for context in contexts if is_new(who, context.instrument, context.data_cutoff_ns)]
+            with done.watch.part(f"forecast {who.name}"):
+                answers = who.predict(mine, plan.horizon, seed=plan.seed) if mine else []
+            entries += self._served(answers, mine)
+        with done.watch.part("insert"):
+            report = self._store.forecasts.issue(
+                entries,
                 lane="backfill",
                 variant=plan.variant,
-                instrument=subject.instrument.id,
-                timeframe=str(plan.timeframe),
-                forecaster=one.name,
-                version=one.version,
-                basis=subject.basis,
+                issued_at_ns=self._clock.now_ns(),
+                code_version=__version__,
             )
-        )
-        for one in forecasters
-        for subject in plan.subjects
-    }
+        done.issued += report.issued
+        done.existing += report.existing
 
-
-def _issue_chunk(
-    store: Store,
-    plan: Plan,
-    forecasters: Sequence[Forecaster],
-    tape: Tape,
-    chunk: Mapping[int, list[Subject]],
-    issued: Mapping[tuple[str, str], frozenset[int]],
-    clock: Clock,
-    done: Evaluation,
-) -> None:
-    """Forecast the origins of a chunk and insert all of them in one transaction."""
-
-    def is_new(forecaster: Forecaster, instrument: str, cutoff_ns: int) -> bool:
-        return cutoff_ns not in issued[forecaster.name, instrument]
-
-    with done.watch.part("contexts"):
-        contexts: list[Context] = []
-        for at_ns, subjects in chunk.items():
-            due = [one for one in subjects if any(is_new(who, one.instrument.id, at_ns) for who in forecasters)]
-            done.existing += (len(subjects) - len(due)) * len(forecasters)
-            missed: list[dict[str, Any]] = []
-            contexts += contexts_at(tape, plan, due, at_ns, missed)
-            done.missed.update(one["instrument"] for one in missed)
-    entries = []
-    for who in forecasters:
-        mine = [context for context in contexts if is_new(who, context.instrument, context.data_cutoff_ns)]
-        with done.watch.part(f"forecast {who.name}"):
-            answers = who.predict(mine, plan.horizon, seed=plan.seed) if mine else []
-        entries += [entry(forecast, context) for forecast, context in zip(answers, mine, strict=True)]
-    with done.watch.part("insert"):
-        report = store.forecasts.issue(
-            entries, lane="backfill", variant=plan.variant, issued_at_ns=clock.now_ns(), code_version=__version__
-        )
-    done.issued += report.issued
-    done.existing += report.existing
+    def _served(self, forecasts: Sequence[Forecast], contexts: Sequence[Context]) -> list[Entry]:
+        """Entries of forecasts, recalibrated where the plan says so."""
+        if self._calibration is None:
+            return [entry(forecast, context) for forecast, context in zip(forecasts, contexts, strict=True)]
+        with self._done.watch.part("calibrate"):
+            made = self._calibration.apply(forecasts)
+        return [
+            entry(forecast, context, calibrated=one)
+            for forecast, context, one in zip(forecasts, contexts, made, strict=True)
+        ]

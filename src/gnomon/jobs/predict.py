@@ -9,10 +9,8 @@ from typing import Any
 from gnomon._version import __version__
 from gnomon.clock import Clock, Timeframe, iso
 from gnomon.errors import GnomonError, NotFound
-from gnomon.forecast.catalog import forecaster
 from gnomon.forecast.forecast import DEFAULT_LOOKBACK_BARS, MIN_CONTEXT_BARS, Context, Forecast, context_at
-from gnomon.forecast.forecaster import Forecaster
-from gnomon.jobs.calibrate import Calibrations
+from gnomon.jobs.calibrate import Calibrations, Recalibrated
 from gnomon.jobs.cast import Cast, split_cast
 from gnomon.jobs.progress import Progress, silent
 from gnomon.market.calendar import Sessions
@@ -85,11 +83,12 @@ class Plan:
     forecasters: tuple[str, ...]
     seed: int = 0
     lookback_bars: int = DEFAULT_LOOKBACK_BARS
+    calibrated: bool = False
 
     @property
     def variant(self) -> str:
         """What tells two backfills apart; a live slot has none, so that nobody can shop for a seed."""
-        return f"h{self.horizon}:s{self.seed}"
+        return f"h{self.horizon}:s{self.seed}{':c' if self.calibrated else ''}"
 
 
 @dataclass(slots=True)
@@ -145,7 +144,7 @@ def predict(
                         forecast,
                         context,
                         as_of_ns=now_ns if lane == "live" and name in ensembles else None,
-                        calibrations=calibrations,
+                        calibrated=calibrations.apply(forecast),
                     )
                     for forecast, context in zip(forecasts, contexts, strict=True)
                 ],
@@ -198,24 +197,18 @@ def entry(
     context: Context,
     *,
     as_of_ns: int | None = None,
-    calibrations: Calibrations | None = None,
+    calibrated: Recalibrated | None = None,
 ) -> Entry:
     """The ledger entry of a forecast: valid until the next bar has closed, and a grace for the next issue to arrive.
 
     `as_of_ns` is when its job looked, unless that was the context's instant.
     """
     grace_ns = 10 * MINUTE_NS if forecast.timeframe.is_intraday else HOUR_NS
-    calibrated, calibration_id = (calibrations.apply(forecast) if calibrations else None) or (None, None)
     return Entry(
         forecast=forecast,
         as_of_ns=context.as_of_ns if as_of_ns is None else as_of_ns,
-        calibrated=calibrated,
-        calibration_id=calibration_id,
+        calibrated=None if calibrated is None else calibrated.quantiles,
+        calibration_id=None if calibrated is None else calibrated.calibration_id,
         valid_until_ns=int(forecast.target_close_ns[0]) + grace_ns,
         job_key=f"predict:{forecast.timeframe}:{forecast.forecaster}:{iso(context.as_of_ns)}",
     )
-
-
-def by_name(names: Sequence[str]) -> list[Forecaster]:
-    """The forecasters of the catalog; `NotFound` offers the nearest names."""
-    return [forecaster(name) for name in names]

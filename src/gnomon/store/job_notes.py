@@ -45,9 +45,26 @@ class JobNotes:
             rows = connection.execute(wanted.order_by(job_notes.c.number)).all()
         return [(row.number, row.at, orjson.loads(row.document)) for row in rows]
 
+    def ask_to_stop(self, job_id: str, now_ns: int) -> None:
+        """Ask a running job to stop at its next step boundary."""
+        row = {"job_id": job_id, "number": 0, "at": now_ns, "kind": "stop", "document": "{}"}
+        with writing(self._engine) as connection:
+            connection.execute(upsert(connection, job_notes).values(**row).on_conflict_do_nothing())
+
+    def is_asked_to_stop(self, job_id: str) -> bool:
+        wanted = select(job_notes.c.job_id).where(job_notes.c.job_id == job_id, job_notes.c.number == 0)
+        with reading(self._engine) as connection:
+            return connection.execute(wanted).one_or_none() is not None
+
+    def let_go_on(self, job_id: str) -> None:
+        """Take the request back, before a stopped job is resumed."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(job_notes).where(job_notes.c.job_id == job_id, job_notes.c.number == 0))
+
     def newest(self, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The last note of each job that has one."""
-        wanted = select(job_notes.c.job_id, job_notes.c.document).where(job_notes.c.job_id.in_(job_ids))
+        mine = (job_notes.c.job_id.in_(job_ids), job_notes.c.number > 0)
+        wanted = select(job_notes.c.job_id, job_notes.c.document).where(*mine)
         with reading(self._engine) as connection:
             rows = connection.execute(wanted.order_by(job_notes.c.job_id, job_notes.c.number)).all()
         return {job_id: orjson.loads(document) for job_id, document in rows}

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from dbos import DBOS, DBOSClient
-from dbos._error import DBOSException, DBOSWorkflowIDInUseError
+from dbos._error import DBOSException, DBOSWorkflowCancelledError, DBOSWorkflowIDInUseError
 from dbos._serialization import Serializer
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
@@ -215,10 +215,20 @@ class DbosJobs:
         return found[which.offset : which.offset + which.limit]
 
     def cancel(self, id: str, *, children: bool = True) -> None:  # noqa: A002 - the word for it
-        state = self.status(id).state
-        if state in FINISHED:
-            raise Conflict(f"job {id} is {state}", hint="only a job that has not finished can be cancelled")
-        self._client.cancel_workflow(id, cancel_children=children)
+        one = self.status(id)
+        if one.state in FINISHED:
+            raise Conflict(f"job {id} is {one.state}", hint="only a job that has not finished can be cancelled")
+        for child in one.children if children else ():
+            with suppress(Conflict):  # it may have finished since
+                self.cancel(child)
+        # The library would throw away the outcome of the step that is running; a job that is asked keeps it.
+        self._notes.ask_to_stop(id, self._clock.now_ns())
+        if one.state != "running":
+            self._client.cancel_workflow(id)
+
+    def stop(self, id: str) -> None:  # noqa: A002 - the word for it
+        """Mark a job cancelled at once: for the job itself, between two of its steps."""
+        self._client.cancel_workflow(id)
 
     def resume(self, id: str, *, retry: bool = False) -> None:  # noqa: A002 - the word for it
         """Always on the job's own queue: elsewhere it would run past the queue's limit."""
@@ -232,6 +242,7 @@ class DbosJobs:
             return
         if one.state not in ("cancelled", "running"):
             raise Conflict(f"job {id} is {one.state}", hint="only a cancelled or orphaned job can be resumed")
+        self._notes.let_go_on(id)
         self._client.resume_workflow(id, queue_name=one.queue)
 
     def events(self, id: str, *, after: int = 0) -> Iterator[JobEvent]:  # noqa: A002 - the word for it
@@ -564,7 +575,7 @@ class DbosWork:
 
     @property
     def cancelled(self) -> bool:
-        return self._engine.jobs.status(self._id).state == "cancelled"
+        return self._engine.notes.is_asked_to_stop(self._id)
 
     def now_ns(self) -> int:
         return self.step("now", self._engine.clock.now_ns)
@@ -614,6 +625,7 @@ class DbosWork:
                 found = {one: self._engine.jobs.status(one).state for one in ids}
                 if all(state in FINISHED for state in found.values()):
                     return sorted(found)
+                self._stop_if_asked()
                 self._engine.pause(POLL_S / 2)
 
         self.step("wait", poll)
@@ -638,8 +650,14 @@ class DbosWork:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
+    def _stop_if_asked(self) -> None:
+        if self._engine.notes.is_asked_to_stop(self._id):
+            self._engine.jobs.stop(self._id)
+            raise DBOSWorkflowCancelledError(f"job {self._id} was cancelled")
+
     def _reserved(self, name: str, fn: Callable[[], Any], *, tries: bool = True) -> Callable[[], Any]:
         """A step with its number drawn now, to be run later, perhaps in another thread."""
+        self._stop_if_asked()
         place = DBOS.reserve_step()
         self._last_step, self._notes = place.step_id, 0
 
