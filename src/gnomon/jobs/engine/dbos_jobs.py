@@ -218,11 +218,12 @@ class DbosJobs:
         one = self.status(id)
         if one.state in FINISHED:
             raise Conflict(f"job {id} is {one.state}", hint="only a job that has not finished can be cancelled")
+        # The library would throw away the outcome of the step that is running; a job that is asked keeps it. The parent
+        # is asked first: it might take the end of its children for theirs.
+        self._notes.ask_to_stop(id, self._clock.now_ns())
         for child in one.children if children else ():
             with suppress(Conflict):  # it may have finished since
                 self.cancel(child)
-        # The library would throw away the outcome of the step that is running; a job that is asked keeps it.
-        self._notes.ask_to_stop(id, self._clock.now_ns())
         if one.state != "running":
             self._client.cancel_workflow(id)
 
@@ -622,10 +623,10 @@ class DbosWork:
 
         def poll() -> list[str]:
             while True:
+                self._stop_if_asked()
                 found = {one: self._engine.jobs.status(one).state for one in ids}
                 if all(state in FINISHED for state in found.values()):
                     return sorted(found)
-                self._stop_if_asked()
                 self._engine.pause(POLL_S / 2)
 
         self.step("wait", poll)
