@@ -1,0 +1,132 @@
+"""The kinds of jobs, each with its handler and its queue: what a worker is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gnomon.clock import Clock, Timeframe, iso
+from gnomon.errors import Invalid
+from gnomon.jobs.due import run_predict
+from gnomon.jobs.engine.port import Handler, Handlers, Partial, Queue, Work
+from gnomon.jobs.fetch import fetch_one, source_of
+from gnomon.jobs.predict import Subject, subjects
+from gnomon.jobs.score import Scored, score
+from gnomon.jobs.weigh import weigh
+from gnomon.market.instrument import Instrument, Instruments
+from gnomon.sources.source import CandleSource
+from gnomon.store.digests import yesterday_of
+from gnomon.store.store import Store
+from gnomon.units import DAY_NS
+
+QUEUES: Final = (
+    Queue("io", worker_limit=8),
+    Queue("cpu", limit=1),
+    Queue("llm", worker_limit=4),
+    Queue("sim", worker_limit=2),
+    Queue("gpu:cuda:0", limit=1),
+)
+
+
+def no_jobs_to_forget(done_before_ns: int, failed_before_ns: int) -> int:  # noqa: ARG001 - the port's signature
+    """Where no engine keeps jobs."""
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """What the handlers work with. Each is a few steps over the verbs of this package."""
+
+    store: Store
+    configured: Instruments
+    clock: Clock
+    sources: Mapping[str, CandleSource]
+    forget: Callable[[int, int], int] = no_jobs_to_forget
+
+    def handlers(self) -> Handlers:
+        """One handler a kind."""
+        return Handlers(
+            [
+                Handler("ingest", self.ingest, queue="io"),
+                Handler("predict", self.predict),
+                Handler("score", self.score),
+                Handler("weigh", self.weigh),
+                Handler("digest", self.digest),
+                Handler("prune", self.prune),
+            ]
+        )
+
+    def ingest(self, work: Work) -> Any:
+        """Fetch what is missing of every instrument that one of the sources has: a step each."""
+        timeframe = timeframe_of(work)
+        names = [one.symbol for one in self._fetched(work.args.get("instruments", ()))]
+
+        def fetch(symbol: str) -> dict[str, Any]:
+            instrument = self.configured.find(symbol)
+            report = fetch_one(self.store, source_of(instrument, self.sources), instrument, timeframe, self.clock)
+            return {name: value for name, value in report.row().items() if name != "asked"} | {
+                "asked": len(report.asked)
+            }
+
+        outcomes = work.each("fetch", names, fetch)
+        rows = [one.result for one in outcomes if one.ok]
+        failed = [{"instrument": one.item, **(one.error or {})} for one in outcomes if not one.ok]
+        failed += [{"instrument": row["instrument"], **row["error"]} for row in rows if row["error"]]
+        total = {"series": len(rows), "added": sum(row["added"] for row in rows)}
+        return Partial(total, tuple(failed)) if failed else total
+
+    def predict(self, work: Work) -> Any:
+        """Issue what is due."""
+        return run_predict(work, self.store, self.configured, self.clock)
+
+    def score(self, work: Work) -> Any:
+        """Score what has matured: an instrument a step."""
+        timeframe = timeframe_of(work)
+        names = work.step("subjects", lambda: [one.instrument.symbol for one in self._subjects(timeframe)])
+
+        def one(symbol: str) -> dict[str, Any]:
+            return score(self.store, self._subjects(timeframe, [symbol]), self.clock, lane="live").row()
+
+        done = Scored()
+        for row in (outcome.result for outcome in work.each("score", names, one) if outcome.ok):
+            done.rows += row["rows"]
+            done.waiting += row["waiting"]
+            done.voids.update(row["voids"])
+        return done.row()
+
+    def weigh(self, work: Work) -> Any:
+        """Fit calibrations and weights from all that has realised."""
+        timeframe = timeframe_of(work)
+
+        def fit() -> dict[str, Any]:
+            done = weigh(self.store, self._subjects(timeframe), timeframe, self.clock).row()
+            return {"fitted_at": iso(done["fitted_at_ns"]), **{k: done[k] for k in ("calibrations", "weights")}}
+
+        return work.step("weigh", fit)
+
+    def digest(self, work: Work) -> Any:
+        """Close the day before the tick."""
+        day = yesterday_of(work.due_ns)
+        return work.step("digest", lambda: [one.head for one in self.store.digests.close_day(day)])
+
+    def prune(self, work: Work) -> Any:
+        """Forget jobs that finished long ago."""
+        done_days, failed_days = (int(work.args.get(name, 30)) for name in ("done_days", "failed_days"))
+        now_ns = work.now_ns()
+        return work.step("prune", self.forget, now_ns - done_days * DAY_NS, now_ns - failed_days * DAY_NS)
+
+    def _subjects(self, timeframe: Timeframe, names: Sequence[str] = ()) -> list[Subject]:
+        return subjects(self.store, self.configured, timeframe, names)
+
+    def _fetched(self, wanted: Sequence[str]) -> list[Instrument]:
+        chosen = [self.configured.find(name) for name in wanted] or list(self.configured)
+        return [one for one in chosen if wanted or any(name in self.sources for name in one.sources)]
+
+
+def timeframe_of(work: Work) -> Timeframe:
+    """The timeframe a job is about; `Invalid` when its arguments have none."""
+    try:
+        return Timeframe.parse(work.args["timeframe"])
+    except KeyError:
+        raise Invalid(f"job {work.id} has no timeframe", hint='args: {"timeframe": "1h"}') from None
