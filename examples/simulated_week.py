@@ -1,4 +1,4 @@
-"""A week in a minute: virtual time steps from tick to tick, schedules fire, forecasts appear, scores and weights follow.
+"""A week in a minute: virtual time steps from tick to tick, schedules fire, forecasts appear, weights follow.
 
     python examples/simulated_week.py ../shared/data/binance_spot_1h/*-1h.json.gz --from 2022-09-01 --days 7
 
@@ -55,11 +55,9 @@ class Week:
     source: RecordedSource
 
     @classmethod
-    def of(
-        cls, folder: Path, series: Sequence[Candles], met: Sequence[Instrument], first_ns: int, url: str = ""
-    ) -> Week:
+    def of(cls, folder: Path, series: Sequence[Candles], met: Sequence[Instrument], first_ns: int) -> Week:
         clock = SimClock(first_ns)
-        store = Store.open(url or f"sqlite:///{folder / 'gnomon.db'}", folder / "datasets")
+        store = Store.open(f"sqlite:///{folder / 'gnomon.db'}", folder / "datasets")
         source = RecordedSource.of(series, clock)
         known = shipped_instruments().with_added(met)
         configured = Instruments(
@@ -81,11 +79,6 @@ class Week:
                 self.clock.advance_to(last_ns)
                 return
             self.clock.advance_to(max(min(ahead), self.clock.now_ns()))
-
-
-def expected_slots(week: Week, first_ns: int, last_ns: int, instruments: Sequence[str]) -> int:
-    """One slot an hour, instrument and forecaster whose tick lies in the span."""
-    return len(instruments) * ((last_ns - first_ns) // HOUR_NS) * (len(BASELINES) + 1)
 
 
 def audit(week: Week, first_ns: int, last_ns: int) -> dict[str, Any]:
@@ -115,13 +108,13 @@ def audit(week: Week, first_ns: int, last_ns: int) -> dict[str, Any]:
         "digests_that_disagree": len(week.store.digests.check()),
     }
     instruments = sorted({row["instrument"] for row in rows})
+    hours = (last_ns - first_ns) // HOUR_NS
+    missed = [row.why for row in slot_rows if row.status == "missed"]
     return {
         "instruments": instruments,
         "slots": dict(Counter(row.status for row in slot_rows)),
-        "why_missed": dict(
-            Counter(row.why.partition(":")[2] or row.why for row in slot_rows if row.status == "missed")
-        ),
-        "expected_slots": expected_slots(week, first_ns, last_ns, instruments),
+        "why_missed": dict(Counter(one.partition(":")[2] or one for one in missed)),
+        "expected_slots": len(instruments) * hours * (len(BASELINES) + 1),
         "forecasts": len(rows),
         "by_ensemble": len(pooled),
         "with_weights": sum(row["weights_id"] is not None for row in pooled),
@@ -157,10 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         week.store.engine.dispose()
     settled = found["slots"].get("issued", 0) + found["slots"].get("late", 0) + found["slots"].get("missed", 0)
     right = settled == found["expected_slots"] and found["slots"].get("issued", 0) == found["forecasts"]
-    print(
-        f"{iso(first_ns)} to {iso(last_ns)}: {'nothing missed or doubled' if right else 'THE COUNT IS WRONG'}",
-        file=sys.stderr,
-    )
+    verdict = "nothing missed or doubled" if right else "THE COUNT IS WRONG"
+    print(f"{iso(first_ns)} to {iso(last_ns)}: {verdict}", file=sys.stderr)
     return 0 if right and not any(found["faults"].values()) else 1
 
 
