@@ -36,6 +36,13 @@ class Settings(BaseSettings):
         default=0, ge=0, description="Limit per client address on the public routes; 0 means none."
     )
 
+    executor_id: str = Field(default="worker-0", min_length=1, description="The stable name of this worker's slot.")
+    sqlite_fast: bool = Field(
+        default=False, description="Jobs' SQLite commits survive a crash of the process, perhaps not of the machine."
+    )
+    schedules: Path | None = Field(default=None, description="A schedules file that replaces the shipped one.")
+    schedule_profile: str = Field(default="", description="`after-close` moves forecasts to right after the bar.")
+
     @classmethod
     def load(cls) -> Settings:
         """The settings of this process; `Invalid` names the setting, the value received and where to mend it."""

@@ -136,6 +136,14 @@ def forecast_row(one: StoredForecast) -> dict[str, Any]:
     }
 
 
+def table_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    """Rows of any kind, the columns named; what is absent is left blank."""
+    table = _table(*columns)
+    for row in rows:
+        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in columns))
+    return table
+
+
 def board_table(rows: Sequence[BoardRow]) -> Table:
     """One line a forecaster and instrument, best lower bound first."""
     table = _table(

@@ -40,10 +40,21 @@ TESTED_ELSEWHERE = {
     "_version.py": "one constant",
     "terminal.py": "tests/test_cli.py: what the verbs print",
     **dict.fromkeys(
-        [f"cli/{name}.py" for name in ("__main__", "data", "forecasts", "keeping", "main", "processes", "verb")],
+        [
+            f"cli/{name}.py"
+            for name in ("__main__", "data", "forecasts", "keeping", "main", "processes", "verb", "work")
+        ],
         "tests/test_cli.py: every verb, as a user calls it",
     ),
     "jobs/progress.py": "a protocol, and a function that does nothing",
+    "jobs/outcomes.py": "tests/jobs/test_score.py, test_calibrate.py: what forecasts are marked against",
+    "jobs/engine/port.py": "protocols and messages: tests/jobs/engine/test_memory.py, test_dbos_jobs.py",
+    **dict.fromkeys(
+        [f"jobs/engine/{name}.py" for name in ("attempts", "lock", "worker")],
+        "tests/jobs/engine/test_dbos_jobs.py: with real processes, killed for real",
+    ),
+    "sources/source.py": "protocols: tests/sources/test_recorded.py",
+    "store/schedules.py": "tests/jobs/test_schedules.py: on both databases",
     **dict.fromkeys([f"forecast/baselines/{name}.py" for name in ("closed", "returns", "seasonal")], BY_CATALOG),
     **dict.fromkeys(
         [
@@ -59,6 +70,8 @@ ENTRY_POINTS = {
     # modules that nobody imports: who runs them
     "gnomon": "the face",
     "gnomon.cli.__main__": "python -m gnomon.cli",
+    "gnomon.jobs.engine.memory": "tests, documentation, examples/simulated_week.py",
+    "gnomon.sources.recorded": "examples/simulated_week.py",
 }
 
 COMPANIONS = {

@@ -31,6 +31,15 @@ def test_a_fresh_id_is_refused_with_its_holder_and_an_old_one_is_taken_over(engi
     assert [(one.executor_id, one.state, one.queues) for one in workers.all()] == [("worker-0", "running", ("cpu",))]
 
 
+def test_an_id_whose_process_has_ended_is_taken_over_at_once(engine: Engine) -> None:
+    workers = WorkerStore(engine)
+    claim(workers, 0, pid=41)
+    taken = workers.claim(
+        "worker-0", host="h", pid=42, version="v", queues=(), now_ns=1, is_gone=lambda holder: holder.pid == 41
+    )
+    assert taken.epoch == 2
+
+
 def test_the_reaper_raises_the_epoch_of_the_silent_and_ends_their_leases(engine: Engine) -> None:
     workers, leases = WorkerStore(engine), LeaseStore(engine)
     clock = SimClock(0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gnomon.cli import data, forecasts, keeping, processes
+from gnomon.cli import data, forecasts, keeping, processes, work
 from gnomon.cli.verb import app
 
-__all__ = ["app", "data", "forecasts", "keeping", "main", "processes"]
+__all__ = ["app", "data", "forecasts", "keeping", "main", "processes", "work"]
 
 
 def main() -> None:

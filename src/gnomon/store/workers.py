@@ -6,7 +6,7 @@ starts with it, or to the reaper; either raises the epoch, and the fence then re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,9 +51,18 @@ class WorkerStore:
         self._engine, self.dead_after_ns = engine, dead_after_ns
 
     def claim(
-        self, executor_id: str, *, host: str, pid: int, version: str, queues: Sequence[str], now_ns: int
+        self,
+        executor_id: str,
+        *,
+        host: str,
+        pid: int,
+        version: str,
+        queues: Sequence[str],
+        now_ns: int,
+        is_gone: Callable[[WorkerRow], bool] = lambda _: False,
     ) -> Claim:
-        """Take an executor id: a new one, one that was given back, or one whose heartbeat is old.
+        """Take an executor id: a new one, one that was given back, one whose heartbeat is old or whose holder
+        `is_gone` (its process, on this very machine).
 
         Raises `Conflict` with the holder while another's heartbeat is fresh.
         """
@@ -66,26 +75,23 @@ class WorkerStore:
             "heartbeat_at": now_ns,
             "state": "running",
         }
-        first = {"executor_id": executor_id, "epoch": 1, **values}
         with writing(self._engine) as connection:
-            free = (workers.c.state.in_(("stopped", "reaped"))) | (workers.c.heartbeat_at < now_ns - self.dead_after_ns)
-            taken = connection.execute(
-                upsert(connection, workers)
-                .values(**first)
-                .on_conflict_do_update(
-                    index_elements=["executor_id"], set_=values | {"epoch": workers.c.epoch + 1}, where=free
-                )
-                .returning(workers.c.epoch)
-            ).scalar_one_or_none()
-            if taken is None:
-                holder = _row(connection.execute(_of(executor_id)).one())
+            first = {"executor_id": executor_id, "epoch": 1, **values}
+            new = upsert(connection, workers).values(**first).on_conflict_do_nothing().returning(workers.c.epoch)
+            if connection.execute(new).scalar_one_or_none() is not None:
+                return Claim(executor_id, 1)
+            holder = _row(connection.execute(_of(executor_id).with_for_update()).one())
+            is_silent = holder.heartbeat_ns < now_ns - self.dead_after_ns
+            if holder.state not in ("stopped", "reaped") and not is_silent and not is_gone(holder):
                 raise Conflict(
                     f"executor {executor_id!r} is running: process {holder.pid} on {holder.host}, "
                     f"heartbeat {iso(holder.heartbeat_ns)}",
                     hint="give each worker an id of its own: GNOMON_EXECUTOR_ID=worker-1",
                     detail={"executor_id": executor_id, "pid": holder.pid, "host": holder.host},
                 )
-        return Claim(executor_id, int(taken))
+            mine = update(workers).where(workers.c.executor_id == executor_id)
+            connection.execute(mine.values(**values, epoch=holder.epoch + 1))
+        return Claim(executor_id, holder.epoch + 1)
 
     def beat(self, claim: Claim, now_ns: int, state: str = "running") -> bool:
         """Write the heartbeat; False when the claim is not ours any more."""

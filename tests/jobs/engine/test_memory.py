@@ -71,7 +71,7 @@ def test_a_job_runs_once_and_the_same_id_is_the_same_job() -> None:
     assert world.jobs.run_due() == 1
     status = world.jobs.status("plain:a")
     assert (status.state, status.result, world.trace) == ("done", world.clock.now_ns(), ["a0", "a1"])
-    assert [one.name for one in status.steps] == ["s0", "s1", "now"]
+    assert [one.name for one in status.steps] == ["s0", "s1", "clock"]
     assert [one.kind for one in world.jobs.events("plain:a", after=1)] == ["progress", "step", "progress", "step"]
     assert not world.jobs.enqueue("plain", "a", {}).created
 

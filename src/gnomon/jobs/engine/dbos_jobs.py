@@ -540,7 +540,7 @@ class DbosEngine:
 
 def _exit(error: GnomonError) -> None:
     """A worker that was taken over must not write another byte, not even that its step failed."""
-    print(error.message, file=sys.stderr, flush=True)  # noqa: T201 - the process ends here
+    sys.stderr.write(f"{error.message}\n")
     os._exit(EXIT_FENCED)
 
 
@@ -579,7 +579,7 @@ class DbosWork:
         return self._engine.notes.is_asked_to_stop(self._id)
 
     def now_ns(self) -> int:
-        return self.step("now", self._engine.clock.now_ns)
+        return self.step("clock", self._engine.clock.now_ns)
 
     def step(self, name: str, fn: Callable[..., T], *args: Any) -> T:
         return cast(T, self._reserved(name, lambda: fn(*args))())

@@ -256,7 +256,7 @@ class MemoryWork:
         return self._one.is_cancelling
 
     def now_ns(self) -> int:
-        return int(self.step("now", self._jobs._clock.now_ns))
+        return int(self.step("clock", self._jobs._clock.now_ns))
 
     def step(self, name: str, fn: Callable[..., T], *args: Any) -> T:
         if self._one.is_cancelling:

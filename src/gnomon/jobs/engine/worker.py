@@ -21,7 +21,7 @@ from typing import Final
 
 from gnomon.errors import GnomonError, Refused
 from gnomon.jobs.engine.dbos_jobs import EXIT_FENCED, DbosEngine
-from gnomon.store.workers import Claim, WorkerStore
+from gnomon.store.workers import Claim, WorkerRow, WorkerStore
 from gnomon.units import SECOND_NS
 
 
@@ -79,6 +79,7 @@ class Worker:
             version=engine.version,
             queues=self._queues,
             now_ns=engine.clock.now_ns(),
+            is_gone=_is_gone,
         )
         self._last_beat_ns = engine.clock.now_ns()
         engine.leases.release_all(engine.executor_id)  # held by whoever had this id before; the epoch is ours now
@@ -121,7 +122,7 @@ class Worker:
                 self._last_beat_ns = now_ns
             except GnomonError as error:
                 silent_ns = now_ns - self._last_beat_ns
-                print(f"heartbeat not written: {error.message}", file=sys.stderr, flush=True)  # noqa: T201 - a log line
+                sys.stderr.write(f"heartbeat not written: {error.message}\n")
                 if silent_ns > self._workers.dead_after_ns:
                     os._exit(EXIT_FENCED)  # others take it for dead: so it has to be
 
@@ -134,9 +135,27 @@ class Worker:
             self._workers.beat(self._claim, engine.clock.now_ns(), "stopped")
 
 
+def _is_gone(holder: WorkerRow) -> bool:
+    """Whether the holder of an id was a process of this machine that has ended: a restart need not wait for silence.
+
+    A container starts again under the same name and number: then the holder was what we are now.
+    """
+    if holder.host != socket.gethostname():
+        return False
+    if holder.pid == os.getpid():
+        return True
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
 def _logged(fn: Callable[[], object]) -> None:
     """A tick or a reap that fails is tried again at the next; the worker goes on."""
     try:
         fn()
     except GnomonError as error:
-        print(f"{error.code}: {error.message}", file=sys.stderr, flush=True)  # noqa: T201 - a log line
+        sys.stderr.write(f"{error.code}: {error.message}\n")
