@@ -191,7 +191,7 @@ def tell(tracker: CalibrationTracker, one: Told) -> None:
     tracker.add(one.cutoff_ns, one.close_ns, one.realised_at_ns, one.side)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_walk_forward_knows_at_each_cutoff_what_a_loop_from_scratch_knows(seed):
     told = history(seed)
@@ -205,7 +205,7 @@ def test_a_walk_forward_knows_at_each_cutoff_what_a_loop_from_scratch_knows(seed
     assert tracker.n == sum(n for _, _, n in naive(told, end_ns))
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_known_later_changes_nothing(seed):
     """Canary: another world after the instant, other sides, other voids, other delays, and the state is equal."""
@@ -226,7 +226,7 @@ def test_what_is_known_later_changes_nothing(seed):
     assert known.fitted_until_ns == poisoned.fitted_until_ns <= until_ns
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 30))
 def test_a_tracker_that_is_stored_and_told_the_rest_equals_one_told_everything(seed, every):
     """A job's view: at each visit only what has realised is known; forecasts are told again from `needs_from_ns` on."""

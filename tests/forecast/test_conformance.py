@@ -12,6 +12,7 @@ import pytest
 from gnomon.clock import Timeframe, iso, parse_instant
 from gnomon.errors import Invalid
 from gnomon.forecast import catalog
+from gnomon.forecast.ensemble import EnsembleMeta, ForecasterMembers
 from gnomon.forecast.forecast import LEVELS, Context, Forecast, context_at
 from gnomon.forecast.forecaster import Forecaster
 from gnomon.market.calendar import Sessions, always
@@ -22,9 +23,28 @@ from gnomon.sources.sessions import load_sessions
 from gnomon.units import DAY_NS, HOUR_NS, Grid
 
 
-@pytest.fixture(params=catalog.names())
+class Rises:
+    """A learner of direction, and where it is found: sure of a rise where ewma's band is wide, of nothing elsewhere."""
+
+    members = ("ewma", "momentum")
+    digest = "rises"
+    fitted_until_ns = 0
+
+    def of(self, context: Context) -> Rises:  # noqa: ARG002 - the port's signature
+        return self
+
+    def chance_up(self, rows: np.ndarray) -> np.ndarray:
+        return np.where(rows[:, 1] > 0.02, 0.7, 0.52)
+
+
+def meta() -> EnsembleMeta:
+    members = ForecasterMembers(tuple(map(catalog.forecaster, Rises.members)))
+    return EnsembleMeta(members, None, Rises(), eligible=Rises.members)  # type: ignore[arg-type]  # a stand-in
+
+
+@pytest.fixture(params=[*catalog.names(), "ensemble-meta"])
 def forecaster(request) -> Forecaster:
-    return catalog.forecaster(request.param)
+    return meta() if request.param == "ensemble-meta" else catalog.forecaster(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_what_is_missing_is_told_in_runs(stored: list[bool]) -> None:
     inside = {int(at) for at in opens if any(one.first_ns <= at < one.last_ns for one in windows)}
     assert inside == {int(at) for at, there in zip(opens, stored, strict=True) if not there}
     assert sum(one.bars for one in windows) == len(inside)
-    assert all(later.first_ns > earlier.last_ns for earlier, later in zip(windows, windows[1:], strict=False))
+    assert all(later.first_ns > earlier.last_ns for earlier, later in pairwise(windows))
 
 
 def test_an_empty_series_is_filled_and_a_rerun_asks_for_nothing(

@@ -18,10 +18,12 @@ Candès and after Angelopoulos et al.; split conformal prediction after Romano e
 
 from __future__ import annotations
 
+import bisect
 import heapq
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -126,22 +128,28 @@ def calibrate(quantiles: FloatArray, levels: Sequence[float], calibration: Calib
     A tracker keeps the median to the byte, and the bytes of every step whose shifts are zero. Raises `Invalid` when
     the median is not among the levels, and when a split fit was made for others.
     """
-    levels = tuple(levels)
-    bucket = bucket_of(np.arange(1, len(quantiles) + 1))
+    levels, bucket = tuple(levels), _buckets(len(quantiles))
     if calibration.method == "split":
         return _split(quantiles, levels, calibration, bucket)
     if 0.5 not in levels:
         raise Invalid(f"levels {levels} have no median", hint="a calibrated forecast has the level 0.5")
     middle = levels.index(0.5)
-    median = quantiles[:, middle : middle + 1]
-    up = np.array([one.u for one in calibration.shifts])[bucket][:, None]
-    down = np.array([one.l for one in calibration.shifts])[bucket][:, None]
-    factor = np.exp(np.where(np.arange(len(levels)) > middle, up, down))
+    sides = [[one.l] * (middle + 1) + [one.u] * (len(levels) - middle - 1) for one in calibration.shifts]
+    factor = np.exp(sides)[bucket]
+    factor[:, middle] = 1.0
+    median = quantiles[:, middle, None]
     with np.errstate(over="ignore", under="ignore"):
-        stretched = np.clip(median * (quantiles / median) ** factor, _SMALLEST, _LARGEST)
-    stretched = np.where(factor == 1.0, quantiles, stretched)
-    stretched[:, middle] = median[:, 0]
-    return np.sort(stretched, axis=1)  # a power may round neighbours past each other; the median stays in place
+        stretched: FloatArray = np.exp(np.log(quantiles / median) * factor) * median
+    np.maximum(stretched, _SMALLEST, out=stretched)
+    np.minimum(stretched, _LARGEST, out=stretched)
+    np.copyto(stretched, quantiles, where=factor == 1.0)
+    stretched.sort(axis=1)  # an exponential may round neighbours past each other; the median stays in place
+    return stretched
+
+
+@lru_cache(maxsize=16)
+def _buckets(horizon: int) -> IntArray:
+    return bucket_of(np.arange(1, horizon + 1))
 
 
 def _split(quantiles: FloatArray, levels: tuple[float, ...], fit: Calibration, bucket: IntArray) -> FloatArray:
@@ -205,8 +213,8 @@ class _Bucket:
 
     def step(self, horizon: int) -> int:
         """The step whose target the next window waits for: the graded steps in turn; 0 where none is that near."""
-        near = [step for step in self.steps if step <= horizon]
-        return near[self.windows % len(near)] if near else 0
+        near = bisect.bisect_right(self.steps, horizon)
+        return self.steps[self.windows % near] if near else 0
 
 
 class CalibrationTracker:
@@ -232,27 +240,26 @@ class CalibrationTracker:
         self._open: dict[tuple[int, int], int] = {}  # (cutoff, bucket) to the step that is waited for
         self._known: list[tuple[int, int, int, float]] = []  # realised_at, target's close, bucket, side
         self._told_until_ns = _EVER
+        self._made: Calibration | None = None  # the last answer, while it holds
         self.fitted_until_ns = 0
 
     def add(self, cutoff_ns: int, target_close_ns: IntArray, realised_at_ns: IntArray, side: npt.NDArray[Any]) -> None:
         """One forecast: at each graded step (S,), up to its horizon, its target's close, when the outcome became
         knowable (0 where that is not known yet), and on which side of the band as served it fell (NaN: void)."""
-        is_new = cutoff_ns > self._told_until_ns
-        horizon = self._steps[len(target_close_ns) - 1]
-        for number, one in enumerate(self._buckets):
-            if is_new and cutoff_ns >= one.free_from_ns and (next_step := one.step(horizon)):
-                self._open[cutoff_ns, number] = next_step
-                one.free_from_ns = int(target_close_ns[self._place[next_step]])
-                one.windows += 1
-            step = self._open.get((cutoff_ns, number))
-            if step is None:
-                continue
-            place = self._place[step]
-            if realised_at_ns[place] > 0:
+        if cutoff_ns > self._told_until_ns:
+            self._told_until_ns = cutoff_ns
+            horizon = self._steps[len(target_close_ns) - 1]
+            for number, one in enumerate(self._buckets):
+                if cutoff_ns >= one.free_from_ns and (step := one.step(horizon)):
+                    self._open[cutoff_ns, number] = step
+                    one.free_from_ns = int(target_close_ns[self._place[step]])
+                    one.windows += 1
+        for number in range(len(self._buckets)):
+            place = self._place.get(self._open.get((cutoff_ns, number), 0))
+            if place is not None and realised_at_ns[place] > 0:
                 del self._open[cutoff_ns, number]
                 known = int(realised_at_ns[place]), int(target_close_ns[place]), number, float(side[place])
                 heapq.heappush(self._known, known)
-        self._told_until_ns = max(cutoff_ns, self._told_until_ns)
 
     def until(self, at_ns: int) -> Calibration:
         """What is known at an instant: every target that was knowable by then, and no other."""
@@ -261,7 +268,10 @@ class CalibrationTracker:
             if not math.isnan(side):
                 self._buckets[number].shift = self._buckets[number].shift.after(side)
                 self.fitted_until_ns = max(self.fitted_until_ns, realised_at_ns)
-        return Calibration(tuple(one.shift for one in self._buckets))
+                self._made = None
+        if self._made is None:
+            self._made = Calibration(tuple(one.shift for one in self._buckets))
+        return self._made
 
     @property
     def n(self) -> int:

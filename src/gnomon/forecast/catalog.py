@@ -8,6 +8,7 @@ from typing import Final
 from gnomon.errors import NotFound, nearest
 from gnomon.forecast.baselines.closed import DRIFT, EWMA, MOMENTUM, SEASONAL
 from gnomon.forecast.baselines.paths import BOOTSTRAP, FHS
+from gnomon.forecast.ensemble import EnsemblePool, ForecasterMembers
 from gnomon.forecast.forecast import Role
 from gnomon.forecast.forecaster import Forecaster, Traits
 
@@ -43,6 +44,10 @@ class CatalogEntry:
         return self.traits.information
 
 
+_CLOSED: Final = (EWMA, DRIFT, SEASONAL, MOMENTUM)
+_POOL: Final = EnsemblePool(ForecasterMembers(_CLOSED), eligible=tuple(one.name for one in _CLOSED))
+"""A pool without a ledger: equal weights, and members whose answer no seed moves, so that no seed moves the pool's."""
+
 _ENTRIES: Final = (
     CatalogEntry(EWMA, "No drift; log-normal with exponentially weighted volatility. The naive reference."),
     CatalogEntry(FHS, "Filtered historical simulation: past shocks redrawn under today's volatility, 2,000 paths."),
@@ -50,6 +55,7 @@ _ENTRIES: Final = (
     CatalogEntry(SEASONAL, "No drift; volatility by hour of the week, or by weekday for daily bars."),
     CatalogEntry(BOOTSTRAP, "Blocks of ten past returns redrawn, centred, 2,000 paths."),
     CatalogEntry(MOMENTUM, "A tenth of the last five sessions' return goes on; the width of ewma."),
+    CatalogEntry(_POOL, "The mean of its members' log quantiles; here of ewma, drift, seasonal, momentum, equally."),
 )
 _BY_ID: Final = {entry.id: entry for entry in _ENTRIES}
 

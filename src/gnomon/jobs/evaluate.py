@@ -23,7 +23,7 @@ from gnomon.jobs.outcomes import Outcomes
 from gnomon.jobs.predict import Plan, Subject, contexts_at, entry, load_tape
 from gnomon.jobs.progress import Progress, silent
 from gnomon.jobs.score import Scored, score
-from gnomon.jobs.weigh import rows_by_class, served_scores, stored_weights, weights_at
+from gnomon.jobs.weigh import rows_by_class, served_scores, stored_weights
 from gnomon.market.tape import Tape
 from gnomon.score.weights import WeightsFitter
 from gnomon.store.boards import BoardFilter
@@ -184,7 +184,7 @@ class _Walk:
                 )
                 for scope, rows in rows_by_class(keys, mine).items():
                     fitter = WeightsFitter(scores.take(rows), keys.take(rows), members)
-                    fits += [weights_at(fitter, scope, at_ns) for at_ns in self._instants]
+                    fits += [fitter.weights(scope, at_ns) for at_ns in self._instants]
             timeframe, variant = self._plan.timeframe, self._plan.variant
             self._store.weights.insert([stored_weights(one, "backfill", variant, timeframe) for one in fits])
 

@@ -23,7 +23,7 @@ from gnomon.jobs.progress import Progress, silent
 from gnomon.market.candles import Basis
 from gnomon.market.instrument import Instrument
 from gnomon.score.forecasts import ScoredKeys, Scores
-from gnomon.score.weights import BucketFit, WeightsFitter
+from gnomon.score.weights import WeightsFitter
 from gnomon.store.calibrations import StoredCalibration
 from gnomon.store.forecasts import Lane
 from gnomon.store.store import Store
@@ -70,7 +70,7 @@ def weigh(
         scores, keys = served_scores(store, timeframe, basis, mine, first_cutoff_ns=first_ns)
         for scope, rows in rows_by_class(keys, mine).items():
             fitter = WeightsFitter(scores.take(rows), keys.take(rows), members)
-            fit = weights_at(fitter, scope, done.fitted_at_ns)
+            fit = fitter.weights(scope, done.fitted_at_ns)
             store.weights.insert([stored_weights(fit, "live", "", timeframe)])
             done.weights += 1
             done.scopes[scope] = {"windows": list(fit.windows), "weights": [dict(one) for one in fit.by_bucket]}
@@ -115,28 +115,6 @@ def rows_by_class(keys: ScoredKeys, instruments: Sequence[Instrument]) -> dict[s
     classes = np.array([class_of[name] for name in names], object)
     found = {one: np.flatnonzero(classes[code] == one) for one in sorted(set(class_of.values()))} if len(names) else {}
     return {one: rows for one, rows in found.items() if len(rows)}
-
-
-def weights_at(fitter: WeightsFitter, scope: str, fitted_at_ns: int) -> Weights:
-    """The weights of a scope as of an instant."""
-    buckets = fitter.at(fitted_at_ns)
-    return Weights(
-        scope=scope,
-        fitted_at_ns=fitted_at_ns,
-        fitted_until_ns=fitter.fitted_until_ns(fitted_at_ns),
-        by_bucket=tuple(one.weights for one in buckets),
-        windows=tuple(one.windows for one in buckets),
-        left_out=_everywhere(buckets),
-    )
-
-
-def _everywhere(buckets: Sequence[BucketFit]) -> dict[str, str]:
-    """Who is left out, with the buckets where."""
-    found: dict[str, str] = {}
-    for number, one in enumerate(buckets):
-        for name, reason in one.left_out.items():
-            found[name] = f"{found.get(name, '')}bucket {number}: {reason}; "
-    return {name: reason.rstrip("; ") for name, reason in found.items()}
 
 
 def stored_weights(fit: Weights, lane: Lane, variant: str, timeframe: Timeframe) -> StoredWeights:
