@@ -467,6 +467,8 @@ class DbosEngine:
         DBOS.workflow(name=_WORKFLOW)(run)
         if self._listen is not None:
             DBOS.listen_queues(self._listen)
+        # before the launch: a job that is taken up again begins at once
+        self._jobs = DbosJobs(self.url, self.store_engine, self.handlers, self.clock)
         DBOS.launch()
         for queue in self._queues:
             DBOS.register_queue(
@@ -476,7 +478,6 @@ class DbosEngine:
                 limiter=None if queue.rate is None else {"limit": queue.rate[0], "period": queue.rate[1]},
                 polling_interval_sec=POLL_S,
             )
-        self._jobs = DbosJobs(self.url, self.store_engine, self.handlers, self.clock)
 
     def _run(self, kind: str, key: str, args: dict[str, Any], held: dict[str, int]) -> dict[str, Any]:
         """Every job's workflow: its handler, and what it answered with how it ended."""
