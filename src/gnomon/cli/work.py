@@ -331,17 +331,12 @@ def _composed() -> Iterator[tuple[DbosJobs, Schedules, Any, Store]]:
 
 
 def _handlers(store: Store, configured: Instruments, forget: Any = None) -> Handlers:
+    from gnomon.cli.data import sources_of
     from gnomon.jobs.handlers import Crew, no_jobs_to_forget
     from gnomon.wallclock import WallClock
 
     clock = WallClock()
     return Crew(store, configured, clock, sources_of(clock), forget or no_jobs_to_forget).handlers()
-
-
-def sources_of(clock: Any) -> dict[str, Any]:
-    """The sources that need no key, by name."""
-    del clock
-    return {}
 
 
 def _forget(door: DbosJobs, done_before_ns: int, failed_before_ns: int) -> int:

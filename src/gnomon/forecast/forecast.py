@@ -13,6 +13,7 @@ from gnomon.clock import Timeframe, iso
 from gnomon.errors import Invalid
 from gnomon.market.calendar import Sessions
 from gnomon.market.candles import Basis
+from gnomon.market.events import Events
 from gnomon.market.instrument import Instrument
 from gnomon.market.tape import AsOf
 from gnomon.units import FloatArray, IntArray
@@ -32,7 +33,8 @@ class Context:
 
     `bars` is (L, 6) float64: open, high, low, close, volume, amount, split-adjusted as of the cutoff. Times are UTC ns;
     `local_ns` (L + H,) is what the wall clock of the instrument's stamp zone read at each bar's open. Treat the arrays
-    as read-only: what is derived from them is kept.
+    as read-only: what is derived from them is kept. `close_ns` and `previous_close_ns` (the close of the bar before the
+    first one, where there is one) are for encoders; `events` are the channels of one, for L or L + H rows.
     """
 
     instrument: str
@@ -48,6 +50,9 @@ class Context:
     local_ns: IntArray  # (L + H,)
     five_session_bars: int
     basis: Basis = "raw"
+    close_ns: IntArray | None = None  # (L,)
+    previous_close_ns: int | None = None
+    events: Events | None = None
     _hash: list[str] = field(default_factory=list, init=False, repr=False)  # `replace` starts without it
 
     @property
@@ -72,6 +77,10 @@ class Context:
             for array in (self.bars, self.open_ns, self.target_open_ns, self.target_close_ns, self.local_ns):
                 state.update(f"{array.dtype.str}{array.shape}".encode())
                 state.update(np.ascontiguousarray(array).data)
+            if self.events is not None:  # without events the hash is what it was before there were any
+                state.update(f"events|{self.events.encoder!r}|{self.events.values.shape}".encode())
+                state.update(np.ascontiguousarray(self.events.values, "<f4").data)
+                state.update(np.ascontiguousarray(self.events.mask).data)
             self._hash.append(state.hexdigest())
         return self._hash[0]
 
@@ -93,7 +102,7 @@ def context_at(
     """
     cutoff_ns = sessions.newest_closed_ns(timeframe, view.as_of_ns)
     at_cutoff = AsOf(view.tape, cutoff_ns)
-    candles, bars = at_cutoff.ohlcva(instrument.id, timeframe, basis, limit=lookback_bars)
+    candles, bars = at_cutoff.ohlcva(instrument.id, timeframe, basis, limit=lookback_bars + 1)
     if not len(candles) or int(candles.close_ns[-1]) != cutoff_ns:
         newest = iso(int(candles.close_ns[-1])) if len(candles) else "none"
         raise Invalid(
@@ -101,6 +110,8 @@ def context_at(
             hint="import or ingest newer bars, or choose another instant",
             detail={"instrument": instrument.id, "data_cutoff": iso(cutoff_ns), "reason": "no bar at the cutoff"},
         )
+    previous_close_ns = int(candles.close_ns[0]) if len(candles) > lookback_bars else None
+    candles, bars = candles.take(slice(-lookback_bars, None)), bars[-lookback_bars:]
     targets = sessions.future(timeframe, cutoff_ns, horizon)
     return Context(
         instrument=instrument.id,
@@ -116,6 +127,8 @@ def context_at(
         local_ns=sessions.local_ns(np.concatenate([candles.open_ns, targets.open_ns])),
         five_session_bars=sessions.bars_in_sessions(timeframe, 5),
         basis=basis,
+        close_ns=candles.close_ns,
+        previous_close_ns=previous_close_ns,
     )
 
 

@@ -44,7 +44,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if not self.name or not self.kind or not self.key:
-            raise Invalid(f"schedule {self.name!r}: name, kind and key are needed", hint="see `gnomon schedules`")
+            raise Invalid(f"schedule {self.name!r}: name, kind and key are needed", hint="see `gnomon schedules list`")
         if len(self.cron.split()) not in (5, 6) or not croniter.is_valid(self.cron, second_at_beginning=True):
             raise Invalid(
                 f"schedule {self.name}: not a cron line: {self.cron!r}",
@@ -69,7 +69,8 @@ class Schedule:
             )
         missing = [name for name in ("name", "cron", "kind", "key") if name not in row]
         if missing:
-            raise Invalid(f"schedule {row.get('name', '?')}: {missing[0]} is missing", hint="see `gnomon schedules`")
+            name = row.get("name", "?")
+            raise Invalid(f"schedule {name}: {missing[0]} is missing", hint="see `gnomon schedules list`")
         return cls(**row)
 
     def row(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class ScheduleStore:
         if name in found:
             return found[name]
         close = nearest(name, found)
-        hint = f"did you mean {', '.join(close)}?" if close else "`gnomon schedules` lists them"
+        hint = f"did you mean {', '.join(close)}?" if close else "`gnomon schedules list` shows them"
         raise NotFound(f"no schedule {name!r}", hint=hint, detail={"nearest": close})
 
     def all(self) -> list[ScheduleRow]:

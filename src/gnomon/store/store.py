@@ -11,6 +11,7 @@ from gnomon.store.calibrations import CalibrationStore
 from gnomon.store.datasets import DatasetFiles
 from gnomon.store.digests import DigestStore
 from gnomon.store.engine import open_engine, require_current, upgrade
+from gnomon.store.events import EventStore
 from gnomon.store.forecasts import ForecastLedger
 from gnomon.store.market import MarketStore
 from gnomon.store.scores import ScoreStore
@@ -30,6 +31,7 @@ class Store:
     weights: WeightStore
     slots: SlotStore
     digests: DigestStore
+    events: EventStore
     datasets: DatasetFiles
 
     @classmethod
@@ -60,5 +62,6 @@ class Store:
             weights=WeightStore(engine),
             slots=SlotStore(engine),
             digests=DigestStore(engine),
+            events=EventStore(engine),
             datasets=DatasetFiles(datasets),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 import subprocess
 import sys
@@ -175,16 +176,24 @@ def crew(url: str, *executors: str, listen: str = "") -> Iterator[list[subproces
             end(one)
 
 
+_started: list[subprocess.Popen[str]] = []
+"""Every worker ever started: one that a failing test left behind is ended with the tests."""
+
+
 def start(url: str, executor: str = "worker-0", *, listen: str = "") -> subprocess.Popen[str]:
     root = Path(__file__).parents[3]
+    if not _started:
+        atexit.register(lambda: [one.kill() for one in _started if one.poll() is None])
     code = "import sys; from tests.jobs.engine.crew import main; main(*sys.argv[1:])"
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", code, url, executor, listen],
         cwd=root,
         text=True,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
+    _started.append(process)
+    return process
 
 
 def end(process: subprocess.Popen[str]) -> str:

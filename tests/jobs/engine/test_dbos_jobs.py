@@ -94,7 +94,7 @@ def test_a_run_killed_again_and_again_does_every_step_and_writes_every_row_once(
         end(process)
         before, began = len(entries(store)), time.monotonic()
         process = start(url)
-        until(lambda n=before: len(entries(store)) > n or jobs.status(f"parent:{keys[-1]}").state == "done", 20)
+        until(lambda n=before: len(entries(store)) > n or jobs.status(f"parent:{keys[-1]}").state == "done", 60)
         slowest_s = max(slowest_s, time.monotonic() - began)
     finished(jobs, [f"parent:{key}" for key in keys], 90)
     end(process)

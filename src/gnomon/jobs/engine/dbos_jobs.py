@@ -186,7 +186,7 @@ class DbosJobs:
     def status(self, id: str) -> JobStatus:  # noqa: A002 - the word for it
         found = self._client.list_workflows(workflow_ids=[id])
         if not found:
-            raise NotFound(f"no job {id!r}", hint="`gnomon jobs` lists what there is")
+            raise NotFound(f"no job {id!r}", hint="`gnomon jobs list` shows what there is")
         steps = self._client.list_workflow_steps(id)
         children = self._client.list_workflows(parent_workflow_id=id, load_input=False, load_output=False)
         return _status(

@@ -222,7 +222,7 @@ class MemoryJobs:
         try:
             return self._records[id_]
         except KeyError:
-            raise NotFound(f"no job {id_!r}", hint="`gnomon jobs` lists what there is") from None
+            raise NotFound(f"no job {id_!r}", hint="`gnomon jobs list` shows what there is") from None
 
 
 class _Paused(BaseException):
