@@ -18,6 +18,7 @@ from gnomon.forecast.forecast import DEFAULT_LOOKBACK_BARS, Context, Forecast
 from gnomon.jobs.calibrate import Calibrations
 from gnomon.jobs.cast import ENSEMBLES, Cast
 from gnomon.jobs.engine.port import Partial, Retries, Work
+from gnomon.jobs.event_contexts import event_contexts
 from gnomon.jobs.predict import FORMING_BARS, Plan, Subject, contexts_at, entry, load_tape, subjects
 from gnomon.market.instrument import Instruments
 from gnomon.store.engine import joined
@@ -130,6 +131,7 @@ class Tick:
         self._store, self._configured, self._clock, self._due = store, configured, clock, due
         self._subjects: list[Subject] = []
         self._contexts: dict[int, tuple[list[Context], dict[str, str]]] = {}
+        self._events: dict[str, dict[str, Any]] = {}
 
     def declare(self) -> int:
         """Declare the slots of the tick; how many instruments have one. A cutoff that was declared before is not due
@@ -193,6 +195,7 @@ class Tick:
             tape = load_tape(self._store, batch, last_ns=due.due_ns, limit=due.lookback_bars + FORMING_BARS)
             missed: list[dict[str, Any]] = []
             found = contexts_at(tape, plan, batch, due.due_ns, missed)
+            self._events |= event_contexts(self._store, found, {one.instrument.id: one.instrument for one in batch})
             by_symbol = {one.instrument.symbol: one.instrument.id for one in batch}
             self._contexts[first] = found, {by_symbol[one["instrument"]]: one["reason"] for one in missed}
         return self._contexts[first]
@@ -225,7 +228,14 @@ class Tick:
         as_of_ns = self._clock.now_ns() if self._due.is_for_ensembles else self._due.due_ns
         calibrations = Calibrations(store, self._due.timeframe)
         entries = [
-            entry(one, context, as_of_ns=as_of_ns, calibrated=calibrations.apply(one)) for context, one in forecasts
+            entry(
+                one,
+                context,
+                as_of_ns=as_of_ns,
+                calibrated=calibrations.apply(one),
+                event_context=self._events.get(context.instrument, {}),
+            )
+            for context, one in forecasts
         ]
         with joined(store.engine):
             issued_ns = self._clock.now_ns()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from gnomon._version import __version__
@@ -198,6 +199,7 @@ def entry(
     *,
     as_of_ns: int | None = None,
     calibrated: Recalibrated | None = None,
+    event_context: Mapping[str, Any] = MappingProxyType({}),
 ) -> Entry:
     """The ledger entry of a forecast: valid until the next bar has closed, and a grace for the next issue to arrive.
 
@@ -209,6 +211,7 @@ def entry(
         as_of_ns=context.as_of_ns if as_of_ns is None else as_of_ns,
         calibrated=None if calibrated is None else calibrated.quantiles,
         calibration_id=None if calibrated is None else calibrated.calibration_id,
+        event_context=event_context,
         valid_until_ns=int(forecast.target_close_ns[0]) + grace_ns,
         job_key=f"predict:{forecast.timeframe}:{forecast.forecaster}:{iso(context.as_of_ns)}",
     )
