@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -193,3 +198,79 @@ def test_the_version_is_the_package_s() -> None:
     from gnomon import __version__
 
     assert run("--version").stdout.strip() == __version__
+
+
+# --- work for later -------------------------------------------------------------------------------------------------
+
+
+def test_schedules_are_listed_changed_paused_and_triggered() -> None:
+    listed = {one["name"]: one for one in document("schedules", "list")["schedules"]}
+    assert listed["baseline-batch-1h"]["cron"] == "55 * * * *"
+    assert listed["kronos-batch-1h"]["next"] is None, "until the forecaster is there"
+    changed = document("schedules", "set", "weigh-1h", "--cron", "7 4 * * *", "--timezone", "Europe/Berlin")
+    assert (changed["cron"], changed["timezone"], changed["edited"]) == ("7 4 * * *", "Europe/Berlin", True)
+    assert document("schedules", "pause", "weigh-1h")["next"] is None
+    assert document("schedules", "resume", "weigh-1h")["next"] is not None
+    assert document("schedules", "trigger", "score-signals-1h")["job_id"].endswith("+manual-1")
+    window = ("--from", "2026-01-01", "--to", "2026-01-01T03:00:00Z")
+    made = document("schedules", "backfill", "score-signals-1h", *window)["jobs"]
+    assert [one["job_id"] for one in made] == [f"score:1h:2026-01-01T0{hour}:05:00Z" for hour in range(3)]
+    assert {one["created"] for one in document("schedules", "backfill", "score-signals-1h", *window)["jobs"]} == {False}
+    assert document("schedules", "set", "nonsense", code=1)["error"] == "not_found"
+
+
+def test_jobs_are_made_once_listed_cancelled_and_resumed() -> None:
+    args = ("--args", '{"timeframe": "1h"}')
+    assert document("jobs", "enqueue", "score", "by-hand", *args)["created"]
+    again = document("jobs", "enqueue", "score", "by-hand", *args)
+    assert (again["job_id"], again["created"], again["state"]) == ("score:by-hand", False, "waiting")
+    assert [one["id"] for one in document("jobs", "list", "--kind", "score")["jobs"]] == ["score:by-hand"]
+    assert document("jobs", "list", "--state", "done,failed")["jobs"] == []
+    assert document("jobs", "cancel", "score:by-hand")["state"] == "cancelled"
+    assert document("jobs", "resume", "score:by-hand")["state"] == "waiting"
+    assert document("jobs", "retry", "score:by-hand", code=1)["error"] == "conflict"
+    shown = document("jobs", "show", "score:by-hand")
+    assert (shown["queue"], shown["args"], shown["steps"]) == ("cpu", {"timeframe": "1h"}, [])
+    assert "score:by-hand" in run("jobs", "list").stdout
+    for words in (("jobs", "show", "score:none"), ("jobs", "enqueue", "nonsense", "x")):
+        assert document(*words, code=1)["error"] == "not_found"
+    assert document("jobs", "enqueue", "score", "x", "--args", "[1]", code=1)["error"] == "invalid"
+    assert document("jobs", "list", "--state", "asleep", code=1)["error"] == "invalid"
+
+
+def test_a_tick_enqueues_what_is_due_and_a_second_one_nothing(home: Path) -> None:
+    assert document("tick")["jobs"] == [], "what was due before is not made up"
+    with sqlite3.connect(home / "gnomon.db") as database:
+        database.execute("UPDATE schedules SET fired_until = fired_until - 7200000000000")
+    database.close()
+    made = [one["job_id"] for one in document("tick")["jobs"]]
+    assert len([one for one in made if one.startswith("predict:1h:baselines:")]) == 2
+    assert document("tick")["jobs"] == []
+
+
+def test_ingest_without_a_source_says_so(home: Path) -> None:  # noqa: ARG001 - the home is the fixture's
+    assert document("ingest", "--timeframe", "1h", "--instruments", "SPY", code=1)["series"][0]["error"]["hint"]
+    assert document("ingest", "--timeframe", "1h", "--revise", code=1)["error"] == "invalid"
+
+
+@pytest.mark.slow
+def test_a_worker_does_a_job_and_stops_when_it_is_told(evaluated: Path) -> None:
+    args = ("--args", '{"timeframe": "1h"}')
+    document("jobs", "enqueue", "score", "worked", *args)
+    environment = {**os.environ, "GNOMON_HOME": str(evaluated)}
+    command = [sys.executable, "-m", "gnomon.cli", "work", "--json"]
+    worker = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while document("jobs", "show", "score:worked")["state"] != "done":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        worker.send_signal(signal.SIGTERM)
+        out, err = worker.communicate(timeout=40)
+    finally:
+        worker.kill()
+        worker.wait()
+    assert json.loads(out) == {"executor_id": "worker-0", "stopped": True}
+    assert "works on all queues" in err
+    assert document("jobs", "show", "score:worked")["result"]["rows"] == 0
+    assert document("work", "--queues", "nonsense", code=1)["error"] == "invalid"
