@@ -132,6 +132,7 @@ class Tick:
         self._subjects: list[Subject] = []
         self._contexts: dict[int, tuple[list[Context], dict[str, str]]] = {}
         self._events: dict[str, dict[str, Any]] = {}
+        self._calibrations = Calibrations(store, due.timeframe)
 
     def declare(self) -> int:
         """Declare the slots of the tick; how many instruments have one. A cutoff that was declared before is not due
@@ -226,13 +227,12 @@ class Tick:
         if not forecasts:
             return
         as_of_ns = self._clock.now_ns() if self._due.is_for_ensembles else self._due.due_ns
-        calibrations = Calibrations(store, self._due.timeframe)
         entries = [
             entry(
                 one,
                 context,
                 as_of_ns=as_of_ns,
-                calibrated=calibrations.apply(one),
+                calibrated=self._calibrations.apply(one),
                 event_context=self._events.get(context.instrument, {}),
             )
             for context, one in forecasts

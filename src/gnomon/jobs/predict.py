@@ -56,7 +56,7 @@ def subjects(
     Raises `NotFound` when a wanted instrument, or any at all, has no bars at the timeframe.
     """
     known = configured.with_added(store.market.instruments())
-    stored = {(one.instrument, one.basis) for one in store.market.series() if one.timeframe == str(timeframe)}
+    stored = store.market.keys(str(timeframe))
     allowed = (basis,) if basis else _BASES
     chosen = [known.find(name) for name in wanted] or [one for one in known if one.forecast]
     found = []

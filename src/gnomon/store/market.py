@@ -149,6 +149,12 @@ class MarketStore:
             found = [_stored_series(row) for row in connection.execute(wanted)]
         return sorted(found, key=lambda one: (one.instrument, Timeframe.parse(one.timeframe), one.basis))
 
+    def keys(self, timeframe: str) -> set[tuple[str, Basis]]:
+        """Instrument and basis of each series of a timeframe; nothing is counted."""
+        wanted = select(candle_series.c.instrument, candle_series.c.basis).filter_by(timeframe=timeframe)
+        with reading(self._engine) as connection:
+            return {(row.instrument, cast(Basis, row.basis)) for row in connection.execute(wanted)}
+
     def timeframes(self) -> list[str]:
         """The timeframes of the stored series, shortest first."""
         with reading(self._engine) as connection:
