@@ -66,9 +66,10 @@ def test_every_setting_can_stand_in_the_file_under_its_own_name(home: Path) -> N
 
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if name != "home"])
 def test_the_environment_wins_over_the_file(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    is_number = Settings.model_fields[name].annotation is int
-    in_file, in_environment = ("1111", "2222") if is_number else ("from-file", "from-environment")
-    write(home, f"{name} = {in_file}" if is_number else f'{name} = "{in_file}"')
+    kind = Settings.model_fields[name].annotation
+    values = {int: ("1111", "2222"), bool: ("False", "True")}
+    in_file, in_environment = values.get(kind, ("from-file", "from-environment"))
+    write(home, f"{name} = {in_file.lower()}" if kind in values else f'{name} = "{in_file}"')
     assert str(getattr(Settings.load(), name)) == in_file
     monkeypatch.setenv(f"GNOMON_{name.upper()}", in_environment)
     assert str(getattr(Settings.load(), name)) == in_environment

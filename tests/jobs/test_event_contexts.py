@@ -22,7 +22,7 @@ LAST_NS = parse_instant("2024-04-01")
 def found_at(store: Store, configured: Instruments, at_ns: int) -> dict[str, object]:
     plan = Plan(tuple(subjects(store, configured, HOUR, ("BTCUSDT", "EURUSD"))), HOUR, 120, ("ewma",))
     contexts = contexts_at(load_tape(store, plan.subjects, last_ns=at_ns), plan, plan.subjects, at_ns, [])
-    return event_contexts(store, contexts, {one.instrument.id: one.instrument for one in plan.subjects})  # type: ignore[return-value]  # JSON
+    return event_contexts(store, contexts, {one.instrument.id: one.instrument for one in plan.subjects})  # type: ignore[return-value]  # documents
 
 
 def test_without_a_calendar_there_is_nothing_to_say(filled: Store, configured: Instruments) -> None:

@@ -34,7 +34,8 @@ def test_a_forecast_row_has_everything_but_digests(world: Any) -> None:
 
 def test_a_score_row_has_the_columns_of_the_table_and_null_for_what_has_no_figure() -> None:
     columns = {one.name: float("nan") for one in scores.c if one.name != "realised_revision"}
-    mine = {"forecast_id": 1, "step": 2, "stage": 1, "target_close": 0, "scored_at": 0, "void_reason": "late"}
+    mine = {"forecast_id": 1, "step": 2, "stage": 1, "target_close": 0, "void_reason": "late"}
+    mine |= {"realised_at": 0, "scored_at": 0}
     whose = {"instrument": "a:B", "timeframe": "1h", "forecaster": "x", "version": "1", "data_cutoff": 0}
     row = score_row({**whose, **columns, **mine}, "B")
     assert (row["stage"], row["target_close"], row["crps"]) == ("calibrated", "1970-01-01T00:00:00Z", None)

@@ -205,6 +205,7 @@ class ScoreRow(Shape):
     step: int
     stage: Literal["raw", "calibrated"]
     target_close: datetime
+    realised_at: datetime
     scored_at: datetime
     realised: float | None
     pinball_mean: float | None

@@ -134,6 +134,6 @@ def forecaster_row(name: str, listed: Listed, issued: Sequence[Issues]) -> dict[
 
 def score_row(row: Mapping[str, Any], symbol: str) -> dict[str, Any]:
     """A row of the scores table, joined with whose forecast it marks."""
-    instants = {name: iso(row[name]) for name in ("data_cutoff", "target_close", "scored_at")}
+    instants = {name: iso(row[name]) for name in ("data_cutoff", "target_close", "realised_at", "scored_at")}
     figures = {str(name): finite(value) for name, value in row.items()}  # names of columns are no plain str
     return {"symbol": symbol, **figures, **instants, "stage": STAGES[row["stage"]]}
