@@ -66,10 +66,10 @@ def run(why: str, *command: str) -> None:
 
 def serve() -> None:
     """Start the gateway in the background and ask it for a forecast."""
-    print(f"\n# the gateway\n$ gnomon up --port {PORT}", flush=True)
+    print(f"\n# the gateway\n$ gnomon serve gateway --port {PORT}", flush=True)
     log = (HOME / "gateway.log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "gnomon.cli", "up", "--port", str(PORT)],
+        [sys.executable, "-m", "gnomon.cli", "serve", "gateway", "--port", str(PORT)],
         env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stdout=log,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
@@ -274,3 +276,38 @@ def test_a_worker_does_a_job_and_stops_when_it_is_told(evaluated: Path) -> None:
     assert "works on all queues" in err
     assert document("jobs", "show", "score:worked")["result"]["rows"] == 0
     assert document("work", "--queues", "nonsense", code=1)["error"] == "invalid"
+
+
+def test_up_serves_works_and_ends_both_when_it_is_told(evaluated: Path) -> None:
+    environment = {**os.environ, "GNOMON_HOME": str(evaluated)}
+    port = free()
+    command = [sys.executable, "-m", "gnomon.cli", "up", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        address = f"http://127.0.0.1:{port}/api/v1/jobs"
+        with httpx.Client(timeout=5) as asked:
+            deadline = time.monotonic() + 60
+            made = None
+            while made is None and time.monotonic() < deadline:
+                try:
+                    made = asked.post(address, json={"kind": "digest", "key": "x"})
+                except httpx.TransportError:
+                    time.sleep(0.1)
+            assert made is not None
+            assert made.status_code == 202
+            while asked.get(f"{address}/digest:x").json()["state"] != "done" and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert asked.get(f"{address}/digest:x").json()["state"] == "done"
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=40)
+        assert process.returncode == 0, errors
+    finally:
+        process.kill()
+        process.wait()
+
+
+def free() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     gateway_requests_per_minute: int = Field(
         default=0, ge=0, description="Limit per client address on the public routes; 0 means none."
     )
+    operator_token: str = Field(
+        default="",
+        description="Who changes jobs and schedules over HTTP shows it as a bearer token; "
+        "empty: only clients of the gateway's own machine may.",
+        repr=False,
+    )
 
     executor_id: str = Field(default="worker-0", min_length=1, description="The stable name of this worker's slot.")
     sqlite_fast: bool = Field(

@@ -124,13 +124,20 @@ def test_every_error_is_listed_with_its_code_and_its_status() -> None:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from gnomon.serve.gateway.app import create_app
+    from gnomon.jobs.engine.memory import MemoryJobs
+    from gnomon.jobs.engine.port import Handlers
+    from gnomon.jobs.schedules import Schedules
+    from gnomon.serve.gateway.app import WorkDoor, create_app
     from gnomon.sources.instruments import shipped_instruments
     from gnomon.store.engine import open_engine, upgrade
+    from gnomon.store.schedules import ScheduleStore
 
     engine = open_engine(f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'gnomon.db'}")
     upgrade(engine)
-    yield create_app(engine, shipped_instruments(), SimClock())
+    clock = SimClock()
+    jobs = MemoryJobs(Handlers([]), clock)
+    work = WorkDoor(jobs, Schedules(ScheduleStore(engine), jobs, clock))
+    yield create_app(engine, shipped_instruments(), clock, work=work)
     engine.dispose()
 
 

@@ -38,7 +38,7 @@ NOT_LOADED = {
     "gnomon.store": HEAVY | FRAMES | {"fastapi", "httpx", "psycopg"},
     "gnomon.sources": HEAVY | SQL | {"fastapi", "httpx"},
     "gnomon.jobs": HEAVY | {"fastapi", "httpx"},
-    "gnomon.serve.gateway": HEAVY | FRAMES | {"gnomon.forecast.baselines", "gnomon.jobs"},
+    "gnomon.serve.gateway": HEAVY | FRAMES | {"gnomon.forecast.baselines", "gnomon.jobs.predict", "dbos"},
     "gnomon.cli.main": HEAVY | WEB | SQL | FRAMES,
 }
 

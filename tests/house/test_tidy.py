@@ -48,13 +48,13 @@ TESTED_ELSEWHERE = {
     ),
     "jobs/progress.py": "a protocol, and a function that does nothing",
     "jobs/outcomes.py": "tests/jobs/test_score.py, test_calibrate.py: what forecasts are marked against",
+    "jobs/kinds.py": "tests/serve/gateway/test_app.py: the kinds that a door knows",
     "jobs/engine/port.py": "protocols and messages: tests/jobs/engine/test_memory.py, test_dbos_jobs.py",
     **dict.fromkeys(
         [f"jobs/engine/{name}.py" for name in ("attempts", "lock", "worker")],
         "tests/jobs/engine/test_dbos_jobs.py: with real processes, killed for real",
     ),
     "sources/source.py": "protocols: tests/sources/test_recorded.py",
-    "store/schedules.py": "tests/jobs/test_schedules.py: on both databases",
     **dict.fromkeys([f"forecast/baselines/{name}.py" for name in ("closed", "returns", "seasonal")], BY_CATALOG),
     **dict.fromkeys(
         [
@@ -70,6 +70,7 @@ ENTRY_POINTS = {
     # modules that nobody imports: who runs them
     "gnomon": "the face",
     "gnomon.cli.__main__": "python -m gnomon.cli",
+    "gnomon.jobs.executor": "sweeps and batches inside a step: docs/schedules.md",
     "gnomon.jobs.engine.memory": "tests, documentation, examples/simulated_week.py",
     "gnomon.sources.recorded": "examples/simulated_week.py",
     "gnomon.market.synthetic_events": "tests, bench/event_encoder.py",
@@ -332,6 +333,83 @@ def more_than_numpy_in_pure_packages(tree: Tree) -> Iterator[str]:
                     yield f"{path}:{line}: {full} (NumPy alone)"
 
 
+# --- handlers of jobs -------------------------------------------------------------------------------------------------
+
+HANDLERS = re.compile(r"src/gnomon/jobs/\w+\.py")
+STEPS = {"step", "each", "tx"}
+OUTSIDE_A_STEP = (
+    # what a handler may not call in its body: there it happens again whenever the job is taken up
+    r"(?!work\.).*\bnow_ns|(.*\.)?WallClock",  # `work.now_ns()` is kept as a step
+    r"(time|random|secrets|uuid|socket|subprocess|tempfile|shutil|urllib|requests|httpx|glob)\..*",
+    r"os\.(?!path\.(join|basename|dirname)$).*",
+    r"datetime\.(datetime|date)\..*|numpy\.random\..*|pathlib\.Path\.(home|cwd)",
+    r"open|io\.open|input",
+    r".*\.(open|exists|is_file|is_dir|stat|iterdir|r?glob|unlink|mkdir|touch|rename|read_text|read_bytes|write_text|write_bytes)",
+    r"gnomon\.store\.engine\.(reading|writing|joined)",
+)
+
+
+@rule
+def handler_that_is_not_deterministic(tree: Tree) -> Iterator[str]:
+    """In `jobs/*.py` a function with a parameter of type `Work` is a handler. What it calls in its body is called again
+    whenever the job is taken up, so the clock, chance, the network and files belong into its steps: the lambdas and
+    inner functions that it hands to `work.step`, `work.each` or `work.tx`."""
+    for path, module in sources(tree):
+        if HANDLERS.fullmatch(path):
+            full_names = {local: full for _, full, local, _ in imports(module)}
+            for node in ast.walk(module):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (work := work_parameter(node)):
+                    for call in calls_outside_steps(node, work):
+                        name = called(call, full_names, work)
+                        if any(re.fullmatch(pattern, name) for pattern in OUTSIDE_A_STEP):
+                            yield f"{path}:{call.lineno}: {ast.unparse(call.func)} (in a handler: make it a step)"
+
+
+def work_parameter(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """The name of the parameter that is annotated `Work`; empty for a function that is no handler."""
+    arguments = function.args
+    for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        if one.annotation is not None and ast.unparse(one.annotation).strip("'\"").split(".")[-1] == "Work":
+            return one.arg
+    return ""
+
+
+def called(call: ast.Call, full_names: dict[str, str], work: str) -> str:
+    """The name that is called, in full; what is called on something computed begins with a dot."""
+    head, *rest = re.sub(r"\(.*\)|\[.*\]", "", ast.unparse(call.func), flags=re.DOTALL).split(".")
+    return ".".join(["work" if head == work else full_names.get(head, head), *rest])
+
+
+def calls_outside_steps(function: ast.FunctionDef | ast.AsyncFunctionDef, work: str) -> list[ast.Call]:
+    """The calls that running the body makes. Lambdas and inner functions count where they are called or handed to
+    anything but a step."""
+    inner = {one.name: one for one in ast.walk(function) if isinstance(one, ast.FunctionDef) and one is not function}
+    found: list[ast.Call] = []
+    entered: set[str] = set()
+
+    def visit(node: ast.AST, *, in_step: bool = False) -> None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (in_step and isinstance(node, ast.Lambda)):
+            return
+        if isinstance(node, ast.Name) and node.id in inner and node.id not in entered and not in_step:
+            entered.add(node.id)
+            for statement in inner[node.id].body:
+                visit(statement)
+        if not isinstance(node, ast.Call):
+            for child in ast.iter_child_nodes(node):
+                visit(child)
+            return
+        found.append(node)
+        is_step = ast.unparse(node.func) in {f"{work}.{verb}" for verb in STEPS}
+        binds = in_step and ast.unparse(node.func) in ("partial", "functools.partial")
+        visit(node.func)
+        for one in (*node.args, *(keyword.value for keyword in node.keywords)):
+            visit(one, in_step=is_step or binds)
+
+    for statement in function.body:
+        visit(statement)
+    return found
+
+
 # --- the whole tree -------------------------------------------------------------------------------------------------
 
 
@@ -489,6 +567,37 @@ FAULTS: list[tuple[Rule, str, str | bytes]] = [
     (more_than_numpy_in_pure_packages, PACKAGE + "score/planted.py", "def f():\n    import pandas"),
     (module_without_test, SRC, ""),
     (dead_modules, SRC, ""),
+    *(
+        (handler_that_is_not_deterministic, PACKAGE + "jobs/planted.py", f"{top}\n\ndef run(work: Work):\n{body}")
+        for top, body in (
+            ("", "    clock.now_ns()"),
+            ("", "    x = self._clock.now_ns()"),
+            ("from gnomon.wallclock import WallClock", "    WallClock()"),
+            ("import time", "    time.monotonic()"),
+            ("from time import sleep", "    sleep(1)"),
+            ("from datetime import datetime as dt", "    dt.fromtimestamp(0)"),
+            ("import numpy as np", "    np.random.Philox()"),
+            ("import os", "    os.environ.get('X')"),
+            ("import httpx", "    with httpx.Client() as c: pass"),
+            ("", "    open('x')"),
+            ("", "    for row in Path('x').read_text(): pass"),
+            ("", "    (folder / 'x').mkdir()"),
+            ("from gnomon.store.engine import reading", "    with reading(engine) as c: pass"),
+            ("", "    work.step('a', f, clock.now_ns())"),
+            ("", "    work.step('a', lambda: 1)\n    clock.now_ns()"),
+            ("", "    def late(): return clock.now_ns()\n    late()"),
+            ("", "    def late(): return clock.now_ns()\n    sorted(rows, key=late)"),
+            ("", "    sorted(rows, key=lambda one: clock.now_ns())"),
+            ("", "    (lambda: clock.now_ns())()"),
+            ("", "    work.child('a', open('x').read(), {})"),
+        )
+    ),
+    (handler_that_is_not_deterministic, PACKAGE + "jobs/planted.py", "def run(a, *, w: 'port.Work'): clock.now_ns()"),
+    (
+        handler_that_is_not_deterministic,
+        PACKAGE + "jobs/planted.py",
+        "def handler(clock):\n    def run(work: Work):\n        clock.now_ns()\n    return run",
+    ),
     (large_or_binary_files, "data.csv", b"1" * (LARGEST_BYTES + 1)),
     (large_or_binary_files, "picture.png", b"\x89PNG\0"),
     (other_places, "docs/planted.md", "see /ro" + "ot/gnomon"),
@@ -519,6 +628,22 @@ INNOCENT: list[tuple[Rule, str, str]] = [
     (undeclared_dependencies, SRC, "import numpy as np\nimport starlette.responses\nfrom os import path"),
     (undeclared_dependencies, SRC, "def f():\n    import torch\n    import psycopg"),
     (undeclared_dependencies, SRC, "if TYPE_CHECKING:\n    import scipy"),
+    *(
+        (handler_that_is_not_deterministic, PACKAGE + "jobs/planted.py", f"def run(work: Work):\n    {body}")
+        for body in (
+            "work.now_ns()",
+            "if work.now_ns() > work.due_ns: work.step('late', clock.now_ns)",
+            "work.step('a', lambda: clock.now_ns())",
+            "work.each('a', rows, lambda row: open(row).read(), parallel=2)",
+            "work.tx('a', partial(lambda c: clock.now_ns(), 1))",
+            "tick = Tick(store, clock)\n    work.step('a', tick.now_ns)",
+            "def read(): return Path('x').read_text()\n    work.step('a', read)",
+            "def read(): return Path('x').read_text()\n    work.step('a', functools.partial(read, 1))",
+            "name = os.path.join('a', work.key)",
+        )
+    ),
+    (handler_that_is_not_deterministic, PACKAGE + "jobs/planted.py", "def fetch(clock): clock.now_ns()"),
+    (handler_that_is_not_deterministic, PACKAGE + "jobs/engine/planted.py", "def run(work: Work): clock.now_ns()"),
     (other_places, "docs/planted.md", "~/.gnomon, /var/lib/gnomon, https://example.org/root, a/work/b, /workers"),
 ]
 

@@ -46,6 +46,20 @@ class Tick:
         return {one.slot.instrument: (one.status, one.why) for one in rows}
 
 
+@pytest.mark.parametrize("kind", ["predict", "score", "weigh"])
+def test_a_schedule_that_finds_nothing_stored_has_nothing_to_do_and_is_done(
+    store: Store, configured: Instruments, kind: str
+) -> None:
+    clock = SimClock(DUE_NS)
+    jobs = MemoryJobs(Crew(store, configured, clock, {}).handlers(), clock, store.engine)
+    args = {"timeframe": "1d", "horizon": 24, "forecasters": ["ewma"], "due_ns": DUE_NS, "grace_s": 600}
+    job = jobs.enqueue(kind, "1d:x", args)
+    jobs.run_due()
+    status = jobs.status(job.id)
+    assert (status.state, status.error) == ("done", None)
+    assert not any(value for value in status.result.values() if isinstance(value, int))
+
+
 def test_a_tick_fills_its_slots_once_with_the_last_closed_bar(filled: Store, configured: Instruments) -> None:
     tick = Tick(filled, configured)
     status = tick.fire(BASELINES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +15,14 @@ from gnomon.errors import Invalid
 from gnomon.terminal import say, show, show_json
 
 if TYPE_CHECKING:
-    from gnomon.jobs.engine.dbos_jobs import DbosJobs
+    from gnomon.jobs.engine.dbos_jobs import DbosEngine, DbosJobs
     from gnomon.jobs.engine.port import Handlers, JobStatus
+    from gnomon.jobs.engine.worker import Worker
+    from gnomon.jobs.schedule import Schedule
     from gnomon.jobs.schedules import Planned, Schedules
     from gnomon.market.instrument import Instruments
+    from gnomon.settings import Settings
+    from gnomon.store.schedules import ScheduleStore
     from gnomon.store.store import Store
 
 jobs = typer.Typer(help="Jobs: what waits, runs and ended; cancel, resume, retry.", no_args_is_help=True)
@@ -40,38 +44,12 @@ def work(
     as_json: Json = False,
 ) -> None:
     """Claim jobs and fire schedules until SIGTERM; then finish what runs and stop."""
-    from gnomon.jobs.engine.dbos_jobs import DbosEngine, system_url
-    from gnomon.jobs.engine.worker import Worker
-    from gnomon.jobs.handlers import QUEUES
-    from gnomon.jobs.schedules import Schedules
-    from gnomon.store.schedules import ScheduleStore
-    from gnomon.store.workers import WorkerStore
-    from gnomon.wallclock import WallClock
-
     settings, store, configured = opened()
-    clock = WallClock()
-    listen = _queues(queues)
-    engine: DbosEngine = DbosEngine(
-        store.engine,
-        system_url(settings.url),
-        _handlers(store, configured, forget=lambda done, failed: _forget(engine.jobs, done, failed)),
-        QUEUES,
-        clock=clock,
-        executor_id=settings.executor_id,
-        listen=listen or None,
-        fast=settings.sqlite_fast,
-    )
-    _declare(store, settings)
-    rows = ScheduleStore(store.engine)
-    worker = Worker(
-        engine, WorkerStore(store.engine), queues=listen, tick=lambda: Schedules(rows, engine.jobs, clock).tick()
-    )
+    worker = worker_of(settings, store, configured, _queues(queues))
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    if settings.sqlite_fast:
-        say("GNOMON_SQLITE_FAST: commits of jobs may be lost when the machine loses power")
-    say(f"{settings.executor_id} works on {', '.join(listen) or 'all queues'}; stop with SIGTERM")
+    say(f"{settings.executor_id} works on {queues or 'all queues'}; stop with SIGTERM")
     worker.run(stop)
     if as_json:
         show_json({"executor_id": settings.executor_id, "stopped": True})
@@ -79,14 +57,42 @@ def work(
         say(f"{settings.executor_id} stopped")
 
 
+def worker_of(settings: Settings, store: Store, configured: Instruments, queues: tuple[str, ...] = ()) -> Worker:
+    """A worker with every handler, firing the schedules. Queues empty: all of them."""
+    from gnomon.jobs.engine.dbos_jobs import DbosEngine, system_url
+    from gnomon.jobs.engine.worker import Worker
+    from gnomon.jobs.kinds import QUEUES
+    from gnomon.jobs.schedules import default_schedules
+    from gnomon.store.schedules import ScheduleStore
+    from gnomon.store.workers import WorkerStore
+    from gnomon.wallclock import WallClock
+
+    engine: DbosEngine = DbosEngine(
+        store.engine,
+        system_url(settings.url),
+        _handlers(store, configured, forget=lambda done, failed: _forget(engine.jobs, done, failed)),
+        QUEUES,
+        clock=WallClock(),
+        executor_id=settings.executor_id,
+        listen=queues or None,
+        fast=settings.sqlite_fast,
+    )
+    if settings.sqlite_fast:
+        say("GNOMON_SQLITE_FAST: commits of jobs may be lost when the machine loses power")
+    defaults = default_schedules(settings.schedules, settings.schedule_profile)
+    tick = _ticker(ScheduleStore(store.engine), engine, defaults)
+    return Worker(engine, WorkerStore(store.engine), queues=queues, tick=tick)
+
+
 @app.command()
 @verb
 def tick(as_json: Json = False) -> None:
     """Enqueue what is due by the schedules and exit: for cron or a CronJob beside the workers."""
-    with _composed() as (door, planned, settings, store):
-        _declare(store, settings)
-        made = planned.tick()
-        del door
+    with _composed() as (_, planned, settings, _store):
+        _declare(planned, settings)
+        made = list(planned.tick())
+        while more := planned.tick():
+            made += more
     rows = [{"job_id": one.id, "created": one.created} for one in made]
     if as_json:
         show_json({"jobs": rows})
@@ -143,7 +149,7 @@ def jobs_show(job: JobId, as_json: Json = False) -> None:
 @jobs.command("enqueue")
 @verb
 def jobs_enqueue(
-    kind: Annotated[str, typer.Argument(help="A kind of job: ingest, predict, score, weigh, digest, prune.")],
+    kind: Annotated[str, typer.Argument(help="A kind of job: ingest, predict, score, weigh …")],
     key: Annotated[str, typer.Argument(help="What makes it one job; the same key is the same job.")],
     args: Annotated[str, typer.Option("--args", help="JSON object.")] = "{}",
     as_json: Json = False,
@@ -191,8 +197,8 @@ def jobs_retry(job: JobId, as_json: Json = False) -> None:
 @verb
 def schedules_list(as_json: Json = False) -> None:
     """Every schedule with its next tick."""
-    with _composed() as (_, planned, settings, store):
-        _declare(store, settings)
+    with _composed() as (_, planned, settings, _store):
+        _declare(planned, settings)
         rows = [planned_row(one) for one in planned.list()]
     if as_json:
         show_json({"schedules": rows})
@@ -320,13 +326,14 @@ def planned_row(one: Planned) -> dict[str, Any]:
 def _composed() -> Iterator[tuple[DbosJobs, Schedules, Any, Store]]:
     """The client of the jobs, the schedules, the settings and the store."""
     from gnomon.jobs.engine.dbos_jobs import DbosJobs, system_url
+    from gnomon.jobs.kinds import doors_only
     from gnomon.jobs.schedules import Schedules
     from gnomon.store.schedules import ScheduleStore
     from gnomon.wallclock import WallClock
 
-    settings, store, configured = opened()
+    settings, store, _ = opened()
     clock = WallClock()
-    with DbosJobs(system_url(settings.url), store.engine, _handlers(store, configured), clock) as door:
+    with DbosJobs(system_url(settings.url), store.engine, doors_only(), clock) as door:
         yield door, Schedules(ScheduleStore(store.engine), door, clock), settings, store
 
 
@@ -343,19 +350,31 @@ def _forget(door: DbosJobs, done_before_ns: int, failed_before_ns: int) -> int:
     return door.prune(done_before_ns=done_before_ns, failed_before_ns=failed_before_ns)
 
 
-def _declare(store: Store, settings: Any) -> None:
+def _ticker(rows: ScheduleStore, engine: DbosEngine, defaults: list[Schedule]) -> Callable[[], object]:
+    """Fires what is due; at its first call, when the engine has its jobs, it makes the defaults known."""
+    from gnomon.jobs.schedules import Schedules
+
+    made: list[Schedules] = []
+
+    def fire() -> object:
+        if not made:
+            planned = Schedules(rows, engine.jobs, engine.clock)
+            planned.declare(defaults)
+            made.append(planned)
+        return made[0].tick()
+
+    return fire
+
+
+def _declare(planned: Schedules, settings: Any) -> None:
     """Make the default schedules known to the store."""
     from gnomon.jobs.schedules import default_schedules
-    from gnomon.store.schedules import ScheduleStore
-    from gnomon.wallclock import WallClock
 
-    rows = ScheduleStore(store.engine)
-    for one in default_schedules(settings.schedules, settings.schedule_profile):
-        rows.declare(one.name, one.row(), WallClock().now_ns())
+    planned.declare(default_schedules(settings.schedules, settings.schedule_profile))
 
 
 def _queues(text: str) -> tuple[str, ...]:
-    from gnomon.jobs.handlers import QUEUES
+    from gnomon.jobs.kinds import QUEUES
 
     wanted = names_of(text)
     unknown = set(wanted) - {one.name for one in QUEUES}

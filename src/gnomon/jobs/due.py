@@ -19,7 +19,7 @@ from gnomon.jobs.calibrate import Calibrations
 from gnomon.jobs.cast import ENSEMBLES, Cast
 from gnomon.jobs.engine.port import Partial, Retries, Work
 from gnomon.jobs.event_contexts import event_contexts
-from gnomon.jobs.predict import FORMING_BARS, Plan, Subject, contexts_at, entry, load_tape, subjects
+from gnomon.jobs.predict import FORMING_BARS, Plan, Subject, contexts_at, entry, load_tape, scheduled_subjects
 from gnomon.market.instrument import Instruments
 from gnomon.store.engine import joined
 from gnomon.store.slots import Slot, Verdict
@@ -181,7 +181,7 @@ class Tick:
     def _chosen(self) -> list[Subject]:
         if not self._subjects:
             due = self._due
-            found = subjects(self._store, self._configured, due.timeframe, due.instruments)
+            found = scheduled_subjects(self._store, self._configured, due.timeframe, due.instruments)
             self._subjects = sorted(found, key=lambda one: one.instrument.id)
         return self._subjects
 

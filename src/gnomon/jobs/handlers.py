@@ -1,17 +1,18 @@
-"""The kinds of jobs, each with its handler and its queue: what a worker is given."""
+"""What a worker does for each kind of job."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from gnomon.clock import Clock, Timeframe, iso
 from gnomon.errors import Invalid
 from gnomon.jobs.due import run_predict
-from gnomon.jobs.engine.port import Handler, Handlers, Partial, Queue, Work
+from gnomon.jobs.engine.port import Handler, Handlers, Partial, Work
 from gnomon.jobs.fetch import fetch_one, source_of
-from gnomon.jobs.predict import Subject, subjects
+from gnomon.jobs.kinds import KINDS
+from gnomon.jobs.predict import Subject, scheduled_subjects
 from gnomon.jobs.score import Scored, score
 from gnomon.jobs.weigh import weigh
 from gnomon.market.instrument import Instrument, Instruments
@@ -19,14 +20,6 @@ from gnomon.sources.source import CandleSource
 from gnomon.store.digests import yesterday_of
 from gnomon.store.store import Store
 from gnomon.units import DAY_NS
-
-QUEUES: Final = (
-    Queue("io", worker_limit=8),
-    Queue("cpu", limit=1),
-    Queue("llm", worker_limit=4),
-    Queue("sim", worker_limit=2),
-    Queue("gpu:cuda:0", limit=1),
-)
 
 
 def no_jobs_to_forget(done_before_ns: int, failed_before_ns: int) -> int:  # noqa: ARG001 - the port's signature
@@ -45,17 +38,8 @@ class Crew:
     forget: Callable[[int, int], int] = no_jobs_to_forget
 
     def handlers(self) -> Handlers:
-        """One handler a kind."""
-        return Handlers(
-            [
-                Handler("ingest", self.ingest, queue="io"),
-                Handler("predict", self.predict),
-                Handler("score", self.score),
-                Handler("weigh", self.weigh),
-                Handler("digest", self.digest),
-                Handler("prune", self.prune),
-            ]
-        )
+        """One handler a kind: the method of its name."""
+        return Handlers([Handler(kind, getattr(self, kind), queue) for kind, queue in KINDS.items()])
 
     def ingest(self, work: Work) -> Any:
         """Fetch what is missing of every instrument that one of the sources has: a step each."""
@@ -117,7 +101,7 @@ class Crew:
         return work.step("prune", self.forget, now_ns - done_days * DAY_NS, now_ns - failed_days * DAY_NS)
 
     def _subjects(self, timeframe: Timeframe, names: Sequence[str] = ()) -> list[Subject]:
-        return subjects(self.store, self.configured, timeframe, names)
+        return scheduled_subjects(self.store, self.configured, timeframe, names)
 
     def _fetched(self, wanted: Sequence[str]) -> list[Instrument]:
         chosen = [self.configured.find(name) for name in wanted] or list(self.configured)

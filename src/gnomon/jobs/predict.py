@@ -74,6 +74,13 @@ def subjects(
     return found
 
 
+def scheduled_subjects(
+    store: Store, configured: Instruments, timeframe: Timeframe, wanted: Sequence[str] = ()
+) -> list[Subject]:
+    """As `subjects`; none where nothing is stored at all: a schedule with nothing to do has not failed."""
+    return subjects(store, configured, timeframe, wanted) if store.market.keys(str(timeframe)) else []
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to issue: every forecaster over every subject."""

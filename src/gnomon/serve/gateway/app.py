@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from gnomon._version import __version__
 from gnomon.clock import Clock
+from gnomon.jobs.engine.port import Jobs
+from gnomon.jobs.schedules import Schedules
 from gnomon.market.instrument import Instruments
 from gnomon.serve.gateway import api, census, errors, health, page, showcase
 from gnomon.serve.gateway.boards import Boards
@@ -17,12 +21,30 @@ from gnomon.serve.gateway.memory import Memory
 from gnomon.serve.gateway.metrics import Meter
 from gnomon.serve.gateway.reading import Reading
 from gnomon.serve.gateway.watch import Watch
+from gnomon.serve.gateway.work import Guard, work_router
 
 
-def create_app(engine: Engine, instruments: Instruments, clock: Clock, *, requests_per_minute: int = 0) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class WorkDoor:
+    """What the doors of jobs and schedules open on; who may change anything shows the operator's token."""
+
+    jobs: Jobs
+    schedules: Schedules
+    operator_token: str = ""
+
+
+def create_app(
+    engine: Engine,
+    instruments: Instruments,
+    clock: Clock,
+    *,
+    requests_per_minute: int = 0,
+    work: WorkDoor | None = None,
+) -> FastAPI:
     """The gateway over a migrated database.
 
-    `requests_per_minute` limits each client address on the public routes; 0 means no limit.
+    `requests_per_minute` limits each client address on the public routes; 0 means no limit. Without `work` there are
+    no routes of jobs and schedules.
     """
     reading = Reading.of(engine, instruments, clock)
     boards, memory, meter = Boards(reading.scores), Memory(), Meter()
@@ -39,6 +61,8 @@ def create_app(engine: Engine, instruments: Instruments, clock: Clock, *, reques
     app.state.showcase = showcase.Showcase(Latest(reading, boards), memory, watch, meter)
     for router in (showcase.router, api.router, health.router):
         app.include_router(router)
+    if work is not None:
+        app.include_router(work_router(work.jobs, work.schedules, Guard(work.operator_token)))
     page.install(app)
     errors.install(app)
     app.add_middleware(Door, showcase=app.state.showcase, limiter=Limiter(requests_per_minute, clock), meter=meter)

@@ -100,7 +100,7 @@ def _of_the_route(request: Request, error: Exception) -> Response:
         allowed = headers["Allow"] = headers.get("Allow", "GET").replace("GET", "GET, HEAD")
         problem: GnomonError = Refused(
             f"{request.method} is not answered at {request.url.path}",
-            hint=f"use {allowed}; the gateway only reads",
+            hint=f"use {allowed}; /openapi.json lists every route",
             detail={"allowed": [one.strip() for one in allowed.split(",")]},
         )
     else:
