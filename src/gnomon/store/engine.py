@@ -69,7 +69,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
     if (connection := _open_connection(engine)) is not None:
         yield connection
         return
-    with _errors_of(engine), engine.connect() as connection:
+    with errors_of(engine), engine.connect() as connection:
         options: dict[str, Any] = {_READS: True}
         if engine.dialect.name == "postgresql":
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -85,7 +85,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     if (connection := _open_connection(engine)) is not None:
         yield connection
         return
-    with _errors_of(engine), engine.begin() as connection:
+    with errors_of(engine), engine.begin() as connection:
         if (fence := _FENCE.get()) is not None:
             fence(connection)
         yield connection
@@ -265,7 +265,7 @@ def _newer_database(found: str | None) -> Unavailable:
 
 
 @contextmanager
-def _errors_of(engine: Engine) -> Iterator[None]:
+def errors_of(engine: Engine) -> Iterator[None]:
     """Errors of the driver, wrapped by SQLAlchemy or raw, as errors of the tree where they have a place in it."""
     try:
         yield

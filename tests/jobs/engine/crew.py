@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import signal
 import subprocess
 import sys
@@ -16,11 +17,11 @@ from typing import Any
 from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, Table, Text, insert, select
 
 from gnomon.errors import Unavailable
-from gnomon.jobs.engine.dbos_jobs import DbosEngine, system_url
+from gnomon.jobs.engine.dbos_jobs import VERSION, DbosEngine, system_url
 from gnomon.jobs.engine.port import FINISHED, Handler, Handlers, Jobs, JobStatus, Queue, Retries, Work
 from gnomon.jobs.engine.worker import Pace, Worker
 from gnomon.jobs.schedules import Schedules
-from gnomon.store.engine import open_engine, upgrade, writing
+from gnomon.store.engine import errors_of, open_engine, upgrade, writing
 from gnomon.store.leases import LeaseStore
 from gnomon.store.schedules import ScheduleStore
 from gnomon.store.workers import WorkerStore
@@ -59,7 +60,7 @@ def note(engine: Engine, executor: str, what: str, position: int = 0, last_s: fl
     began = time.time()
     time.sleep(last_s)
     row = {"what": what, "position": position, "began": began, "ended": time.time(), "executor": executor}
-    with engine.begin() as connection:  # past the fence on purpose: executions are counted, not results
+    with errors_of(engine), engine.begin() as connection:  # past the fence: executions are counted, not results
         connection.execute(insert(log).values(**row))
     return position
 
@@ -95,6 +96,12 @@ def handlers_of(engine: Engine, executor: str) -> Handlers:
 
         return work.step("hold", hold)
 
+    def leased_write(work: Work) -> Any:
+        with work.slot("gpu:test"):
+            work.step("begin", note, engine, executor, f"begin:{work.id}")
+            work.step("sleep", time.sleep, work.args["s"])
+            return work.tx("write", lambda c: _row(c, f"row:{work.id}", 0))
+
     def slow_write(work: Work) -> Any:
         work.step("begin", note, engine, executor, f"begin:{work.id}")
         work.step("sleep", time.sleep, work.args["s"])
@@ -122,8 +129,10 @@ def handlers_of(engine: Engine, executor: str) -> Handlers:
             Handler("rows", rows),
             Handler("nap", nap, queue="one"),
             Handler("leased", leased, queue="leased"),
+            Handler("leased-write", leased_write, queue="leased"),
             Handler("slow", slow_write),
             Handler("flaky", flaky, retries=quick),
+            Handler("stubborn", flaky, retries=Retries(base_s=300.0)),
             Handler("tick", tick),
         ]
     )
@@ -135,18 +144,21 @@ def _row(connection: Connection, what: str, position: int) -> int:
     return position
 
 
-def main(url: str, executor: str, listen: str) -> None:
-    """A worker until SIGTERM."""
+def main(url: str, executor: str, given: str) -> None:
+    """A worker until SIGTERM. Options: listen (queues), version (of the code), dead_after_s, until_idle."""
+    options = json.loads(given)
     engine = open_engine(url)
     clock = WallClock()
+    version = options.get("version", VERSION)
     durable = DbosEngine(
         engine,
         system_url(url),
-        handlers_of(engine, executor),
+        handlers_of(engine, executor if version == VERSION else f"{executor} of {version}"),
         QUEUES,
         clock=clock,
         executor_id=executor,
-        listen=listen.split(",") if listen else None,
+        version=version,
+        listen=options.get("listen"),
         leases=LeaseStore(engine, time_to_live_ns=10 * SECOND_NS),
     )
     stop = threading.Event()
@@ -154,9 +166,10 @@ def main(url: str, executor: str, listen: str) -> None:
     store = ScheduleStore(engine)
     worker = Worker(
         durable,
-        WorkerStore(engine, dead_after_ns=int(DEAD_AFTER_S * SECOND_NS)),
+        WorkerStore(engine, dead_after_ns=int(options.get("dead_after_s", DEAD_AFTER_S) * SECOND_NS)),
         tick=lambda: Schedules(store, durable.jobs, clock).tick(),
         pace=PACE,
+        until_idle=options.get("until_idle", False),
     )
     worker.run(stop)
     engine.dispose()
@@ -166,9 +179,9 @@ def main(url: str, executor: str, listen: str) -> None:
 
 
 @contextmanager
-def crew(url: str, *executors: str, listen: str = "") -> Iterator[list[subprocess.Popen[str]]]:
+def crew(url: str, *executors: str, **options: Any) -> Iterator[list[subprocess.Popen[str]]]:
     """Workers as processes, ended with the block."""
-    running = [start(url, one, listen=listen) for one in executors]
+    running = [start(url, one, **options) for one in executors]
     try:
         yield running
     finally:
@@ -180,13 +193,13 @@ _started: list[subprocess.Popen[str]] = []
 """Every worker ever started: one that a failing test left behind is ended with the tests."""
 
 
-def start(url: str, executor: str = "worker-0", *, listen: str = "") -> subprocess.Popen[str]:
+def start(url: str, executor: str = "worker-0", **options: Any) -> subprocess.Popen[str]:
     root = Path(__file__).parents[3]
     if not _started:
         atexit.register(lambda: [one.kill() for one in _started if one.poll() is None])
     code = "import sys; from tests.jobs.engine.crew import main; main(*sys.argv[1:])"
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", code, url, executor, listen],
+        [sys.executable, "-W", "ignore", "-c", code, url, executor, json.dumps(options)],
         cwd=root,
         text=True,
         stderr=subprocess.PIPE,

@@ -5,31 +5,39 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, text, update
 from tests.jobs.engine.crew import crew, end, entries, finished, handlers_of, prepare_log, start, until
 
-from gnomon.errors import Conflict, Invalid, NotFound
+from gnomon.errors import Conflict, Invalid, NotFound, Unavailable
 from gnomon.jobs.engine.dbos_jobs import EXIT_FENCED, DbosJobs, system_url
 from gnomon.jobs.engine.port import JobFilter
 from gnomon.jobs.schedule import Schedule
 from gnomon.jobs.schedules import Schedules
-from gnomon.store.engine import open_engine
+from gnomon.store.engine import open_engine, writing
+from gnomon.store.leases import LeaseStore
 from gnomon.store.schedules import ScheduleStore
+from gnomon.store.tables import leases
+from gnomon.units import DAY_NS
 from gnomon.wallclock import WallClock
 
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("GNOMON_KILLS", "8"))
 CHILDREN, STEPS = 4, 20
+GONE_S = 20.0
 
 
 @pytest.fixture
@@ -52,6 +60,11 @@ def store(url: str) -> Iterator[Engine]:
 def jobs(url: str, store: Engine) -> Iterator[DbosJobs]:
     with DbosJobs(system_url(url), store, handlers_of(store, "test"), WallClock()) as found:
         yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
@@ -204,6 +217,32 @@ def test_a_limit_of_one_holds_over_two_hundred_jobs_and_all_workers(
         assert {one.executor for one in entries(store, "nap:")} == set(names)
 
 
+def test_a_lease_that_ran_out_fences_its_holder_and_lets_the_next_one_in(
+    url: str, store: Engine, jobs: DbosJobs
+) -> None:
+    """Test 10: the holder's lease ends while it works; whoever takes the slot has a higher epoch."""
+    on_sqlite = url.startswith("sqlite")
+    names = {"worker-a"} if on_sqlite else {"worker-a", "worker-b"}
+    with crew(url, *sorted(names)) as running:
+        jobs.enqueue("leased-write", "first", {"s": 2.0})
+        until(lambda: entries(store, "begin:"))
+        jobs.enqueue("leased-write", "second", {"s": 2.0})
+        (held,) = [one for one in LeaseStore(store).all() if one.slot == "gpu:test"]
+        assert (held.job_id, held.owner in names) == ("leased-write:first", True)
+        with writing(store) as connection:
+            connection.execute(update(leases).where(leases.c.slot == "gpu:test").values(expires_at=0))
+        until(lambda: any(one.poll() is not None for one in running), 30)
+        (fenced,) = [one for one in running if one.poll() is not None]
+        assert fenced.returncode == EXIT_FENCED
+        assert "the lease of 'gpu:test' ran out" in end(fenced)
+        assert not rows_of(store, "leased-write:first")
+        with crew(url, held.owner):  # it comes back, and its job waits for the slot in its turn
+            finished(jobs, ["leased-write:first", "leased-write:second"], 60)
+    assert [rows_of(store, f"leased-write:{one}") for one in ("first", "second")] == [[0], [0]]
+    (last,) = [one for one in LeaseStore(store).all() if one.slot == "gpu:test"]
+    assert last.epoch > held.epoch + 1
+
+
 def test_two_identical_enqueues_at_once_make_one_job(url: str, jobs: DbosJobs) -> None:
     """Test 8, in threads of two clients."""
     with DbosJobs(system_url(url), jobs._notes._engine, jobs._handlers, WallClock()) as other:
@@ -302,6 +341,116 @@ def test_a_worker_that_is_told_to_stop_drains_and_its_work_goes_on(url: str, sto
     assert rows_of(store, "walk:w") == list(range(60))
 
 
+def test_a_job_is_finished_by_the_version_of_the_code_that_began_it(url: str, store: Engine, jobs: DbosJobs) -> None:
+    """Test 15: a new version begins what nobody began; what the old one began waits for it, with its children."""
+    old = start(url, "worker-0")
+    jobs.enqueue("parent", "old", {"children": 2, "steps": STEPS})
+    until(lambda: len(entries(store, "row:")) > 5)
+    old.send_signal(signal.SIGKILL)
+    end(old)
+    stood = len(entries(store, "row:walk:old"))
+    with crew(url, "worker-0", version="jobs-next") as (new,):
+        jobs.enqueue("walk", "new", {"steps": STEPS})
+        finished(jobs, ["walk:new"])
+        assert len(entries(store, "row:walk:old")) == stood
+        assert jobs.status("parent:old").state == "running"
+        if not url.startswith("sqlite"):  # both at once: the old one drains beside the new one
+            drain(start(url, "worker-1", until_idle=True))
+        new.send_signal(signal.SIGTERM)
+        new.wait(30)
+        assert "of version jobs-1 are in flight" in end(new)
+    jobs.enqueue("walk", "later", {"steps": 1})  # for the new one: the old one does not wait for it
+    drain(start(url, "worker-0", until_idle=True))
+    assert jobs.status("parent:old").result == ["done", "done"]
+    assert jobs.status("walk:later").state == "waiting"
+    assert {one.executor for one in entries(store, "walk:new")} == {"worker-0 of jobs-next"}
+    for child in range(2):
+        assert rows_of(store, f"walk:old:{child}") == list(range(STEPS))
+        assert {one.executor for one in entries(store, f"walk:old:{child}")} <= {"worker-0", "worker-1"}
+
+
+def drain(worker: subprocess.Popen[str]) -> None:
+    """Wait until a worker that is told to stop when nothing is left has stopped."""
+    worker.wait(60)
+    assert end(worker) == ""
+    assert worker.returncode == 0
+
+
+def test_workers_wait_out_a_database_that_is_gone_for_a_while(
+    database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Test 18: 20 s without a database: PostgreSQL killed and started again, SQLite's files locked by another."""
+    if database_kind == "sqlite":
+        url = f"sqlite:///{tmp_path / 'gnomon.db'}"
+        gone = locked([tmp_path / "gnomon.db", tmp_path / "gnomon-jobs.db"])
+    else:
+        server = request.getfixturevalue("postgresql_to_kill")
+        url, gone = server.get_uri(), killed(server)
+    engine = open_engine(url)
+    prepare_log(engine)
+    with DbosJobs(system_url(url), engine, handlers_of(engine, "test"), WallClock()) as jobs:
+        jobs.enqueue("walk", "w", {"steps": 300})
+        with crew(url, "worker-0", dead_after_s=30.0) as (worker,):
+            until(lambda: len(rows_of(engine, "walk:w")) > 20)
+            with gone:
+                if database_kind == "postgresql":
+                    with pytest.raises(Unavailable, match="does not answer"):
+                        jobs.status("walk:w")  # a door does not wait
+                time.sleep(GONE_S)
+                assert worker.poll() is None
+            stood = len(rows_of(engine, "walk:w"))
+            assert stood < 300
+            finished(jobs, ["walk:w"], 90)
+            assert worker.poll() is None
+    assert rows_of(engine, "walk:w") == list(range(300))
+    days = [one.position for one in entries(engine, "walk:w") if one.what == "walk:w"]
+    assert sorted(set(days)) == list(range(300))
+    engine.dispose()
+
+
+@contextmanager
+def locked(files: Sequence[Path]) -> Iterator[None]:
+    """Another process's exclusive hold on SQLite files: nobody reads or writes meanwhile."""
+    held = [sqlite3.connect(file, isolation_level=None, timeout=10) for file in files]
+    for one in held:
+        one.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        for one in held:
+            one.rollback()
+            one.close()
+
+
+@contextmanager
+def killed(server: Any) -> Iterator[None]:
+    """A PostgreSQL server that crashes and is started again at the end."""
+    pid = server.get_pid()
+    os.kill(pid, signal.SIGQUIT)  # immediate: it writes nothing more
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    try:
+        yield
+    finally:
+        server.start()
+
+
+def test_a_job_that_waits_to_try_again_is_left_as_it_is_by_a_worker_that_stops(
+    url: str, store: Engine, jobs: DbosJobs
+) -> None:
+    """A drain in the pause between two tries: the step has not failed, whoever takes the job up tries it again."""
+    first = start(url, "worker-0")
+    jobs.enqueue("stubborn", "s", {"succeeds_at": 2})
+    until(lambda: entries(store, "try:"))
+    first.send_signal(signal.SIGTERM)
+    first.wait(30)
+    assert end(first) == ""
+    assert jobs.status("stubborn:s").state == "running"
+    with crew(url, "worker-0" if url.startswith("sqlite") else "worker-b"):
+        (status,) = finished(jobs, ["stubborn:s"])
+    assert (status.state, status.error) == ("done", None)
+    assert len(entries(store, "try:")) == 2
+
+
 # --- the door -------------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +471,44 @@ def test_finished_jobs_are_pruned_and_the_others_stay(url: str, jobs: DbosJobs) 
     assert jobs.prune(done_before_ns=0, failed_before_ns=0) == 0
     assert jobs.prune(done_before_ns=time.time_ns() + 10**10, failed_before_ns=0) == 20
     assert [one.id for one in jobs.find(JobFilter())] == ["rows:waits"]
+
+
+def test_ten_thousand_finished_jobs_are_pruned_and_the_rest_stands(url: str, jobs: DbosJobs) -> None:
+    """Test 17. Ten thousand jobs as the engine left one, with their steps."""
+    with crew(url, "worker-0"):
+        jobs.enqueue("rows", "one", {"rows": 2})
+        finished(jobs, ["rows:one"])
+    copy_job(system_url(url), "rows:one", 10_000)
+    jobs.enqueue("rows", "waits", {"rows": 2})
+    before = jobs.status("rows:one")
+    assert len(before.steps) == 2
+    began = time.monotonic()
+    assert jobs.prune(done_before_ns=before.created_ns - DAY_NS, failed_before_ns=0) == 10_000
+    sys.stdout.write(f"10,000 finished jobs pruned in {time.monotonic() - began:.1f} s\n")
+    assert jobs.status("rows:one") == before
+    assert [one.id for one in jobs.find(JobFilter(limit=1_000))] == ["rows:waits", "rows:one"]
+    assert jobs.in_flight() == {"": 1}
+
+
+def copy_job(url: str, id_: str, count: int) -> None:
+    """Jobs like one that has finished, two days older, straight into the engine's tables."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    schema = "" if url.startswith("sqlite") else "dbos."
+    with engine.begin() as connection:
+        for table, changed in (("workflow_status", ("created_at", "completed_at")), ("operation_outputs", ())):
+            found = connection.execute(text(f"SELECT * FROM {schema}{table} WHERE workflow_uuid = :id"), {"id": id_})
+            rows = [dict(one) for one in found.mappings()]
+            names = ", ".join(rows[0])
+            values = ", ".join(f":{name}" for name in rows[0])
+            made = [
+                row
+                | {name: row[name] - 2 * DAY_NS // 1_000_000 for name in changed if row.get(name) is not None}
+                | {"workflow_uuid": f"{id_}:{n}"}
+                for n in range(count)
+                for row in rows
+            ]
+            connection.execute(text(f"INSERT INTO {schema}{table} ({names}) VALUES ({values})"), made)
+    engine.dispose()
 
 
 def test_nothing_that_is_kept_is_pickled(url: str, jobs: DbosJobs) -> None:

@@ -14,14 +14,17 @@ import os
 import sqlite3
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from dbos import DBOS, DBOSClient
+from dbos._dbos import _get_dbos_instance
 from dbos._error import DBOSException, DBOSWorkflowCancelledError, DBOSWorkflowIDInUseError
 from dbos._serialization import Serializer
 from sqlalchemy import Connection, Engine
@@ -49,7 +52,7 @@ from gnomon.jobs.engine.port import (
     error_document,
     small_json,
 )
-from gnomon.store.engine import Fence, fenced, joined
+from gnomon.store.engine import Fence, errors_of, fenced, joined
 from gnomon.store.job_notes import JobNotes, keep_outcome, outcome_of
 from gnomon.store.leases import Lease, LeaseStore
 from gnomon.store.workers import Claim, fence_of
@@ -148,13 +151,15 @@ class DbosJobs:
         prepare(url)
         self._handlers, self._clock = handlers, clock
         self._notes = JobNotes(store_engine)
-        self._client = DBOSClient(
+        client = DBOSClient(
             system_database_url=url,
             dbos_system_schema=SCHEMA,
             serializer=JsonSerializer(),
             application_name="gnomon",
             lazy=True,
+            retry_connection_errors=False,  # a door says that the database is gone, it does not wait for it
         )
+        self._client = cast(DBOSClient, _Answering(client, store_engine))
 
     def close(self) -> None:
         self._client.destroy()
@@ -246,6 +251,20 @@ class DbosJobs:
         self._notes.let_go_on(id)
         self._client.resume_workflow(id, queue_name=one.queue)
 
+    def running(self, executor_id: str, version: str) -> set[str]:
+        """The jobs that an executor has, by a version of the code."""
+        rows = self._client.list_workflows(
+            status="PENDING", executor_id=executor_id, app_version=version, load_input=False, load_output=False
+        )
+        return {one.workflow_id for one in rows}
+
+    def in_flight(self) -> dict[str, int]:
+        """How many jobs have not finished, by the version of the code that began them; '' for those to begin."""
+        rows = self._client.list_workflows(
+            status=["ENQUEUED", "DELAYED", "PENDING"], load_input=False, load_output=False
+        )
+        return dict(Counter(one.app_version or "" for one in rows))
+
     def events(self, id: str, *, after: int = 0) -> Iterator[JobEvent]:  # noqa: A002 - the word for it
         steps = [
             JobEvent(_NOTES_A_STEP * one.number, one.finished_ns or 0, "step", {"name": one.name, "error": one.error})
@@ -269,6 +288,22 @@ class DbosJobs:
                 self._notes.forget(ids)
                 count += len(ids)
         return count
+
+
+class _Answering:
+    """The library's client, whose database's failures are errors of ours."""
+
+    def __init__(self, client: DBOSClient, engine: Engine) -> None:
+        self._client, self._engine = client, engine
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+
+        def ask(*args: Any, **options: Any) -> Any:
+            with errors_of(self._engine):
+                return method(*args, **options)
+
+        return ask
 
 
 _FAILED: Final = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
@@ -400,12 +435,19 @@ class DbosEngine:
         self.on_fenced: Callable[[GnomonError], None] = _exit
         self._lock: EngineLock | None = None
         self._jobs: DbosJobs | None = None
+        self._orphans: set[str] = set()
 
     @property
     def jobs(self) -> DbosJobs:
         """The port, as long as the engine runs."""
         assert self._jobs is not None, "the engine is not running"
         return self._jobs
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether no newer version of the code has worked on these jobs: only the newest begins what nobody began."""
+        with errors_of(self.store_engine):
+            return str(DBOS.get_latest_application_version()["version_name"]) == self.version
 
     def start(self) -> None:
         """Take the lock (SQLite), register the queues, begin to claim jobs. `Conflict` when another engine has it."""
@@ -432,7 +474,23 @@ class DbosEngine:
     def recover(self, executor_ids: Sequence[str]) -> int:
         """Put the running jobs of executors that are gone back on their queues; how many were offered."""
         ours = [one for one in executor_ids if one != self.executor_id]
-        return len(DBOS._recover_pending_workflows(ours)) if ours else 0
+        with errors_of(self.store_engine):
+            return len(DBOS._recover_pending_workflows(ours)) if ours else 0
+
+    def recover_own(self) -> int:
+        """Put jobs back on their queues that are ours by the database and that nothing here runs any more: they ended
+        while the database was gone, so that their end was not written. How many.
+
+        Each has to be found twice: what was claimed this instant is not running yet.
+        """
+        found = self.jobs.running(self.executor_id, self.version)
+        running = set(_get_dbos_instance()._active_workflows_set.activeList())
+        orphans = found - running
+        again, self._orphans = orphans & self._orphans, orphans
+        for id_ in sorted(again):
+            with suppress(Conflict):  # it may have been cancelled since
+                self.jobs.resume(id_)
+        return len(again)
 
     def __enter__(self) -> DbosEngine:
         self.start()
@@ -515,12 +573,13 @@ class DbosEngine:
         finally:
             done.set()
             renewal.join()
-            self.leases.release(lease)
+            with suppress(Unavailable):  # then it runs out by itself
+                self.leases.release(lease)
 
     def _take(self, slots: Sequence[str], job_id: str) -> Lease:
         while True:
             for slot in slots:
-                lease = self.leases.take(slot, self.executor_id, job_id, self.clock)
+                lease = self.patiently(partial(self.leases.take, slot, self.executor_id, job_id, self.clock))
                 if lease is not None:
                     return lease
             self.pause(POLL_S / 2)
@@ -529,14 +588,27 @@ class DbosEngine:
         return None if self.claim is None else fence_of(self.claim, held)
 
     def pause(self, seconds: float) -> None:
-        """Sleep between two tries; a worker that stops does not wait them out."""
+        """Sleep between two tries; a worker that stops does not wait them out, it leaves the job as it is."""
         if self.stopping.wait(seconds):
-            raise Unavailable("the worker is stopping", hint="whoever takes the job up tries again")
+            raise Left
+
+    def patiently(self, fn: Callable[[], T]) -> T:
+        """What a job needs between its steps: a database that is gone is waited for, it fails no job."""
+        while True:
+            try:
+                return fn()
+            except Unavailable:
+                self.pause(1.0)
 
     def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+class Left(BaseException):
+    """A job is left in the middle of a step, by a worker that stops. No `Exception`: nothing may write that it failed,
+    for whoever takes it up goes on with it."""
 
 
 def _exit(error: GnomonError) -> None:
@@ -613,7 +685,10 @@ class DbosWork:
         self, kind: str, key: str, args: Mapping[str, Any], *, queue: str | None = None, delay_s: float = 0.0
     ) -> str:
         handler = self._engine.handlers.get(kind)
-        options = _options(handler, key, queue, 0, delay_s) | {"workflow_id_reuse_policy": "return-existing"}
+        options = _options(handler, key, queue, 0, delay_s) | {
+            "workflow_id_reuse_policy": "return-existing",
+            "app_version": self._engine.version,  # a tree of jobs is never done by two versions of the code
+        }
         handle = DBOS.enqueue_workflow_with_options(
             cast(Any, options), kind, key, small_json(dict(args)), options["queue_name"]
         )
@@ -648,13 +723,14 @@ class DbosWork:
         self._notes = min(self._notes + 1, _NOTES_A_STEP - 1)
         number = self._last_step * _NOTES_A_STEP + self._notes
         document = {"done": done, "total": total, "note": note}
-        self._engine.notes.write(self._id, number, document, self._engine.clock.now_ns())
+        now_ns = self._engine.clock.now_ns()
+        self._engine.patiently(lambda: self._engine.notes.write(self._id, number, document, now_ns))
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _stop_if_asked(self) -> None:
-        if self._engine.notes.is_asked_to_stop(self._id):
-            self._engine.jobs.stop(self._id)
+        if self._engine.patiently(lambda: self._engine.notes.is_asked_to_stop(self._id)):
+            self._engine.patiently(lambda: self._engine.jobs.stop(self._id))
             raise DBOSWorkflowCancelledError(f"job {self._id} was cancelled")
 
     def _reserved(self, name: str, fn: Callable[[], Any], *, tries: bool = True) -> Callable[[], Any]:

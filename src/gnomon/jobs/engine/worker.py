@@ -53,9 +53,10 @@ class Worker:
         queues: tuple[str, ...] = (),
         tick: Callable[[], object] = nothing_is_due,
         pace: Pace = DEFAULT_PACE,
+        until_idle: bool = False,
     ) -> None:
         self._engine, self._workers, self._queues = engine, workers, queues
-        self._tick, self._pace = tick, pace
+        self._tick, self._pace, self._until_idle = nothing_is_due if until_idle else tick, pace, until_idle
         self._claim: Claim | None = None
         self._last_beat_ns = 0
         self._ended = threading.Event()
@@ -70,7 +71,10 @@ class Worker:
         return silent_ns < 2 * self._pace.heartbeat_s * SECOND_NS + SECOND_NS
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set. `Conflict` when the executor id, or SQLite's engine, is another's."""
+        """Work until `stop` is set, or `until_idle` until nothing is left that this version of the code may do.
+
+        `Conflict` when the executor id, or SQLite's engine, is another's.
+        """
         engine = self._engine
         self._claim = engine.claim = self._workers.claim(
             engine.executor_id,
@@ -96,7 +100,8 @@ class Worker:
 
     def _work(self, stop: threading.Event) -> None:
         since_reap_s = self._pace.reap_s  # once at the start: what others left is taken up at once
-        while not stop.is_set():
+        _logged(self._say_what_is_stranded)
+        while not stop.is_set() and not (self._until_idle and self._is_idle()):
             _logged(self._tick)
             if since_reap_s >= self._pace.reap_s:
                 since_reap_s = 0.0
@@ -104,9 +109,25 @@ class Worker:
             stop.wait(self._pace.tick_s)
             since_reap_s += self._pace.tick_s
 
+    def _say_what_is_stranded(self) -> None:
+        """A job that another version of the code began is never gone on with by this one."""
+        for version, count in self._engine.jobs.in_flight().items():
+            if version not in ("", self._engine.version):
+                sys.stderr.write(
+                    f"{count} jobs of version {version} are in flight and stay as they are: "
+                    "let `gnomon work --until-idle` of that release finish them\n"
+                )
+
+    def _is_idle(self) -> bool:
+        found = self._engine.jobs.in_flight()
+        return not found.get(self._engine.version) and not (self._engine.is_newest and found.get(""))
+
     def _reap(self) -> None:
+        """Take up what is nobody's: work of executors that are gone, and work that our version of the code began on an
+        id that another version holds by now."""
         gone = self._workers.reap(self._engine.clock.now_ns())
-        self.reaped += self._engine.recover(gone)
+        moved_on = [one.executor_id for one in self._workers.all() if one.version != self._engine.version]
+        self.reaped += self._engine.recover(sorted({*gone, *moved_on})) + self._engine.recover_own()
 
     def _beat(self) -> None:
         while not self._ended.wait(self._pace.heartbeat_s):
