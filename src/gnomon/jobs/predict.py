@@ -169,7 +169,10 @@ def predict(
 def load_tape(store: Store, chosen: Sequence[Subject], *, last_ns: int, limit: int | None = None) -> Tape:
     """The tape of the subjects' bars that open before an instant; what was knowable when is the tape's own business."""
     splits = {one.instrument.id: one.instrument.splits for one in chosen if one.instrument.splits}
-    return store.market.tape([one.key for one in chosen], splits=splits, last_ns=last_ns, limit=limit)
+    keys = [one.key for one in chosen]
+    if limit is None:
+        return store.market.tape(keys, splits=splits, last_ns=last_ns)
+    return store.tails.tape(keys, splits=splits, last_ns=last_ns, limit=limit)
 
 
 def contexts_at(

@@ -50,6 +50,7 @@ class Sessions:
     day: IntArray
     offset_ns: IntArray
     _grouped: dict[Timeframe, tuple[IntArray, Bars]] = field(default_factory=dict, repr=False)
+    _counted: dict[tuple[Timeframe, int], int] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         assert len(self.open_ns) == len(self.close_ns) == len(self.day) == len(self.offset_ns) > 0
@@ -118,14 +119,19 @@ class Sessions:
 
     def bars_in_sessions(self, timeframe: Timeframe, count: int) -> int:
         """How many bars of the timeframe `count` ordinary days of trading hold, at least one."""
+        if (timeframe, count) not in self._counted:
+            self._counted[timeframe, count] = self._count(timeframe, count)
+        return self._counted[timeframe, count]
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _count(self, timeframe: Timeframe, count: int) -> int:
         first = np.flatnonzero(np.diff(self.day, prepend=self.day[0] - 1))  # of each date
         if not timeframe.is_intraday:
             return max(1, round(count * len(self._daily(timeframe)) / len(first)))
         recent = first[-250:]
         counts = -(-(self.close_ns - self.open_ns)[recent[0] :] // timeframe.nominal_ns)
         return max(1, count * int(np.median(np.add.reduceat(counts, recent - recent[0]))))
-
-    # --- inside ---------------------------------------------------------------------------------------------------
 
     def _require(self, at_ns: int) -> None:
         if not self.open_ns[0] <= at_ns <= self.close_ns[-1]:

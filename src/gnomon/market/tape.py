@@ -25,8 +25,10 @@ class History:
     """
 
     def __init__(self, candles: Candles) -> None:
-        order = np.lexsort((candles.knowable_ns, candles.open_ns))
-        rows = candles if (np.diff(order) == 1).all() else candles.take(order)
+        rows = candles
+        if not (np.diff(rows.open_ns) > 0).all():
+            order = np.lexsort((candles.knowable_ns, candles.open_ns))
+            rows = candles if (np.diff(order) == 1).all() else candles.take(order)
         self.rows = rows
         self._first = np.flatnonzero(np.diff(rows.open_ns, prepend=rows.open_ns[:1] - 1))
         self._simple = len(self._first) == len(rows) and bool((np.diff(rows.knowable_ns) >= 0).all())

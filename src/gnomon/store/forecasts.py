@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, cast
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Engine, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, bindparam, func, select, text, update
 
 from gnomon.errors import Conflict, Invalid, NotFound, Unavailable
 from gnomon.market.candles import Basis
@@ -32,6 +32,22 @@ _KEY: Final = tuple(
 )
 
 
+# Statements that every issue asks are built once.
+_HEAD: Final = select(chain_heads).where(chain_heads.c.lane == bindparam("lane"))
+_LAST: Final = (
+    select(forecasts.c.seq, forecasts.c.row_hash)
+    .where(forecasts.c.lane == bindparam("lane"))
+    .order_by(forecasts.c.seq.desc())
+    .limit(1)
+)
+_BOX: Final = select(*_KEY, forecasts.c.id).where(
+    forecasts.c.lane == bindparam("lane"),
+    forecasts.c.variant == bindparam("variant"),
+    *(column.in_(bindparam(column.name, expanding=True)) for column in _KEY[:-1]),
+    forecasts.c.data_cutoff.between(bindparam("first"), bindparam("last")),
+)
+
+
 class ForecastLedger:
     """The ledger in the database of an engine."""
 
@@ -49,6 +65,7 @@ class ForecastLedger:
             raise Invalid(f"lane {lane!r} with variant {variant!r}", hint="live without a variant, or backfill")
         keys = [entry.key for entry in entries]
         with reading(self._engine) as connection:  # what exists need not be packed, nor wait for the lock
+            seen = _head(connection, lane)
             known = _ids_of(connection, lane, variant, keys)
         fresh: dict[Key, Prepared] = {}
         for key, entry in zip(keys, entries, strict=True):
@@ -61,7 +78,8 @@ class ForecastLedger:
         if fresh:
             with writing(self._engine) as connection:
                 head = _locked_head(connection, lane)
-                known |= _ids_of(connection, lane, variant, list(fresh))  # another writer may have been here since
+                if head != seen:  # another writer has been here since
+                    known |= _ids_of(connection, lane, variant, list(fresh))
                 added = _append(connection, lane, head, {key: one for key, one in fresh.items() if key not in known})
         ids = known | added
         return Issued(len(added), len(entries) - len(added), [ids[key] for key in keys])
@@ -178,8 +196,7 @@ class ForecastLedger:
     def head(self, lane: Lane) -> tuple[int, str]:
         """The length of a lane's chain and the hash of its last row."""
         with reading(self._engine) as connection:
-            row = connection.execute(select(chain_heads).where(chain_heads.c.lane == lane)).one()
-        return row.seq, row.hash
+            return _head(connection, lane)
 
     def verify(
         self, lane: Lane | None = None, progress: Callable[[int, int, str], None] | None = None
@@ -227,12 +244,16 @@ def _ids_of(connection: Connection, lane: Lane, variant: str, keys: Sequence[Key
     if not keys:
         return {}
     *names, cutoffs = (set(part) for part in zip(*keys, strict=True))
-    box = [column.in_(sorted(name)) for column, name in zip(_KEY, names, strict=False)]
-    box.append(forecasts.c.data_cutoff.between(min(cutoffs), max(cutoffs)))
-    wanted = select(*_KEY, forecasts.c.id).where(forecasts.c.lane == lane, forecasts.c.variant == variant, *box)
+    given: dict[str, Any] = {column.name: sorted(name) for column, name in zip(_KEY, names, strict=False)}
+    given |= {"lane": lane, "variant": variant, "first": min(cutoffs), "last": max(cutoffs)}
     asked = set(keys)
-    found = {cast(Key, tuple(key)): id_ for *key, id_ in connection.execute(wanted)}
+    found = {cast(Key, tuple(key)): id_ for *key, id_ in connection.execute(_BOX, given)}
     return {key: id_ for key, id_ in found.items() if key in asked}
+
+
+def _head(connection: Connection, lane: Lane) -> tuple[int, str]:
+    row = connection.execute(_HEAD, {"lane": lane}).one()
+    return row.seq, row.hash
 
 
 def _locked_head(connection: Connection, lane: Lane) -> tuple[int, str]:
@@ -240,9 +261,8 @@ def _locked_head(connection: Connection, lane: Lane) -> tuple[int, str]:
 
     Raises `Conflict` when the last row is not the head's: a broken chain is not made longer.
     """
-    head = connection.execute(select(chain_heads).where(chain_heads.c.lane == lane).with_for_update()).one()
-    newest = select(forecasts.c.seq, forecasts.c.row_hash).where(forecasts.c.lane == lane)
-    last = connection.execute(newest.order_by(forecasts.c.seq.desc()).limit(1)).one_or_none()
+    head = connection.execute(_HEAD.with_for_update(), {"lane": lane}).one()
+    last = connection.execute(_LAST, {"lane": lane}).one_or_none()
     if (head.seq, head.hash) != (tuple(last) if last is not None else (0, genesis(lane))):
         raise Conflict(
             f"the head of the {lane} chain (row {head.seq}) is not its last row ({last.seq if last else 'none'})",

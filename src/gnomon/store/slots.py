@@ -100,8 +100,9 @@ class SlotStore:
 
     def open(self, *, timeframe: str, forecaster: str, due_ns: int) -> list[Slot]:
         """The slots of one tick that nothing came of yet, by instrument."""
-        rows = self.read(timeframe=timeframe, forecaster=forecaster, status="due", due_ns=due_ns)
-        return sorted((one.slot for one in rows), key=lambda one: one.instrument)
+        given = {"timeframe": timeframe, "forecaster": forecaster, "due_ns": due_ns}
+        with reading(self._engine) as connection:
+            return [_row(row).slot for row in connection.execute(_OPEN, given)]
 
     def read(
         self,
@@ -142,6 +143,18 @@ class SlotStore:
 
 
 _NAMES: Final = ("instrument", "timeframe", "forecaster", "cutoff")
+
+
+_OPEN: Final = (
+    select(slots)
+    .where(
+        slots.c.timeframe == bindparam("timeframe"),
+        slots.c.forecaster == bindparam("forecaster"),
+        slots.c.due_at == bindparam("due_ns"),
+        slots.c.status == "due",
+    )
+    .order_by(slots.c.instrument)
+)
 
 
 def _key(one: Slot) -> dict[str, Any]:

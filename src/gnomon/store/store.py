@@ -16,6 +16,7 @@ from gnomon.store.forecasts import ForecastLedger
 from gnomon.store.market import MarketStore
 from gnomon.store.scores import ScoreStore
 from gnomon.store.slots import SlotStore
+from gnomon.store.tails import Tails
 from gnomon.store.weights import WeightStore
 
 
@@ -25,6 +26,7 @@ class Store:
 
     engine: Engine
     market: MarketStore
+    tails: Tails
     forecasts: ForecastLedger
     scores: ScoreStore
     calibrations: CalibrationStore
@@ -56,6 +58,7 @@ class Store:
         return cls(
             engine=engine,
             market=MarketStore(engine),
+            tails=Tails(engine),
             forecasts=ForecastLedger(engine),
             scores=ScoreStore(engine),
             calibrations=CalibrationStore(engine),
