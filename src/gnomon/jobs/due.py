@@ -158,8 +158,7 @@ class Tick:
     def issue(self, name: str, first: int) -> dict[str, Any]:
         """Forecast a batch of instruments by one forecaster; its rows and its slots are one transaction."""
         batch = self._chosen()[first : first + SYMBOLS_PER_STEP]
-        wanted = {one.instrument.id for one in batch}
-        slots = {one.instrument: one for one in self._open(name) if one.instrument in wanted}
+        slots = {one.instrument: one for one in self._open(name, [one.instrument.id for one in batch])}
         if not slots:
             return Tally().row()
         contexts, absent = self._contexts_of(first, batch)
@@ -185,9 +184,12 @@ class Tick:
             self._subjects = sorted(found, key=lambda one: one.instrument.id)
         return self._subjects
 
-    def _open(self, name: str) -> list[Slot]:
+    def _open(self, name: str, instruments: Sequence[str] = ()) -> list[Slot]:
         """The slots of this very tick that nothing came of yet."""
-        return self._store.slots.open(timeframe=str(self._due.timeframe), forecaster=name, due_ns=self._due.due_ns)
+        due = self._due
+        return self._store.slots.open(
+            timeframe=str(due.timeframe), forecaster=name, due_ns=due.due_ns, instruments=instruments
+        )
 
     def _contexts_of(self, first: int, batch: Sequence[Subject]) -> tuple[list[Context], dict[str, str]]:
         if first not in self._contexts:

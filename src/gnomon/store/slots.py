@@ -98,11 +98,14 @@ class SlotStore:
         with writing(self._engine) as connection:
             connection.execute(statement, rows)
 
-    def open(self, *, timeframe: str, forecaster: str, due_ns: int) -> list[Slot]:
-        """The slots of one tick that nothing came of yet, by instrument."""
-        given = {"timeframe": timeframe, "forecaster": forecaster, "due_ns": due_ns}
+    def open(self, *, timeframe: str, forecaster: str, due_ns: int, instruments: Sequence[str] = ()) -> list[Slot]:
+        """The slots of one tick that nothing came of yet, of these instruments (or all), by instrument."""
+        given: dict[str, Any] = {"timeframe": timeframe, "forecaster": forecaster, "due_ns": due_ns}
+        statement = _OPEN
+        if instruments:
+            statement, given = _OPEN_OF, given | {"instruments": list(instruments)}
         with reading(self._engine) as connection:
-            return [_row(row).slot for row in connection.execute(_OPEN, given)]
+            return [_row(row).slot for row in connection.execute(statement, given)]
 
     def read(
         self,
@@ -155,6 +158,9 @@ _OPEN: Final = (
     )
     .order_by(slots.c.instrument)
 )
+
+
+_OPEN_OF: Final = _OPEN.where(slots.c.instrument.in_(bindparam("instruments", expanding=True)))
 
 
 def _key(one: Slot) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, bindparam, select
 
 from gnomon.clock import Timeframe
 from gnomon.market.candles import COLUMNS, Basis, Candles
@@ -25,6 +25,11 @@ from gnomon.units import INT64_MAX
 
 _GRIDS: Final = ("tick", "lot", "money")
 _COLUMNS: Final = tuple(COLUMNS)
+_SERIES: Final = (
+    select(candle_series)
+    .where(candle_series.c.instrument.in_(bindparam("instruments", expanding=True)))
+    .order_by(candle_series.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class Tails:
         wanted = {(instrument, str(timeframe), basis) for instrument, timeframe, basis in keys}
         found = []
         with self._lock, reading(self._engine) as connection:
-            rows = connection.execute(select(candle_series).order_by(candle_series.c.id)).all()
+            rows = connection.execute(_SERIES, {"instruments": sorted({key[0] for key in wanted})}).all()
             asked = [row for row in rows if (row.instrument, row.timeframe, row.basis) in wanted]
             self._look(connection, asked)
             for row in asked:
