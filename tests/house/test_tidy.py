@@ -55,6 +55,7 @@ TESTED_ELSEWHERE = {
         "tests/jobs/engine/test_dbos_jobs.py: with real processes, killed for real",
     ),
     "sources/source.py": "protocols: tests/sources/test_recorded.py",
+    "store/performance.py": "tests/store/test_views.py: one of the seeds' views, beside the oracle of the others",
     **dict.fromkeys([f"forecast/baselines/{name}.py" for name in ("closed", "returns", "seasonal")], BY_CATALOG),
     **dict.fromkeys(
         [

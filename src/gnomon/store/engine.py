@@ -29,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gnomon.errors import Exhausted, GnomonError, Invalid, Refused, Unavailable
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest revision in `migrations/versions`: what this code needs to find."""
 
 SCHEMA: Final = "gnomon"
@@ -288,6 +288,8 @@ def _translated(error: Exception, engine: Engine) -> GnomonError | None:
         return None
     if "insert-only" in message:
         return Refused(message.partition(" CONTEXT:")[0], hint="issue a new forecast; an issued one is never changed")
+    if any(words in message for words in _VIEW_REFUSALS):
+        return Refused(message, hint="the seeds' tables are views: what they show is written by issuing and scoring")
     if "no such table" in message or "UndefinedTable" in kinds:
         return Unavailable(f"the database has no tables yet ({message})", hint="run `gnomon db upgrade`")
     if "OperationalError" in kinds:
@@ -297,3 +299,7 @@ def _translated(error: Exception, engine: Engine) -> GnomonError | None:
 
 
 _DRIVERS: Final = ("sqlite3", "psycopg")
+_VIEW_REFUSALS: Final = (
+    *("because it is a view", "cannot insert into view", "cannot update view", "cannot delete from view"),
+    "cannot change materialized view",
+)

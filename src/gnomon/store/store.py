@@ -14,6 +14,7 @@ from gnomon.store.engine import open_engine, require_current, upgrade
 from gnomon.store.events import EventStore
 from gnomon.store.forecasts import ForecastLedger
 from gnomon.store.market import MarketStore
+from gnomon.store.performance import PerformanceStore
 from gnomon.store.scores import ScoreStore
 from gnomon.store.slots import SlotStore
 from gnomon.store.tails import Tails
@@ -34,6 +35,7 @@ class Store:
     slots: SlotStore
     digests: DigestStore
     events: EventStore
+    performance: PerformanceStore
     datasets: DatasetFiles
 
     @classmethod
@@ -66,5 +68,6 @@ class Store:
             slots=SlotStore(engine),
             digests=DigestStore(engine),
             events=EventStore(engine),
+            performance=PerformanceStore(engine),
             datasets=DatasetFiles(datasets),
         )

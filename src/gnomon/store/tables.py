@@ -175,6 +175,14 @@ Index(
     forecasts.c.issued_at.desc(),
     forecasts.c.data_cutoff.desc(),
 )
+Index(
+    "ix_forecasts_named",  # the seed's: symbol, model_name, created_at desc
+    forecasts.c.instrument,
+    forecasts.c.forecaster,
+    forecasts.c.issued_at.desc(),
+    sqlite_where=forecasts.c.lane == "live",
+    postgresql_where=forecasts.c.lane == "live",
+)
 
 forecast_blocks: Final = Table(
     "forecast_blocks",
@@ -320,6 +328,32 @@ boards: Final = Table(
     _needed("rows", Text),  # JSON
     _needed("ledger_head", Text),
     _needed("hash", Text),
+)
+
+hf_ids: Final = Table(
+    "hf_ids",  # the names of forecasters at the model hub, for the seeds' views
+    metadata,
+    Column("forecaster", Text, primary_key=True),
+    _needed("hf_id", Text),
+)
+
+signal_performance_rows: Final = Table(
+    "signal_performance_rows",  # PostgreSQL has a materialised view instead
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    Column("timeframe", Text, primary_key=True),
+    Column("model_name", Text, primary_key=True),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    _needed("n", BigInteger),
+    Column("hit_rate", Double),
+    Column("envelope_rate", Double),
+    Column("sharpe", Double),
+    Column("mean_abs_error", Double),
+    Column("skill", Double),
+    _needed("first_issued", BigInteger),
+    _needed("last_issued", BigInteger),
+    _needed("refreshed", BigInteger),
+    info={"only": "sqlite"},
 )
 
 # --- events -----------------------------------------------------------------------------
