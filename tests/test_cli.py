@@ -165,6 +165,25 @@ def test_verify_passes_and_names_the_row_that_was_changed(evaluated: Path) -> No
 
 
 @pytest.mark.usefixtures("evaluated")
+def test_a_board_as_of_an_instant_is_made_of_the_scores_that_were_there() -> None:
+    whole = document("board", "--lane", "backfill")
+    assert whole["board"]
+    assert document("board", "--lane", "backfill", "--as-of", "2199-01-01") == whole
+    assert document("board", "--lane", "backfill", "--as-of", "2020-01-01")["board"] == []
+
+
+def test_verify_names_the_first_day_whose_digest_is_not_the_ledger_s(evaluated: Path) -> None:
+    assert document("verify")["digests"] == {"count": 0, "ok": True, "broken": None}
+    with sqlite3.connect(evaluated / "gnomon.db") as raw:
+        for day in ("2024-02-02", "2024-02-01"):
+            raw.execute("INSERT INTO ledger_digests VALUES (?, 'backfill', 1, 2, 'x', NULL)", (day,))
+    raw.close()
+    answer = document("verify", code=1)
+    assert all(lane["ok"] for lane in answer["lanes"])
+    assert (answer["ok"], answer["digests"]["broken"]["day"]) == (False, "2024-02-01")
+
+
+@pytest.mark.usefixtures("evaluated")
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -379,7 +379,7 @@ def test_the_shipped_schedules_are_those_of_the_pipeline(shipped: dict[str, Sche
 def test_what_cannot_run_yet_is_disabled_with_the_reason(shipped: dict[str, Schedule]) -> None:
     disabled = {name for name, one in shipped.items() if not one.enabled}
     models = {f"{model}-batch-{timeframe}" for model in ("kronos", "chronos2") for timeframe in ("1h", "1d")}
-    assert disabled == models | {"board", "gates", "kronos-rolling-finetune", "kronosbot", "host-reaper"}
+    assert disabled == models | {"gates", "kronos-rolling-finetune", "kronosbot", "host-reaper"}
     assert {one.kind for one in shipped.values() if one.enabled} <= set(KINDS)
     assert all(shipped[name].note.startswith("until") for name in disabled)
 

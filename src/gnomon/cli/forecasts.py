@@ -167,9 +167,11 @@ def board(
     forecasters: ForecasterNames = "",
     lane: Annotated[str, typer.Option(help="live or backfill.")] = "live",
     variant: Annotated[str, typer.Option(help="One backfill, e.g. h24:s0.")] = "",
+    as_of: Annotated[str, typer.Option(help="From the scores that were there by then.")] = "",
     as_json: Json = False,
 ) -> None:
     """The scoreboard: every forecaster beside the reference, with intervals and a verdict in words."""
+    from gnomon.clock import parse_instant
     from gnomon.store.boards import BoardFilter, board_of
 
     _, store, configured = opened()
@@ -182,6 +184,7 @@ def board(
             variant=variant or None,
             instruments=tuple(known.find(name).id for name in names_of(instruments)),
             forecasters=names_of(forecasters),
+            known_until_ns=parse_instant(as_of) if as_of else None,
         ),
     )
     if as_json:

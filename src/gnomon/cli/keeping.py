@@ -17,18 +17,19 @@ def verify(
     what: Annotated[str, typer.Argument(help="forecasts: walk the hash chain of the ledger.")] = "forecasts",
     as_json: Json = False,
 ) -> None:
-    """Prove that what is stored is what was written: names the first broken row."""
+    """Prove that what is stored is what was written: names the first broken row, and the first broken day."""
     if what != "forecasts":
         raise Invalid(f"cannot verify {what!r}", hint="gnomon verify forecasts")
     _, store, _ = opened()
     with progress_bar() as progress:
         lanes = store.forecasts.verify(progress=progress)
+    digests = store.digests.check()
+    is_whole = digests.ok and all(one.ok for one in lanes)
     if as_json:
-        show_json({"ok": all(one.ok for one in lanes), "lanes": [one.row() for one in lanes]})
+        show_json({"ok": is_whole, "lanes": [one.row() for one in lanes], "digests": digests.row()})
     else:
-        for one in lanes:
-            say(one.sentence())
-    if not all(one.ok for one in lanes):
+        say(*(one.sentence() for one in lanes), digests.sentence())
+    if not is_whole:
         raise typer.Exit(1)
 
 

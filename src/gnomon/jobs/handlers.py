@@ -8,6 +8,7 @@ from typing import Any
 
 from gnomon.clock import Clock, Timeframe, iso
 from gnomon.errors import Invalid
+from gnomon.jobs.board import run_board
 from gnomon.jobs.due import run_predict
 from gnomon.jobs.engine.port import Handler, Handlers, Partial, Work
 from gnomon.jobs.fetch import fetch_one, source_of
@@ -93,6 +94,10 @@ class Crew:
         """Close the day before the tick."""
         day = yesterday_of(work.due_ns)
         return work.step("digest", lambda: [one.head for one in self.store.digests.close_day(day)])
+
+    def board(self, work: Work) -> Any:
+        """Keep the boards of the tick."""
+        return run_board(work, self.store, self.configured)
 
     def prune(self, work: Work) -> Any:
         """Forget jobs that finished long ago."""

@@ -13,6 +13,7 @@ KINDS: Final = {
     "score": "cpu",
     "weigh": "cpu",
     "digest": "cpu",
+    "board": "cpu",
     "prune": "cpu",
 }
 """Each kind and its queue, unless a schedule or a call names another."""

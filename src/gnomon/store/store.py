@@ -17,6 +17,7 @@ from gnomon.store.market import MarketStore
 from gnomon.store.performance import PerformanceStore
 from gnomon.store.scores import ScoreStore
 from gnomon.store.slots import SlotStore
+from gnomon.store.snapshots import BoardStore
 from gnomon.store.tails import Tails
 from gnomon.store.weights import WeightStore
 
@@ -36,6 +37,7 @@ class Store:
     digests: DigestStore
     events: EventStore
     performance: PerformanceStore
+    boards: BoardStore
     datasets: DatasetFiles
 
     @classmethod
@@ -69,5 +71,6 @@ class Store:
             digests=DigestStore(engine),
             events=EventStore(engine),
             performance=PerformanceStore(engine),
+            boards=BoardStore(engine),
             datasets=DatasetFiles(datasets),
         )
