@@ -147,9 +147,16 @@ def routes(router: Any) -> Iterator[tuple[str, set[str]]]:
         if hasattr(one, "original_router"):  # FastAPI's note of a router that was included
             yield from routes(one.original_router)
             continue
-        query = {field.alias for field in one.dependant.query_params} if hasattr(one, "dependant") else set()
+        query = set(queried(one.dependant)) if hasattr(one, "dependant") else set()
         for method in one.methods - {"HEAD", "OPTIONS"}:
             yield f"{method} {one.path}", query
+
+
+def queried(dependant: Any) -> Iterator[str]:
+    """The query parameters of a route and of what it depends on."""
+    yield from (field.alias for field in dependant.query_params)
+    for one in dependant.dependencies:
+        yield from queried(one)
 
 
 def test_every_route_is_listed_with_its_query(gateway: Any) -> None:

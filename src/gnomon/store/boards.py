@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gnomon.clock import Timeframe
 from gnomon.errors import Invalid
 from gnomon.market.candles import Basis
-from gnomon.score.compare import REFERENCE, BoardRow, Reliability, board, reliability
+from gnomon.score.compare import REFERENCE, BoardRow, Pairs, Reliability, board, pairs, reliability
 from gnomon.score.forecasts import ScoredKeys, Scores
 from gnomon.store.forecasts import Lane
 from gnomon.store.scores import ScoreStore
@@ -58,10 +58,16 @@ def board_of(scores: ScoreStore, which: BoardFilter) -> tuple[BoardRow, ...]:
     )
 
 
+def pairs_of(scores: ScoreStore, which: BoardFilter) -> Pairs:
+    """The share of cutoffs at which each forecaster of the board has the lower loss, against each other."""
+    found, keys = read(scores, which)
+    return pairs(found, keys, bucket=which.bucket)
+
+
 def reliability_of(scores: ScoreStore, which: BoardFilter) -> list[Reliability]:
     """Stated against observed frequency, a curve for each forecaster by name."""
     found, keys = read(scores, which)
-    return [reliability(found, keys, forecaster=name) for name in sorted(set(keys.forecaster))]
+    return [reliability(found, keys, forecaster=name, bucket=which.bucket) for name in sorted(set(keys.forecaster))]
 
 
 def read(scores: ScoreStore, which: BoardFilter) -> tuple[Scores, ScoredKeys]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy import Connection, Engine, Row, and_, func, or_, select
 
 from gnomon.clock import iso, parse_instant
 from gnomon.store.engine import reading, upsert, writing
@@ -69,9 +69,12 @@ class DigestStore:
                 connection.execute(statement.on_conflict_do_nothing())
         return found
 
-    def all(self, lane: Lane | None = None, *, limit: int = 400) -> list[Digest]:
-        """The digests, newest day first."""
-        wanted = select(ledger_digests).order_by(ledger_digests.c.day.desc(), ledger_digests.c.lane).limit(limit)
+    def all(self, lane: Lane | None = None, *, limit: int = 400, after: tuple[str, str] | None = None) -> list[Digest]:
+        """The digests, newest day first; `after` is (day, lane) of the last one read."""
+        day, whose = ledger_digests.c.day, ledger_digests.c.lane
+        wanted = select(ledger_digests).order_by(day.desc(), whose).limit(limit)
+        if after is not None:
+            wanted = wanted.where(or_(day < after[0], and_(day == after[0], whose > after[1])))
         if lane is not None:
             wanted = wanted.where(ledger_digests.c.lane == lane)
         with reading(self._engine) as connection:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import Engine, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Engine, and_, bindparam, func, or_, select, tuple_, update
 
 from gnomon.store.engine import reading, upsert, writing
 from gnomon.store.tables import slots
@@ -47,6 +47,11 @@ class SlotRow:
     status: Status
     why: str
     forecast_id: int | None
+
+    @property
+    def position(self) -> tuple[int, str, str, int]:
+        """Where it stands in a list of one timeframe."""
+        return self.slot.due_ns, self.slot.forecaster, self.slot.instrument, self.slot.cutoff_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +122,17 @@ class SlotStore:
         due_ns: int | None = None,
         first_due_ns: int | None = None,
         last_due_ns: int | None = None,
+        after: tuple[int, str, str, int] | None = None,
         limit: int | None = None,
     ) -> list[SlotRow]:
-        """Slots that came due in [first, last), newest first."""
+        """Slots that came due in [first, last), newest first; `after` is the `position` of the last one read."""
         wanted = {"timeframe": timeframe, "forecaster": forecaster, "instrument": instrument, "status": status}
         which = [slots.c[name] == value for name, value in wanted.items() if value is not None]
         which += [] if due_ns is None else [slots.c.due_at == due_ns]
         which += [] if first_due_ns is None else [slots.c.due_at >= first_due_ns]
         which += [] if last_due_ns is None else [slots.c.due_at < last_due_ns]
-        order = (slots.c.due_at.desc(), slots.c.forecaster, slots.c.instrument)
+        which += [] if after is None else [_beyond(*after)]
+        order = (slots.c.due_at.desc(), *_WITHIN_TICK)
         with reading(self._engine) as connection:
             rows = connection.execute(select(slots).where(*which).order_by(*order).limit(limit))
             return [_row(row) for row in rows]
@@ -143,6 +150,14 @@ class SlotStore:
             for forecaster, status, count in connection.execute(counted.group_by(slots.c.forecaster, slots.c.status)):
                 found.setdefault(forecaster, {"due": 0, "issued": 0, "late": 0, "missed": 0})[status] = count
         return [Coverage(name, **counts) for name, counts in sorted(found.items())]
+
+
+_WITHIN_TICK: Final = (slots.c.forecaster, slots.c.instrument, slots.c.cutoff)
+
+
+def _beyond(due_ns: int, forecaster: str, instrument: str, cutoff_ns: int) -> ColumnElement[bool]:
+    same_tick = and_(slots.c.due_at == due_ns, tuple_(*_WITHIN_TICK) > (forecaster, instrument, cutoff_ns))
+    return or_(slots.c.due_at < due_ns, same_tick)
 
 
 _NAMES: Final = ("instrument", "timeframe", "forecaster", "cutoff")

@@ -14,9 +14,15 @@ from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import GenerationMode, checks
 
+from gnomon.clock import Timeframe, iso
 from gnomon.score.compare import BoardRow
-from gnomon.serve.gateway.answers import BoardEntry, Problem, problems
+from gnomon.serve.gateway.answers import BoardEntry, HistoryEntry, Problem, problems
+from gnomon.store.boards import BoardFilter, board_of
+from gnomon.store.digests import DigestStore
 from gnomon.store.engine import open_engine
+from gnomon.store.slots import Slot, SlotStore, Verdict
+from gnomon.store.snapshots import BoardStore, Snapshot
+from gnomon.units import DAY_NS
 
 Ask = Callable[[str, GenerationMode, int], int]
 CONFORMING = [
@@ -64,6 +70,13 @@ def test_every_route_of_the_spec_is_documented(document: dict[str, Any]) -> None
         "/api/v1/board",
         "/api/v1/candles",
         "/api/v1/ledger/head",
+        "/api/v1/slots",
+        "/api/v1/slots/coverage",
+        "/api/v1/scores/pairs",
+        "/api/v1/scores/calibration",
+        "/api/v1/scores/history",
+        "/api/v1/ledger/digests",
+        "/api/v1/ledger/export",
         "/health",
         "/metrics",
     }
@@ -108,6 +121,7 @@ def conforming(world: Any, client: Any) -> Ask:
     first = world.issue(paths=np.full((5, 6), 60_000.0))
     world.score(first, 60_100.0)
     world.score(world.issue(forecaster="fhs", calibrated=world.fan(60_000.0, 6), calibration_id=1), 59_000.0)
+    remember(world)
     schema = schemathesis.openapi.from_asgi("/openapi.json", client.app)
 
     def ask(path: str, mode: GenerationMode, examples: int) -> int:
@@ -134,6 +148,18 @@ def conforming(world: Any, client: Any) -> Ask:
     return ask
 
 
+def remember(world: Any) -> None:
+    """A slot, a digest and a snapshot."""
+    due_ns = world.clock.now_ns() - DAY_NS
+    slots, slot = SlotStore(world.engine), Slot("binance:BTCUSDT", "1h", "ewma", due_ns, due_ns)
+    slots.declare([slot])
+    slots.settle([Verdict(slot, "missed", "no bar")])
+    asked = {"lane": "live", "timeframe": "1h", "group": "all", "stage": "raw"}
+    rows = [one.row() for one in board_of(world.scores, BoardFilter("live", Timeframe.parse("1h")))]
+    BoardStore(world.engine).insert(Snapshot(due_ns, asked, rows, "0" * 64))
+    DigestStore(world.engine).close_day(iso(world.clock.now_ns())[:10])
+
+
 WITHOUT_PARAMETERS = ["/health", "/metrics"]
 STORED = {"symbol": "BTCUSDT", "id": 1, "model": "ewma", "timeframe": "1h", "cursor": "", "from": "2024-01-01"}
 STORED |= {"to": "2025-01-01", "as_of": "2024-05-01T12:30:00Z"}
@@ -158,6 +184,13 @@ PATHS = [
     "/api/v1/board",
     "/api/v1/candles",
     "/api/v1/ledger/head",
+    "/api/v1/slots",
+    "/api/v1/slots/coverage",
+    "/api/v1/scores/pairs",
+    "/api/v1/scores/calibration",
+    "/api/v1/scores/history",
+    "/api/v1/ledger/digests",
+    "/api/v1/ledger/export",
     "/health",
     "/metrics",
 ]
@@ -173,6 +206,11 @@ def test_whatever_is_asked_the_answer_is_as_documented(
             with subtests.test(path=path):
                 answered = conforming(path, mode, 20)
                 assert answered > 0 or mode is GenerationMode.NEGATIVE
+
+
+def test_an_entry_of_history_is_a_board_s_entry_and_its_snapshot() -> None:
+    more = {"as_of", "timeframe", "group", "stage", "ledger_head", "snapshot"}
+    assert set(HistoryEntry.model_fields) == set(BoardEntry.model_fields) | more
 
 
 def test_a_board_s_entry_promises_the_columns_of_the_board() -> None:

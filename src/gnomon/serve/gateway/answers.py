@@ -272,6 +272,90 @@ class Board(Shape):
     board: list[BoardEntry] = Field(description="Best lower bound first.")
 
 
+class Pair(Shape):
+    """One forecaster against another, at the cutoffs where both have a common key."""
+
+    forecaster: str
+    against: str
+    share: float = Field(description="Of cutoffs with the lower loss; a tie counts half.")
+    share_lo: float | None = Field(description="Lower bound of its 95 % interval.")
+    share_hi: float | None
+    cutoffs: int
+
+
+class PairPage(Page):
+    items: list[Pair]
+
+
+class CalibrationLevel(Shape):
+    """One level of one forecaster's calibration curve."""
+
+    forecaster: str
+    level: float
+    share: float | None = Field(description="Of outcomes below the quantile; equal to `level` where calibrated.")
+    share_lo: float | None
+    share_hi: float | None
+    n: int
+    origins: int = Field(description="Cutoffs whose targets do not overlap: on these the interval rests.")
+    counts: list[int] = Field(description="(10,), the PIT histogram of the forecaster")
+
+
+class CalibrationPage(Page):
+    items: list[CalibrationLevel]
+
+
+class HistoryEntry(BoardEntry):
+    """A row of a board as it stood when its snapshot was taken."""
+
+    as_of: datetime
+    timeframe: str
+    group: str
+    stage: Literal["raw", "calibrated"]
+    ledger_head: str = Field(description="The newest row of the ledger by then.")
+    snapshot: str = Field(description="Hash of the whole snapshot.")
+
+
+class HistoryPage(Page):
+    items: list[HistoryEntry]
+
+
+# --- slots ----------------------------------------------------------------------------------------------------------
+
+
+class SlotEntry(Shape):
+    """A forecast that was due."""
+
+    symbol: str
+    instrument: str
+    timeframe: str
+    forecaster: str
+    data_cutoff: datetime
+    due_at: datetime
+    status: Literal["due", "issued", "late", "missed"]
+    why: str
+    forecast_id: int | None
+
+
+class SlotPage(Page):
+    items: list[SlotEntry]
+
+
+class CoverageEntry(Shape):
+    """How many of a forecaster's slots were filled."""
+
+    forecaster: str
+    slots: int
+    issued: int
+    late: int
+    missed: int
+    due: int = Field(description="Nothing came of them yet.")
+    share: float | None = Field(description="Issued, of those of which something came.")
+
+
+class CoveragePage(Page):
+    items: list[CoverageEntry]
+
+
 # --- what there is --------------------------------------------------------------------------------------------------
 
 
@@ -350,6 +434,73 @@ class LedgerHead(Shape):
     seq: int
     hash: str = Field(description="Pin it: every earlier row is under it.")
     at: datetime
+
+
+class DigestEntry(Shape):
+    """What one lane's chain was at the end of one day."""
+
+    day: str = Field(examples=["2026-11-20"])
+    lane: Literal["live", "backfill"]
+    first_seq: int
+    last_seq: int
+    head: str = Field(description="Hash of the last row issued on the day. Pin it.")
+
+
+class DigestPage(Page):
+    items: list[DigestEntry]
+
+
+class ExportRow(Shape):
+    """A row of the ledger as it is hashed. Instants are UTC nanoseconds."""
+
+    id: int
+    lane: Literal["live", "backfill"]
+    variant: str
+    seq: int
+    instrument: str
+    timeframe: str
+    basis: str
+    forecaster: str
+    version: str
+    role: str
+    information: str
+    revision: str
+    params: dict[str, Any]
+    seed: int
+    as_of: int
+    data_cutoff: int
+    issued_at: int
+    valid_until: int
+    horizon: int
+    n_paths: int
+    crossings: int
+    base_price: float
+    levels: list[float]
+    input_hash: str
+    calibration_id: int | None
+    weights_id: int | None
+    code_version: str
+    job_key: str
+    raw_digest: str
+    calibrated_digest: str
+    paths_digest: str
+    bars_digest: str
+    prev_hash: str
+    row_hash: str
+    warnings: list[str]
+    event_context: dict[str, Any]
+    target_open: list[int]
+    target_close: list[int]
+    p_up: list[float]
+    p10: list[float]
+    p50: list[float]
+    p90: list[float]
+    raw: list[list[float]] = Field(description="(steps, levels)")
+    calibrated: list[list[float]] | None
+
+
+class ExportPage(Page):
+    items: list[ExportRow]
 
 
 class NewestIssue(Shape):

@@ -236,7 +236,7 @@ def get_board(
         first_cutoff_ns=None if since is None else parse_instant(since),
         last_cutoff_ns=None if until is None else parse_instant(until),
         stage=STAGES.index(stage),
-        bucket=None if bucket is None else _steps(bucket),
+        bucket=None if bucket is None else steps_of(bucket),
     )
     rows = [one.row() for one in boards.rows(which)]
     about = {"lane": lane, "timeframe": str(length), "stage": stage, "reference": BASELINE}
@@ -355,6 +355,7 @@ def _position(row: dict[str, Any]) -> tuple[int, int, int]:
     return row["forecast_id"], row["step"], STAGES.index(row["stage"])
 
 
-def _steps(bucket: str) -> tuple[int, int]:
+def steps_of(bucket: str) -> tuple[int, int]:
+    """First and last step of a bucket by its name, `2-5`."""
     first, _, last = bucket.partition("-")
     return int(first), int(last or first)

@@ -12,7 +12,7 @@ from gnomon.clock import Clock
 from gnomon.jobs.engine.port import Jobs
 from gnomon.jobs.schedules import Schedules
 from gnomon.market.instrument import Instruments
-from gnomon.serve.gateway import api, census, errors, health, page, showcase
+from gnomon.serve.gateway import api, census, errors, health, page, record, showcase
 from gnomon.serve.gateway.boards import Boards
 from gnomon.serve.gateway.door import Door
 from gnomon.serve.gateway.latest import Latest
@@ -59,7 +59,7 @@ def create_app(
     )
     app.state.reading, app.state.boards, app.state.meter = reading, boards, meter
     app.state.showcase = showcase.Showcase(Latest(reading, boards), memory, watch, meter)
-    for router in (showcase.router, api.router, health.router):
+    for router in (showcase.router, api.router, record.router, health.router):
         app.include_router(router)
     if work is not None:
         app.include_router(work_router(work.jobs, work.schedules, Guard(work.operator_token)))

@@ -11,9 +11,12 @@ from gnomon.errors import Invalid, nearest
 from gnomon.market.instrument import Instrument, Instruments
 from gnomon.serve.gateway.census import Census
 from gnomon.serve.gateway.roster import ROSTER
+from gnomon.store.digests import DigestStore
 from gnomon.store.forecasts import LANES, ForecastLedger, Lane
 from gnomon.store.market import MarketStore
 from gnomon.store.scores import ScoreStore
+from gnomon.store.slots import SlotStore
+from gnomon.store.snapshots import BoardStore
 
 
 @dataclass(slots=True)
@@ -24,6 +27,9 @@ class Reading:
     ledger: ForecastLedger
     market: MarketStore
     scores: ScoreStore
+    slots: SlotStore
+    digests: DigestStore
+    snapshots: BoardStore
     instruments: Instruments
     clock: Clock
     census: dict[Lane, Census]
@@ -35,6 +41,9 @@ class Reading:
             ledger=ForecastLedger(engine),
             market=MarketStore(engine),
             scores=ScoreStore(engine),
+            slots=SlotStore(engine),
+            digests=DigestStore(engine),
+            snapshots=BoardStore(engine),
             instruments=instruments,
             clock=clock,
             census={lane: Census(engine, lane) for lane in LANES},

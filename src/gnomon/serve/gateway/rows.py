@@ -10,11 +10,15 @@ import numpy as np
 from gnomon.clock import Timeframe, iso
 from gnomon.market.candles import Candles
 from gnomon.market.instrument import Instrument
+from gnomon.score.compare import Pairs, Reliability
 from gnomon.serve.gateway.census import Issues
 from gnomon.serve.gateway.roster import Listed
 from gnomon.serve.gateway.table import finite
+from gnomon.store.digests import Digest
 from gnomon.store.forecasts import StoredForecast
 from gnomon.store.market import StoredSeries
+from gnomon.store.slots import Coverage, SlotRow
+from gnomon.store.snapshots import Snapshot
 from gnomon.units import SECOND_NS, FloatArray
 
 STAGES: Final = ("raw", "calibrated")
@@ -137,3 +141,87 @@ def score_row(row: Mapping[str, Any], symbol: str) -> dict[str, Any]:
     instants = {name: iso(row[name]) for name in ("data_cutoff", "target_close", "realised_at", "scored_at")}
     figures = {str(name): finite(value) for name, value in row.items()}  # names of columns are no plain str
     return {"symbol": symbol, **figures, **instants, "stage": STAGES[row["stage"]]}
+
+
+# --- the track record -----------------------------------------------------------------------------------------------
+
+
+def slot_row(one: SlotRow, symbol: str) -> dict[str, Any]:
+    """A slot as it stands."""
+    return {
+        "symbol": symbol,
+        "instrument": one.slot.instrument,
+        "timeframe": one.slot.timeframe,
+        "forecaster": one.slot.forecaster,
+        "data_cutoff": iso(one.slot.cutoff_ns),
+        "due_at": iso(one.slot.due_ns),
+        "status": one.status,
+        "why": one.why,
+        "forecast_id": one.forecast_id,
+    }
+
+
+def coverage_row(one: Coverage) -> dict[str, Any]:
+    """How many slots of a forecaster were filled; `share` of those of which something came."""
+    settled = one.issued + one.late + one.missed
+    return {
+        "forecaster": one.forecaster,
+        "slots": one.all,
+        "issued": one.issued,
+        "late": one.late,
+        "missed": one.missed,
+        "due": one.due,
+        "share": one.issued / settled if settled else None,
+    }
+
+
+def pair_rows(found: Pairs) -> list[dict[str, Any]]:
+    """A row for every two forecasters with a common cutoff."""
+    names = found.forecasters
+    return [
+        {
+            "forecaster": left,
+            "against": right,
+            "share": float(found.share[row, column]),
+            "share_lo": finite(float(found.lo[row, column])),
+            "share_hi": finite(float(found.hi[row, column])),
+            "cutoffs": int(found.cutoffs[row, column]),
+        }
+        for row, left in enumerate(names)
+        for column, right in enumerate(names)
+        if row != column and found.cutoffs[row, column]
+    ]
+
+
+def calibration_rows(one: Reliability) -> list[dict[str, Any]]:
+    """A row a level: where a calibrated forecaster has `share` equal to `level`. `counts` is the PIT histogram."""
+    return [
+        {
+            "forecaster": one.forecaster,
+            "level": float(level),
+            "share": finite(float(one.share[place])),
+            "share_lo": finite(float(one.lo[place])),
+            "share_hi": finite(float(one.hi[place])),
+            "n": one.n,
+            "origins": one.origins,
+            "counts": one.counts.tolist(),
+        }
+        for place, level in enumerate(one.levels)
+    ]
+
+
+def history_row(taken: Snapshot, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a board, with the snapshot that it stands in."""
+    about = {name: taken.filter[name] for name in ("timeframe", "group", "stage")}
+    return {
+        "as_of": iso(taken.as_of_ns),
+        **about,
+        **row,
+        "ledger_head": taken.ledger_head,
+        "snapshot": taken.hash,
+    }
+
+
+def digest_row(one: Digest) -> dict[str, Any]:
+    """A day of a lane."""
+    return {"day": one.day, "lane": one.lane, "first_seq": one.first_seq, "last_seq": one.last_seq, "head": one.head}

@@ -15,6 +15,7 @@ import orjson
 from fastapi.responses import Response
 
 from gnomon.errors import Invalid
+from gnomon.units import INT64_MAX
 
 Format = Literal["json", "csv", "parquet"]
 MEDIA_TYPES: Final[Mapping[str, str]] = {
@@ -54,8 +55,13 @@ def as_csv(rows: Sequence[Row]) -> bytes:
     if rows:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(rows[0])
-        writer.writerows([_cell(value) for value in row.values()] for row in rows)
+        writer.writerows(map(csv_cells, rows))
     return out.getvalue().encode()
+
+
+def csv_cells(row: Row) -> list[Any]:
+    """The cells of a row's line."""
+    return [_cell(value) for value in row.values()]
 
 
 def as_parquet(rows: Sequence[Row]) -> bytes:
@@ -69,20 +75,26 @@ def as_parquet(rows: Sequence[Row]) -> bytes:
     return out.getvalue()
 
 
-def cursor_after(position: Iterable[int]) -> str:
+def cursor_after(position: Iterable[int | str]) -> str:
     """An opaque mark of where a list stopped."""
     return base64.urlsafe_b64encode(orjson.dumps(list(position))).decode().rstrip("=")
 
 
 def cursor_position(cursor: str | None, *, length: int) -> tuple[int, ...] | None:
-    """Where the list goes on; `Invalid` for what no answer ever contained."""
+    """Where a list goes on whose position is whole numbers; `Invalid` for what no answer ever contained."""
+    return cursor_keys(cursor, (int,) * length)
+
+
+def cursor_keys(cursor: str | None, kinds: tuple[type, ...]) -> tuple[Any, ...] | None:
+    """Where a list goes on whose position has parts of these kinds (int, str); `Invalid` for any other."""
     if not cursor:
         return None
     try:
         position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError):
         position = None
-    if isinstance(position, list) and len(position) == length and all(type(one) is int for one in position):
+    is_ours = isinstance(position, list) and [type(one) for one in position] == list(kinds)
+    if is_ours and all(abs(one) <= INT64_MAX if isinstance(one, int) else one.isprintable() for one in position):
         return tuple(position)
     raise Invalid(f"not a cursor: {cursor[:80]!r}", hint="give `next_cursor` of the answer before, or none to begin")
 
