@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -393,6 +394,37 @@ def test_the_lanes_are_kept_apart(filled: Engine) -> None:
     assert shown.isdisjoint(one.id for one in ForecastLedger(filled).find(lane="backfill", limit=1_000))
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "SELECT p50 FROM ml_predictions WHERE symbol = 'BTCUSDT' AND model_name = 'chronos-2'",
+        "SELECT p50 FROM signal_evaluations WHERE symbol = 'BTCUSDT' AND model_name = 'chronos-2'",
+        "SELECT * FROM kronos_predictions WHERE symbol = 'SPY' AND horizon_days = 1",
+    ],
+)
+def test_a_look_up_by_symbol_goes_through_an_index_of_the_instrument_s_forecasts(filled: Engine, asked: str) -> None:
+    with filled.connect() as connection:
+        if filled.dialect.name == "sqlite":
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}")]
+        else:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # the tables of a test are small
+            plan = list(connection.exec_driver_sql(f"EXPLAIN {asked}").scalars())
+    assert "ix_forecasts_" in "\n".join(plan)
+
+
+@pytest.mark.parametrize("calendar", ["always", "nyse", "fx", "cme", "moon"])
+def test_the_year_of_a_calendar_is_that_of_the_score_package(engine: Engine, calendar: str) -> None:
+    expression = import_module("gnomon.store.migrations.versions.0003_views")._bars_in_year()
+    for timeframe in ("1s", "5m", "15m", "1h", "4h", "1d", "3d", "1w", "1mo"):
+        asked = text(f"SELECT {expression} FROM (SELECT CAST(:c AS text) AS calendar, CAST(:t AS text) AS timeframe) x")
+        with engine.connect() as connection:
+            found = connection.execute(asked, {"c": calendar, "t": timeframe}).scalar()
+        if calendar == "moon":
+            assert found is None
+        else:
+            assert float(found) == pytest.approx(bars_in_year(calendar, Timeframe.parse(timeframe))), timeframe
+
+
 # --- PostgreSQL -----------------------------------------------------------------------------------------------------
 
 
@@ -436,11 +468,3 @@ def test_a_refresh_waits_for_no_reader_and_no_reader_for_it(on_postgresql: Engin
             writer.execute(text("SELECT refresh_signal_performance()"))
             reader.execute(text("SET LOCAL lock_timeout = '1s'"))
             assert reader.execute(text("SELECT count(*) FROM signal_performance")).scalar_one() == count
-
-
-def test_a_look_up_by_symbol_and_name_walks_no_whole_ledger(on_postgresql: Engine) -> None:
-    asked = "SELECT p50 FROM ml_predictions WHERE symbol = 'BTCUSDT' AND model_name = 'chronos-2'"
-    with on_postgresql.connect() as connection:
-        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {asked}").scalars())
-    assert "forecasts_named" in plan or "forecasts_latest" in plan

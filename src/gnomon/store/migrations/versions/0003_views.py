@@ -103,6 +103,8 @@ def _facts() -> str:
 
 # --- views ----------------------------------------------------------------------------------------------------------
 
+# SQLite takes CROSS JOIN as the order of the loops: from an instrument into an index of its forecasts.
+
 
 def _ml_predictions() -> str:
     return f"""
@@ -112,8 +114,8 @@ def _ml_predictions() -> str:
         {_instant("f.data_cutoff")} AS data_cutoff, f.horizon AS pred_len,
         {_json("f.p10")} AS p10, {_json("f.p50")} AS p50, {_json("f.p90")} AS p90, {_json("NULL")} AS samples,
         {_json("f.event_context")} AS event_context
-    FROM forecasts f JOIN facts i ON i.id = f.instrument
-    WHERE {SERVED}"""
+    FROM facts i CROSS JOIN forecasts f
+    WHERE f.instrument = i.id AND {SERVED}"""
 
 
 def _kronos_predictions() -> str:
@@ -134,9 +136,10 @@ def _kronos_predictions() -> str:
                 b.open AS predicted_open, b.high AS predicted_high, b.low AS predicted_low,
                 b.close AS predicted_close, b.volume AS predicted_volume, b.step AS horizon_days,
                 f.issued_at, f.data_cutoff AS cutoff
-            FROM forecasts f JOIN facts i ON i.id = f.instrument JOIN forecast_bars b ON b.forecast_id = f.id
+            FROM facts i CROSS JOIN forecasts f CROSS JOIN forecast_bars b
                 LEFT JOIN hf_ids h ON h.forecaster = f.forecaster
-            WHERE {SERVED} AND f.timeframe = '1d') AS every_issue) AS ranked
+            WHERE f.instrument = i.id AND b.forecast_id = f.id AND {SERVED} AND f.timeframe = '1d') AS every_issue
+        ) AS ranked
     WHERE newness = 1"""
 
 
@@ -155,8 +158,8 @@ THEN 1 ELSE -1 END"
         s.pinball_mean AS loss,
         CASE WHEN s.direction_hit IS NULL THEN 0.0
             ELSE abs(s.log_return) * (2.0 * s.direction_hit - 1.0) - 2.0 * ({cost}) END AS strategy_return
-    FROM scores s JOIN forecasts f ON f.id = s.forecast_id JOIN facts i ON i.id = f.instrument
-    WHERE f.lane = 'live' AND f.role <> 'shadow' AND s.void_reason = ''
+    FROM facts i CROSS JOIN forecasts f CROSS JOIN scores s
+    WHERE f.instrument = i.id AND s.forecast_id = f.id AND f.lane = 'live' AND f.role <> 'shadow' AND s.void_reason = ''
         AND s.stage = CASE WHEN f.calibrated_digest <> '' THEN 1 ELSE 0 END"""
 
 
@@ -174,40 +177,42 @@ def _signal_evaluations() -> str:
 
 def _signal_moments() -> str:
     """The figures of `signal_performance` but for a square root, which not every SQLite has."""
-    count, unit = "CAST(rtrim(v.timeframe, 'smhdwo') AS double precision)", "ltrim(v.timeframe, '0123456789')"
-    days_a_bar = (
-        f"{count} * CASE {unit} WHEN 's' THEN 1 / 86400.0 WHEN 'm' THEN 1 / 1440.0 WHEN 'h' THEN 1 / 24.0 "
-        "WHEN 'd' THEN 1.0 WHEN 'w' THEN 7.0 WHEN 'mo' THEN 30.0 END"
-    )
-    hours, days = (
-        f"CASE v.calendar WHEN 'always' THEN {always} WHEN 'nyse' THEN {nyse} "
-        f"WHEN 'fx' THEN {fx} WHEN 'cme' THEN {fx} END"
-        for always, nyse, fx in (("8760.0", "1638.0", "6240.0"), ("365.0", "252.0", "260.0"))
-    )
-    bars = (
-        f"CASE WHEN {unit} IN ('s', 'm', 'h') THEN {hours} / 24.0 / ({days_a_bar}) "
-        f"WHEN v.timeframe = '1d' THEN {days} WHEN v.calendar IN ('always', 'nyse', 'fx', 'cme') "
-        f"THEN 365.0 / ({days_a_bar}) END"
-    )
     key = "instrument, timeframe, basis, data_cutoff, step"
     same_key = " AND ".join(f"n.{name} = v.{name}" for name in key.split(", "))
-    squares, mean, rows = (
-        "sum(v.strategy_return * v.strategy_return)",
-        "avg(v.strategy_return)",
-        "count(v.strategy_return)",
-    )
-    variance = f"({squares} - {rows} * {mean} * {mean}) / nullif({rows} - 1, 0)"
+    variance = "(squares - total * total / n) / nullif(n - 1, 0)"
     return f"""
     WITH naive AS (
         SELECT {key}, avg(loss) AS loss FROM evaluated_steps WHERE forecaster = 'ewma' GROUP BY {key})
-    SELECT v.symbol, v.timeframe, v.forecaster AS model_name, v.step, count(*) AS n, avg(v.direction_hit) AS hit_rate,
-        avg(1.0 * v.covered_80) AS envelope_rate, {mean} AS mean_return,
-        CASE WHEN {variance} > 1e-12 * {squares} / {rows} THEN {variance} END AS variance,
-        min({bars}) / v.step AS holdings_a_year, avg(v.abs_error) AS mean_abs_error,
-        1.0 - sum(CASE WHEN n.loss IS NOT NULL THEN v.loss END) / nullif(sum(n.loss), 0.0) AS skill,
-        min(v.issued_at) AS first_issued, max(v.issued_at) AS last_issued
-    FROM evaluated_steps v LEFT JOIN naive n ON {same_key}
-    GROUP BY v.symbol, v.timeframe, v.forecaster, v.step"""
+    SELECT symbol, timeframe, model_name, step, n, hit_rate, envelope_rate, total / n AS mean_return,
+        CASE WHEN {variance} > 1e-12 * squares / n THEN {variance} END AS variance,
+        {_bars_in_year()} / step AS holdings_a_year, mean_abs_error, 1.0 - loss / nullif(naive_loss, 0.0) AS skill,
+        first_issued, last_issued
+    FROM (
+        SELECT v.symbol, v.timeframe, v.forecaster AS model_name, v.step, min(v.calendar) AS calendar, count(*) AS n,
+            avg(v.direction_hit) AS hit_rate, avg(1.0 * v.covered_80) AS envelope_rate,
+            sum(v.strategy_return) AS total, sum(v.strategy_return * v.strategy_return) AS squares,
+            avg(v.abs_error) AS mean_abs_error, sum(CASE WHEN n.loss IS NOT NULL THEN v.loss END) AS loss,
+            sum(n.loss) AS naive_loss, min(v.issued_at) AS first_issued, max(v.issued_at) AS last_issued
+        FROM evaluated_steps v LEFT JOIN naive n ON {same_key}
+        GROUP BY v.symbol, v.timeframe, v.forecaster, v.step) AS sums"""
+
+
+def _bars_in_year() -> str:
+    """`score.returns.bars_in_year` of the columns `calendar` and `timeframe`; null for a calendar without a year."""
+    count, unit = "CAST(rtrim(timeframe, 'smhdwo') AS double precision)", "ltrim(timeframe, '0123456789')"
+    days_a_bar = (
+        f"({count} * CASE {unit} WHEN 's' THEN 1 / 86400.0 WHEN 'm' THEN 1 / 1440.0 WHEN 'h' THEN 1 / 24.0 "
+        "WHEN 'd' THEN 1.0 WHEN 'w' THEN 7.0 WHEN 'mo' THEN 30.0 END)"
+    )
+    hours, days = (
+        f"CASE calendar WHEN 'always' THEN {always} WHEN 'nyse' THEN {nyse} "
+        f"WHEN 'fx' THEN {fx} WHEN 'cme' THEN {fx} END"
+        for always, nyse, fx in (("8760.0", "1638.0", "6240.0"), ("365.0", "252.0", "260.0"))
+    )
+    return (
+        f"(CASE WHEN {unit} IN ('s', 'm', 'h') THEN {hours} / 24.0 / {days_a_bar} WHEN timeframe = '1d' THEN {days} "
+        f"WHEN calendar IN ('always', 'nyse', 'fx', 'cme') THEN 365.0 / {days_a_bar} END)"
+    )
 
 
 # --- signal_performance ---------------------------------------------------------------------------------------------
