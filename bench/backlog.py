@@ -2,8 +2,8 @@
 
 On PostgreSQL, with the durable engine and its heartbeats, leases and fences: real worker processes, one predict job an
 hour of the outage. The physical limit is the forecasts, the rows' own inserts, and the chain of hashes: there is one,
-so a batch waits for the one before it to be committed. The peer is the same forecasts in one process, without an engine,
-a store or a ledger. It starts a PostgreSQL of its own and gives each case a database.
+so a batch waits for the one before it to be committed. The peer is the same forecasts in one process, without an
+engine, a store or a ledger. It starts a PostgreSQL of its own and gives each case a database.
 """
 
 from __future__ import annotations
