@@ -177,8 +177,8 @@ def grade(
     if not all(1 <= step <= horizon for step in steps):
         raise Invalid(f"steps {tuple(steps)} of a forecast of {horizon}", hint="steps count from 1 to the horizon")
     shape = (len(quantiles), len(steps))
-    forecast, position = np.nonzero(np.ones(shape, np.bool_) if wanted is None else wanted)
-    cell = forecast * len(steps) + position
+    cell = np.arange(shape[0] * shape[1]) if wanted is None else np.flatnonzero(wanted)
+    forecast, position = np.divmod(cell, max(1, shape[1]))
     step = np.asarray(steps, np.int64)[position]
     curve = forecast * horizon + step - 1  # its place among all curves of the block
 
