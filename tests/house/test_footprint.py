@@ -36,8 +36,8 @@ NOT_LOADED = {
     "gnomon.forecast": PURE,
     "gnomon.score": PURE,
     "gnomon.store": HEAVY | FRAMES | {"fastapi", "httpx", "psycopg"},
-    "gnomon.sources": HEAVY | SQL | {"fastapi", "httpx"},
-    "gnomon.jobs": HEAVY | {"fastapi", "httpx"},
+    "gnomon.sources": HEAVY | SQL | {"fastapi", "ccxt"},
+    "gnomon.jobs": HEAVY | {"fastapi", "httpx", "ccxt"},
     "gnomon.serve.gateway": HEAVY | FRAMES | {"gnomon.forecast.baselines", "gnomon.jobs.predict", "dbos"},
     "gnomon.cli.main": HEAVY | WEB | SQL | FRAMES,
 }

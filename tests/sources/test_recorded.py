@@ -34,7 +34,7 @@ def test_what_is_not_knowable_by_the_clock_is_not_there() -> None:
 def test_requests_and_symbols_that_are_none_are_refused() -> None:
     btc = shipped_instruments().find("BTCUSDT")
     with pytest.raises(Invalid, match="window"):
-        Request(btc, load_sessions("always"), HOUR, LAST_NS, LAST_NS)
+        Request(btc, load_sessions("always"), HOUR, LAST_NS, FIRST_NS)
     assert symbol_of(btc, "binance") == "BTCUSDT"
-    with pytest.raises(NotFound, match="no symbol at moon"):
+    with pytest.raises(NotFound, match="no name at source 'moon'"):
         symbol_of(btc, "moon")

@@ -27,6 +27,10 @@ class RecordedSource:
         found = {(one.instrument, str(one.timeframe)): one for one in series}
         return cls(found, clock, name)
 
+    def timeframes(self) -> tuple[str, ...]:
+        """The lengths that were recorded."""
+        return tuple(dict.fromkeys(timeframe for _, timeframe in self.bars))
+
     def candles(self, request: Request) -> Iterator[Candles]:
         """Pages of what is knowable by now; `NotFound` for a series that was not recorded."""
         self.asked.append(request)
