@@ -158,6 +158,9 @@ class Http:
     def host(self) -> str:
         return self.base.host
 
+    def _where(self, ask: _Ask) -> str:
+        return f"{self.host}/{ask.path.lstrip('/')}"
+
     def get(self, path: str, params: Params | None = None, *, weight: float = 1.0) -> Answer:
         """The answer to a GET, whole. Raises as the module's table says."""
         return self._ask(_Ask(path, _texts(params), weight), self._read_whole, lambda answer: answer)
@@ -215,7 +218,7 @@ class Http:
         finally:
             self._note(Asked("GET", ask.path, _masked(ask.params), status, attempt, problem))
         raise Unavailable(
-            f"{self.host}{ask.path}: {problem}",
+            f"{self._where(ask)}: {problem}",
             hint="try again later; is the network up?",
             detail={"host": self.host, "path": ask.path, "attempt": attempt},
         )
@@ -269,7 +272,8 @@ class Http:
                     return
                 url, params = self._redirected(response, ask), None
         raise Unavailable(
-            f"{self.host}{ask.path} redirects more than {_MOST_REDIRECTS} times", hint="is the base URL right?"
+            f"{self._where(ask)} redirects more than {_MOST_REDIRECTS} times",
+            hint="is the base URL right?",
         )
 
     def _url(self, path: str) -> httpx.URL:
@@ -279,7 +283,7 @@ class Http:
         target = response.request.url.join(response.headers["location"])
         if (target.scheme, target.host, target.port) != (self.base.scheme, self.base.host, self.base.port):
             raise Refused(
-                f"{self.host}{ask.path} redirects to another host, {target.host!r}: not followed",
+                f"{self._where(ask)} redirects to another host, {target.host!r}: not followed",
                 hint="set the base URL to that host if it is meant",
                 detail={"host": self.host, "redirects_to": target.host},
             )
@@ -292,13 +296,13 @@ class Http:
             received += len(piece)
             if received > largest_bytes:
                 raise Invalid(
-                    f"{self.host}{ask.path} answers with more than {largest_bytes:,} bytes",
+                    f"{self._where(ask)} answers with more than {largest_bytes:,} bytes",
                     hint="ask for less, or raise the limit",
                     detail={"largest_bytes": largest_bytes},
                 )
             if not self._in_time(ask, 0.0):
                 raise Unavailable(
-                    f"{self.host}{ask.path}: the answer took longer than {self._retries.deadline_s:g} s",
+                    f"{self._where(ask)}: the answer took longer than {self._retries.deadline_s:g} s",
                     hint="try again later",
                 )
             yield piece
@@ -313,14 +317,14 @@ class Http:
         have = into.seek(0, 2)
         if response.status_code == 416 and have:  # what is there is no beginning of this file, or already all of it
             into.truncate(0)
-            raise Unavailable(f"{self.host}{ask.path}: the part that was kept does not fit", hint="try again")
+            raise Unavailable(f"{self._where(ask)}: the part that was kept does not fit", hint="try again")
         if response.status_code not in (200, 206):
             return self._read_whole(ask, response)
         if response.status_code == 200 or _range_start(response) != have:
             have = into.seek(0)
             into.truncate(0)
             if response.status_code == 206:
-                raise Unavailable(f"{self.host}{ask.path}: another range than asked for", hint="try again")
+                raise Unavailable(f"{self._where(ask)}: another range than asked for", hint="try again")
         ask.etag = response.headers.get("etag", "")
         for piece in self._pieces(ask, response, ask.largest_bytes - have):
             into.write(piece)
@@ -346,7 +350,7 @@ class Http:
     def _error_of(self, ask: _Ask, answer: Answer) -> GnomonError | None:
         error = self._judge(answer) if self._judge else None
         if error is None and not 200 <= answer.status < 300:
-            error = _by_status(f"{self.host}{ask.path}", answer)
+            error = _by_status(f"{self._where(ask)}", answer)
         if error is None:
             return None
         wait_s = retry_after_s(answer.headers, self._clock.now_ns())

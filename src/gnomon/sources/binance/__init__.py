@@ -1,0 +1,1 @@
+"""Binance: its REST market data, and the public archive of its dumps."""
