@@ -269,7 +269,8 @@ def test_a_tick_enqueues_what_is_due_and_a_second_one_nothing(home: Path) -> Non
     assert document("tick")["jobs"] == []
 
 
-def test_ingest_without_a_source_says_so(home: Path) -> None:  # noqa: ARG001 - the home is the fixture's
+def test_ingest_without_a_source_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GNOMON_SOURCES", "none")
     assert document("ingest", "--timeframe", "1h", "--instruments", "SPY", code=1)["series"][0]["error"]["hint"]
     assert document("ingest", "--timeframe", "1h", "--revise", code=1)["error"] == "invalid"
 
@@ -330,3 +331,37 @@ def free() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+def test_ingest_asks_the_source_of_the_settings_and_says_for_what(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.sources.binance.exchange import Exchange, ms
+    from tests.sources.loopback import Loopback
+
+    exchange = Exchange(ms("2026-02-10T12:34:56Z"), ms("2026-01-01"))
+    asked = ("--timeframe", "1h", "--instruments", "BTCUSDT", "--from", "2026-02-01", "--to", "2026-02-03")
+    with Loopback(exchange.routes | exchange.archive()) as provider:
+        urls = {"binance": provider.url, "binance-dumps": provider.url}
+        monkeypatch.setenv("GNOMON_SOURCE_URLS", json.dumps(urls))
+        (first,) = document("ingest", *asked)["series"]
+        assert (first["source"], first["added"], first["error"]) == ("binance", 48, None)
+        requests = len(provider.requests)
+        (again,) = document("ingest", *asked)["series"]
+        assert (again["asked"], again["added"], len(provider.requests)) == ([], 0, requests)
+        dumps = document("ingest", *asked[:-1], "2026-02-04", "--source", "binance-dumps")["series"]
+        assert [one["added"] for one in dumps if one["instrument"] == "binance:BTCUSDT"] == [24]
+    assert list((home / "cache/binance").rglob("*.zip"))
+
+
+def test_events_come_from_a_file_and_trades_need_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    week = "# zone: UTC\n# listed_ahead: 7d\n# on_time: yes\ntitle,currency,scheduled_at,forecast,actual\n"
+    Path("week.csv").write_text(week + "CPI m/m,USD,2024-09-11 12:30,0.2%,0.3%\n")
+    (first,) = document("ingest-events", "week.csv")["calendars"]
+    assert (first["said"], first["added"], first["error"]) == (2, 2, None)
+    (again,) = document("ingest-events", "week.csv")["calendars"]
+    assert again["added"] == 0
+    assert "gnomon.toml" in document("ingest-events", code=1)["hint"]
+    monkeypatch.setenv("GNOMON_SOURCES", "yahoo")
+    trades = ("ingest-trades", "--instruments", "BTCUSDT", "--from", "2026-01-01")
+    assert document(*trades, code=1)["error"] == "not_found"
+    monkeypatch.setenv("GNOMON_SOURCE_URLS", "{not json")
+    assert "source_urls" in document("ingest", "--timeframe", "1h", code=1)["message"]

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from gnomon.errors import Invalid, nearest
 
@@ -49,6 +55,17 @@ class Settings(BaseSettings):
     schedules: Path | None = Field(default=None, description="A schedules file that replaces the shipped one.")
     schedule_profile: str = Field(default="", description="`after-close` moves forecasts to right after the bar.")
 
+    sources: str = Field(
+        default="binance,binance-dumps,yahoo,fred,alphavantage",
+        description="Comma list of the sources that may be asked, `ccxt:kraken` too; `none` for none.",
+    )
+    source_urls: dict[str, str] = Field(default={}, description="Other addresses of sources, by name: a mirror.")
+    alphavantage_key: str = Field(
+        default="", repr=False, description="The key of Alpha Vantage; without it, no such source."
+    )
+    calendar: dict[str, Any] = Field(default={}, description="The provider of the economic calendar; empty: none.")
+    calendar_token: str = Field(default="", repr=False, description="The token of that provider.")
+
     @classmethod
     def load(cls) -> Settings:
         """The settings of this process; `Invalid` names the setting, the value received and where to mend it."""
@@ -56,6 +73,8 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             raise _invalid([_problem(one) for one in error.errors(include_url=False)]) from None
+        except SettingsError as error:
+            raise Invalid(str(error), hint="a table is written as JSON in the environment") from None
         except (OSError, ValueError) as error:  # not TOML, not UTF-8, not readable
             raise Invalid(
                 f"gnomon.toml cannot be read: {error}", hint="mend or remove the file gnomon.toml under GNOMON_HOME"
@@ -73,6 +92,12 @@ class Settings(BaseSettings):
         home = Path(env_settings().get("home", "~/.gnomon")).expanduser()
         toml = TomlConfigSettingsSource(settings_cls, toml_file=home / "gnomon.toml")
         return init_settings, env_settings, toml
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The sources that may be asked."""
+        names = tuple(part.strip() for part in self.sources.split(",") if part.strip())
+        return () if names == ("none",) else names
 
     @property
     def root(self) -> Path:

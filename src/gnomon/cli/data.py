@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,12 +19,15 @@ from gnomon.cli.verb import (
     timeframe_of,
     verb,
 )
-from gnomon.errors import Invalid
+from gnomon.errors import Invalid, NotFound
 from gnomon.terminal import progress_bar, say, show, show_json
 
 if TYPE_CHECKING:
     from gnomon.clock import Clock
-    from gnomon.sources.source import CandleSource
+    from gnomon.jobs.fetch import Fetched
+    from gnomon.settings import Settings
+    from gnomon.sources.live import LiveSources
+    from gnomon.sources.source import CandleSource, EventSource
 
 
 @app.command("import")
@@ -102,15 +105,15 @@ def ingest(
     from gnomon.jobs.fetch import fetch
     from gnomon.wallclock import WallClock
 
-    _, store, configured = opened()
+    settings, store, configured = opened()
     if revise and not first:
         raise Invalid("--revise without --from", hint="say from where on: --from 2026-01-01")
     known = configured.with_added(store.market.instruments())
-    sources = sources_of(WallClock())
-    chosen = [known.find(name) for name in names_of(instruments)] or [
-        one for one in known if any(name in sources for name in one.sources)
-    ]
-    with progress_bar() as progress:
+    with sources_of(WallClock(), settings) as sources, progress_bar() as progress:
+        asked = [source.removesuffix("-dumps")] if source else sources  # dumps go by the venue's names
+        chosen = [known.find(name) for name in names_of(instruments)] or [
+            one for one in known if any(name in asked for name in one.sources)
+        ]
         reports = fetch(
             store,
             sources,
@@ -127,15 +130,123 @@ def ingest(
         show_json({"series": [one.row() for one in reports]})
     else:
         for one in reports:
-            bars = sum(window.bars for window in one.asked)
-            say(f"{one.instrument}: asked {one.source} for {bars} bars, {one.added} new, {one.revisions} revised")
-            if one.error:
-                say(f"{one.instrument}: {one.error['message']}", f"hint: {one.error['hint']}")
+            _say_fetched(one)
     if any(one.error for one in reports):
         raise typer.Exit(1)
 
 
-def sources_of(clock: Clock) -> dict[str, CandleSource]:
-    """The sources that need no key, by name."""
-    del clock
-    return {}
+@app.command("ingest-trades")
+@verb
+def ingest_trades(
+    instruments: Annotated[str, typer.Option("--instruments", help="Comma list.")],
+    first: Annotated[str, typer.Option("--from", help="The first whole day, UTC.")],
+    last: Annotated[str, typer.Option("--to", help="Days that end by then; default: now.")] = "",
+    source: Annotated[str, typer.Option(help="binance-dumps or binance.")] = "binance-dumps",
+    as_json: Json = False,
+) -> None:
+    """Fetch aggregate trades: whole days that are over and not stored, a dataset each."""
+    from gnomon.clock import parse_instant
+    from gnomon.jobs.fetch_trades import fetch_trades
+    from gnomon.sources.live import trade_sources
+    from gnomon.wallclock import WallClock
+
+    settings, store, configured = opened()
+    clock = WallClock()
+    known = configured.with_added(store.market.instruments())
+    chosen = [known.find(name) for name in names_of(instruments)]
+    window = parse_instant(first), parse_instant(last) if last else clock.now_ns()
+    with trade_sources(sources_of(clock, settings)) as sources, progress_bar() as progress:
+        if source not in sources:
+            raise NotFound(
+                f"no source of trades {source!r}", hint=f"one of {', '.join(sources) or 'none: see GNOMON_SOURCES'}"
+            )
+        reports = [fetch_trades(store, sources[source], one, clock, *window, progress=progress) for one in chosen]
+    if as_json:
+        show_json({"instruments": [one.row() for one in reports]})
+    for one in () if as_json else reports:
+        empty = f", none on {', '.join(one.empty)}" if one.empty else ""
+        say(f"{one.instrument}: asked {one.source} for {len(one.asked)} days, {one.prints:,} prints stored{empty}")
+        _say_error(one.instrument, one.error)
+    if any(one.error for one in reports):
+        raise typer.Exit(1)
+
+
+@app.command("ingest-events")
+@verb
+def ingest_events(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="CSV or JSON; none: the provider.", show_default=False)
+    ] = None,
+    first: Annotated[
+        str, typer.Option("--from", help="Events from then on; default: all of a file, a week back.")
+    ] = "",
+    last: Annotated[
+        str, typer.Option("--to", help="Events before then; default: all of a file, ten weeks ahead.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Read the economic calendar, from files or from the provider that the settings name: what it says anew is kept."""
+    from gnomon.clock import parse_instant
+    from gnomon.jobs.fetch_events import fetch_events
+    from gnomon.sources.calendar.files import CalendarFile
+    from gnomon.wallclock import WallClock
+
+    settings, store, _ = opened()
+    clock = WallClock()
+    window = parse_instant(first) if first else None, parse_instant(last) if last else None
+    with calendars_of(clock, settings) as calendars:
+        if files:
+            span = parse_instant(first or "1900-01-01"), parse_instant(last or "2200-01-01")
+            reports = [
+                fetch_events(store, CalendarFile(one, clock), clock, first_ns=span[0], last_ns=span[1]) for one in files
+            ]
+        elif not calendars:
+            raise NotFound("no calendar is set up", hint="name files, or set `calendar` in gnomon.toml")
+        else:
+            reports = [
+                fetch_events(store, one, clock, first_ns=window[0], last_ns=window[1]) for one in calendars.values()
+            ]
+    if as_json:
+        show_json({"calendars": [one.row() for one in reports]})
+    for one in () if as_json else reports:
+        say(f"{one.source}: {one.said} statements in {one.pages} pages, {one.added} new, {one.surprises} surprises new")
+        _say_error(one.source, one.error)
+    if any(one.error for one in reports):
+        raise typer.Exit(1)
+
+
+def sources_of(clock: Clock, settings: Settings) -> LiveSources[CandleSource]:
+    """The sources of the settings that have what they need, by name; a context manager that closes them."""
+    from gnomon.sources.live import live_sources
+
+    return live_sources(
+        settings.source_names,
+        clock,
+        cache=settings.root / "cache",
+        urls=settings.source_urls,
+        alphavantage_key=settings.alphavantage_key,
+    )
+
+
+def calendars_of(clock: Clock, settings: Settings) -> LiveSources[EventSource]:
+    """The calendars of the settings, by name; a context manager that closes them."""
+    from gnomon.sources.live import live_calendars
+
+    return live_calendars(settings.calendar, clock, token=settings.calendar_token, urls=settings.source_urls)
+
+
+def _say_fetched(one: Fetched) -> None:
+    """What a series was asked for, window by window, and what came."""
+    from gnomon.clock import iso
+
+    for window in one.asked:
+        what = f"{window.bars} bars" if window.bars else "all bars"
+        say(f"{one.instrument}: asked {one.source} for {what} from {iso(window.first_ns)} to {iso(window.last_ns)}")
+    nothing = "" if one.asked or one.error else "nothing is missing, "
+    say(f"{one.instrument}: {nothing}{one.added} new, {one.revisions} revised")
+    _say_error(one.instrument, one.error)
+
+
+def _say_error(what: str, error: dict[str, Any] | None) -> None:
+    if error:
+        say(f"{what}: {error['message']}", f"hint: {error['hint']}")

@@ -80,7 +80,7 @@ def worker_of(
     engine: DbosEngine = DbosEngine(
         store.engine,
         system_url(settings.url),
-        _handlers(store, configured, forget=lambda done, failed: _forget(engine.jobs, done, failed)),
+        _handlers(settings, store, configured, forget=lambda done, failed: _forget(engine.jobs, done, failed)),
         QUEUES,
         clock=WallClock(),
         executor_id=settings.executor_id,
@@ -347,13 +347,14 @@ def _composed() -> Iterator[tuple[DbosJobs, Schedules, Any, Store]]:
         yield door, Schedules(ScheduleStore(store.engine), door, clock), settings, store
 
 
-def _handlers(store: Store, configured: Instruments, forget: Any = None) -> Handlers:
-    from gnomon.cli.data import sources_of
+def _handlers(settings: Settings, store: Store, configured: Instruments, forget: Any = None) -> Handlers:
+    from gnomon.cli.data import calendars_of, sources_of
     from gnomon.jobs.handlers import Crew, no_jobs_to_forget
     from gnomon.wallclock import WallClock
 
     clock = WallClock()
-    return Crew(store, configured, clock, sources_of(clock), forget or no_jobs_to_forget).handlers()
+    sources, calendars = sources_of(clock, settings), calendars_of(clock, settings)  # open until the process ends
+    return Crew(store, configured, clock, sources, forget or no_jobs_to_forget, calendars).handlers()
 
 
 def _forget(door: DbosJobs, done_before_ns: int, failed_before_ns: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gnomon.clock import Clock, Timeframe, iso
@@ -12,12 +12,13 @@ from gnomon.jobs.board import run_board
 from gnomon.jobs.due import run_predict
 from gnomon.jobs.engine.port import Handler, Handlers, Partial, Work
 from gnomon.jobs.fetch import fetch_one, source_of
+from gnomon.jobs.fetch_events import ingest_events
 from gnomon.jobs.kinds import KINDS
 from gnomon.jobs.predict import Subject, scheduled_subjects
 from gnomon.jobs.score import Scored, score
 from gnomon.jobs.weigh import weigh
 from gnomon.market.instrument import Instrument, Instruments
-from gnomon.sources.source import CandleSource
+from gnomon.sources.source import CandleSource, EventSource
 from gnomon.store.digests import yesterday_of
 from gnomon.store.store import Store
 from gnomon.units import DAY_NS
@@ -37,13 +38,16 @@ class Crew:
     clock: Clock
     sources: Mapping[str, CandleSource]
     forget: Callable[[int, int], int] = no_jobs_to_forget
+    calendars: Mapping[str, EventSource] = field(default_factory=dict)
 
     def handlers(self) -> Handlers:
         """One handler a kind: the method of its name."""
         return Handlers([Handler(kind, getattr(self, kind), queue) for kind, queue in KINDS.items()])
 
     def ingest(self, work: Work) -> Any:
-        """Fetch what is missing of every instrument that one of the sources has: a step each."""
+        """Fetch what is missing of every instrument that one of the sources has, or of the calendars: a step each."""
+        if work.args.get("events"):
+            return ingest_events(work, self.store, self.calendars, self.clock)
         timeframe = timeframe_of(work)
         names = [one.symbol for one in self._fetched(work.args.get("instruments", ()))]
 
