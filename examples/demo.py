@@ -22,7 +22,7 @@ HOME = Path(os.environ.get("GNOMON_HOME", ".demo")).resolve()
 PORT = int(os.environ.get("API_PORT", "8080"))
 ADDRESS = f"http://127.0.0.1:{PORT}"
 PID_FILE = HOME / "gateway.pid"
-ENVIRONMENT = os.environ | {"GNOMON_HOME": str(HOME)}
+ENVIRONMENT = os.environ | {"GNOMON_HOME": str(HOME), "GNOMON_SOURCES": "none"}
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ EVALUATE = (
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own, and a folder with a good and a bad file to stand in."""
     monkeypatch.setenv("GNOMON_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GNOMON_SOURCES", "none")
     for name in ("GNOMON_DATABASE_URL", "GNOMON_INSTRUMENTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -269,8 +270,7 @@ def test_a_tick_enqueues_what_is_due_and_a_second_one_nothing(home: Path) -> Non
     assert document("tick")["jobs"] == []
 
 
-def test_ingest_without_a_source_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GNOMON_SOURCES", "none")
+def test_ingest_without_a_source_says_so() -> None:
     assert document("ingest", "--timeframe", "1h", "--instruments", "SPY", code=1)["series"][0]["error"]["hint"]
     assert document("ingest", "--timeframe", "1h", "--revise", code=1)["error"] == "invalid"
 
@@ -341,6 +341,7 @@ def test_ingest_asks_the_source_of_the_settings_and_says_for_what(home: Path, mo
     asked = ("--timeframe", "1h", "--instruments", "BTCUSDT", "--from", "2026-02-01", "--to", "2026-02-03")
     with Loopback(exchange.routes | exchange.archive()) as provider:
         urls = {"binance": provider.url, "binance-dumps": provider.url}
+        monkeypatch.setenv("GNOMON_SOURCES", ",".join(urls))
         monkeypatch.setenv("GNOMON_SOURCE_URLS", json.dumps(urls))
         (first,) = document("ingest", *asked)["series"]
         assert (first["source"], first["added"], first["error"]) == ("binance", 48, None)

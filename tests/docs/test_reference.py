@@ -107,7 +107,7 @@ def test_every_setting_is_listed_with_its_variables_and_its_default() -> None:
         variables, default, meaning = listed[name]
         aliases = getattr(field.validation_alias, "choices", [f"GNOMON_{name.upper()}"])
         assert re.findall(r"`(.+?)`", variables) == list(aliases)
-        assert default.strip("`") == {"": "empty", None: "none"}.get(field.default, str(field.default))
+        assert default.strip("`") == {"": "empty", "None": "none"}.get(str(field.default), str(field.default))
         assert meaning
 
 

@@ -62,7 +62,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "gnomon.cli", "serve", "gateway", "--port", str(port)],
-        env={**os.environ, "GNOMON_HOME": str(home)},
+        env={**os.environ, "GNOMON_HOME": str(home), "GNOMON_SOURCES": "none"},
         stderr=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"

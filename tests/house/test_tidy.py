@@ -46,6 +46,12 @@ TESTED_ELSEWHERE = {
         ],
         "tests/test_cli.py: every verb, as a user calls it",
     ),
+    "sources/binance/cache.py": "tests/sources/binance/test_dumps.py, through the archive",
+    **dict.fromkeys(
+        [f"sources/binance/{name}.py" for name in ("refusals", "rows", "symbols")],
+        "tests/sources/binance/test_rest.py: answers and their faults, through the server",
+    ),
+    "sources/calendar/provider.py": "tests/sources/test_live.py",
     "jobs/progress.py": "a protocol, and a function that does nothing",
     "jobs/outcomes.py": "tests/jobs/test_score.py, test_calibrate.py: what forecasts are marked against",
     "jobs/kinds.py": "tests/serve/gateway/test_app.py: the kinds that a door knows",
