@@ -64,7 +64,20 @@ def test_every_setting_can_stand_in_the_file_under_its_own_name(home: Path) -> N
     assert (settings.gateway_host, settings.gateway_port, settings.gateway_requests_per_minute) == ("::", 9000, 60)
 
 
-@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name != "home"])
+TABLES = ["source_urls", "calendar"]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_joined_name_by_name_and_the_environment_wins(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write(home, f'[{name}]\na = "from-file"\nb = "from-file"')
+    assert getattr(Settings.load(), name) == {"a": "from-file", "b": "from-file"}
+    monkeypatch.setenv(f"GNOMON_{name.upper()}", '{"b": "from-environment"}')
+    assert getattr(Settings.load(), name) == {"a": "from-file", "b": "from-environment"}
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name not in ("home", *TABLES)])
 def test_the_environment_wins_over_the_file(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     kind = Settings.model_fields[name].annotation
     values = {int: ("1111", "2222"), bool: ("False", "True")}
