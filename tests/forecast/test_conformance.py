@@ -42,7 +42,7 @@ def meta() -> EnsembleMeta:
     return EnsembleMeta(members, None, Rises(), eligible=Rises.members)  # type: ignore[arg-type]  # a stand-in
 
 
-@pytest.fixture(params=[*catalog.names(), "ensemble-meta"])
+@pytest.fixture(params=dict.fromkeys([*catalog.names(), "ensemble-meta"]))
 def forecaster(request) -> Forecaster:
     return meta() if request.param == "ensemble-meta" else catalog.forecaster(request.param)
 

@@ -24,6 +24,7 @@ from gnomon.cli.verb import (
     subjects_of,
     timeframe_of,
     verb,
+    watched_of,
 )
 from gnomon.errors import Invalid, NotFound
 from gnomon.terminal import progress_bar, say, show, show_json
@@ -96,11 +97,15 @@ def evaluate(
     calibrated: Annotated[
         bool, typer.Option("--calibrate", help="Recalibrate as of each origin; raw and calibrated are both scored.")
     ] = False,
+    disagreement: Annotated[
+        str, typer.Option(help="Two members whose disagreement the pool watches; default: kronos-base,chronos-2.")
+    ] = "",
+    on_disagree: Annotated[str, typer.Option(help="widen or flag: what the pool does when they disagree.")] = "widen",
     as_json: Json = False,
 ) -> None:
     """Walk forward over a span: issue as of each origin, score, and print the board.
 
-    Ensembles (`ensemble-pool`) come after their members, with weights fitted before each origin.
+    Ensembles (`ensemble-pool`, `ensemble-meta`) come after their members, fitted before each origin.
     """
     from gnomon.clock import parse_instant
     from gnomon.jobs.evaluate import Span, board_filter
@@ -110,7 +115,7 @@ def evaluate(
 
     _, store, configured = opened()
     plan = plan_of(store, configured, timeframe, horizon, instruments, forecasters, seed, basis)
-    plan = replace(plan, calibrated=calibrated)
+    plan = replace(plan, calibrated=calibrated, watched=watched_of(disagreement, on_disagree))
     span = Span(parse_instant(first), parse_instant(last), stride)
     with progress_bar() as progress:
         done = walk(store, plan, span, WallClock(), progress=progress)

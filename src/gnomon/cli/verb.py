@@ -17,6 +17,7 @@ from gnomon.errors import GnomonError, Invalid
 from gnomon.terminal import say, show_json
 
 if TYPE_CHECKING:
+    from gnomon.jobs.cast import Watched
     from gnomon.jobs.predict import Plan, Subject
     from gnomon.market.instrument import Instruments
     from gnomon.settings import Settings
@@ -121,6 +122,17 @@ def subjects_of(store: Store, configured: Instruments, timeframe: str, instrumen
     from gnomon.jobs.predict import subjects
 
     return subjects(store, configured, timeframe_of(timeframe), names_of(instruments), basis_of(basis))
+
+
+def watched_of(pair: str, on_disagree: str) -> Watched:
+    """Two members of the pool, or those that it watches by default. `Invalid` for one, three or an unknown answer."""
+    from gnomon.jobs.cast import MODELS_WATCHED, Watched
+
+    allowed = ("widen", "flag")
+    names = names_of(pair) or (MODELS_WATCHED.first, MODELS_WATCHED.second)
+    if len(names) != 2:
+        raise Invalid(f"--disagreement {pair!r}", hint="two members of the pool, e.g. drift,momentum")
+    return Watched(*names, on_disagree=one_of(on_disagree, allowed, "--on-disagree"))  # type: ignore[arg-type]  # checked
 
 
 def names_of(text: str) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from typing import Final
 from gnomon.errors import NotFound, nearest
 from gnomon.forecast.baselines.closed import DRIFT, EWMA, MOMENTUM, SEASONAL
 from gnomon.forecast.baselines.paths import BOOTSTRAP, FHS
-from gnomon.forecast.ensemble import EnsemblePool, ForecasterMembers
+from gnomon.forecast.ensemble import EnsembleMeta, EnsemblePool, ForecasterMembers
 from gnomon.forecast.forecast import Role
 from gnomon.forecast.forecaster import Forecaster, Traits
+from gnomon.forecast.meta import NoLearners, is_available
 
 REFERENCE: Final = "ewma"
 """The forecaster that every skill is measured against; "naive" in words."""
@@ -48,6 +49,11 @@ _CLOSED: Final = (EWMA, DRIFT, SEASONAL, MOMENTUM)
 _POOL: Final = EnsemblePool(ForecasterMembers(_CLOSED), eligible=tuple(one.name for one in _CLOSED))
 """A pool without a ledger: equal weights, and members whose answer no seed moves, so that no seed moves the pool's."""
 
+_META: Final = EnsembleMeta(ForecasterMembers(_CLOSED), None, NoLearners(), eligible=tuple(one.name for one in _CLOSED))
+"""Without a ledger nothing has been learned, and this is the pool."""
+
+_META_NAME: Final = "ensemble-meta"
+
 _ENTRIES: Final = (
     CatalogEntry(EWMA, "No drift; log-normal with exponentially weighted volatility. The naive reference."),
     CatalogEntry(FHS, "Filtered historical simulation: past shocks redrawn under today's volatility, 2,000 paths."),
@@ -56,8 +62,9 @@ _ENTRIES: Final = (
     CatalogEntry(BOOTSTRAP, "Blocks of ten past returns redrawn, centred, 2,000 paths."),
     CatalogEntry(MOMENTUM, "A tenth of the last five sessions' return goes on; the width of ewma."),
     CatalogEntry(_POOL, "The mean of its members' log quantiles; here of ewma, drift, seasonal, momentum, equally."),
+    CatalogEntry(_META, "The pool, tilted by a learner of the next bar's direction; without one, the pool."),
 )
-_BY_ID: Final = {entry.id: entry for entry in _ENTRIES}
+_BY_ID: Final = {one.id: one for one in _ENTRIES if one.id != _META_NAME or is_available()}
 
 BASELINES: Final = tuple(entry.id for entry in _ENTRIES if entry.role == "baseline")
 
@@ -72,6 +79,10 @@ def entry(name: str) -> CatalogEntry:
     try:
         return _BY_ID[name]
     except KeyError:
+        if name == _META_NAME:
+            raise NotFound(
+                f"no forecaster {name!r} here: lightgbm is not installed", hint="install the extra: gnomon[ensemble]"
+            ) from None
         close = nearest(name, _BY_ID)
         hint = f"did you mean {', '.join(close)}?" if close else f"one of {', '.join(_BY_ID)}"
         raise NotFound(f"no forecaster {name!r}", hint=hint, detail={"nearest": close}) from None

@@ -61,29 +61,41 @@ class Disagreement:
 
 
 class Distances(Protocol):
-    """Where a flag finds its own past."""
+    """Where a flag finds its own past, and puts what it measures."""
 
     def of(self, context: Context) -> FloatArray:
-        """The distances of forecasts of this instrument and timeframe with an earlier cutoff, by cutoff."""
+        """The distances of forecasts of this series with an earlier cutoff, by cutoff."""
+        ...
+
+    def add(self, context: Context, distance: float) -> None:
+        """What was measured for a context: the past of later ones."""
         ...
 
 
 @dataclass(slots=True)
 class KnownDistances:
-    """Distances in memory, for walk-forwards and tests. Told in any order; a cutoff told twice keeps the first."""
+    """Distances in memory. Told in any order; a cutoff told twice keeps the first."""
 
-    _series: dict[tuple[str, str], list[tuple[int, float]]] = field(default_factory=dict)
+    _series: dict[tuple[str, str, str], list[tuple[int, float]]] = field(default_factory=dict)
 
     def add(self, context: Context, distance: float) -> None:
-        series = self._series.setdefault((context.instrument, str(context.timeframe)), [])
-        place = bisect.bisect_left(series, (context.data_cutoff_ns,))
-        if place == len(series) or series[place][0] != context.data_cutoff_ns:
-            series.insert(place, (context.data_cutoff_ns, distance))
+        self.put(_series_of(context), context.data_cutoff_ns, distance)
+
+    def put(self, series: tuple[str, str, str], cutoff_ns: int, distance: float) -> None:
+        """The distance of a series (instrument, timeframe, basis) at a cutoff."""
+        known = self._series.setdefault(series, [])
+        place = bisect.bisect_left(known, (cutoff_ns,))
+        if place == len(known) or known[place][0] != cutoff_ns:
+            known.insert(place, (cutoff_ns, distance))
 
     def of(self, context: Context) -> FloatArray:
-        series = self._series.get((context.instrument, str(context.timeframe)), [])
-        end = bisect.bisect_left(series, (context.data_cutoff_ns,))
-        return np.array([distance for _, distance in series[max(0, end - TRAILING) : end]])
+        known = self._series.get(_series_of(context), [])
+        end = bisect.bisect_left(known, (context.data_cutoff_ns,))
+        return np.array([distance for _, distance in known[max(0, end - TRAILING) : end]])
+
+
+def _series_of(context: Context) -> tuple[str, str, str]:
+    return context.instrument, str(context.timeframe), context.basis
 
 
 @dataclass(frozen=True, slots=True)

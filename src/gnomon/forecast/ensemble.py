@@ -465,7 +465,9 @@ def _watched(flag: Flag | None, inside: _Gathered, context: Context) -> Disagree
     if flag is None or not {flag.first, flag.second} <= set(inside.names):
         return None
     first, second = (inside.curves[inside.names.index(name)] for name in (flag.first, flag.second))
-    return disagreement(first, second, LEVELS, context.base_price, flag.distances.of(context))
+    found = disagreement(first, second, LEVELS, context.base_price, flag.distances.of(context))
+    flag.distances.add(context, found.distance)
+    return found
 
 
 def _answer(

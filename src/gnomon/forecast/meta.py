@@ -41,6 +41,9 @@ CONFIDENT: Final = 0.55
 VALIDATION_SHARE: Final = 0.2
 ROUNDS: Final = 500
 PATIENCE_ROUNDS: Final = 50
+REGIME_BARS: Final = 270
+"""How far back the regime looks: a 250-bar median of volatilities of 20 bars."""
+
 SAME_PRICE: Final = 1e-6
 """Prices within this share of each other are equal: a median read back from float32 makes no call."""
 
@@ -74,20 +77,32 @@ def features(
     context: Context, members: Sequence[str], bands: Mapping[str, FloatArray], *, is_event: bool = False
 ) -> FloatArray:
     """One row (F,) of a context: `bands` holds for each member there is (p10, p50, p90) at the label step."""
-    base, row = context.base_price, []
+    return feature_row(context.base_price, context.bars, context.asset_class, members, bands, is_event=is_event)
+
+
+def feature_row(
+    base_price: float,
+    bars: FloatArray,
+    asset_class: str,
+    members: Sequence[str],
+    bands: Mapping[str, FloatArray],
+    *,
+    is_event: bool = False,
+) -> FloatArray:
+    """The same (F,) without a context: what a row of the past is made of. `REGIME_BARS` bars (L, 4 or more) do."""
+    row: list[float] = []
     for name in members:
         band = bands.get(name)
-        row += [np.nan, np.nan] if band is None else [np.log(band[1] / base), (band[2] - band[0]) / base]
-    is_class = context.asset_class in ASSET_CLASSES
-    code = ASSET_CLASSES.index(context.asset_class) if is_class else np.nan
-    now = regime(context.bars)
+        row += [np.nan, np.nan] if band is None else [np.log(band[1] / base_price), (band[2] - band[0]) / base_price]
+    code = ASSET_CLASSES.index(asset_class) if asset_class in ASSET_CLASSES else np.nan
+    now = regime(bars)
     return np.array([*row, *(float(now == one) for one in REGIMES), float(is_event), code], np.float64)
 
 
 def regime(bars: FloatArray) -> Regime:
     """Volatile where the 20-bar volatility exceeds 1.5 times its 250-bar median, else trending where ADX(14) reaches
     25, else ranging. Bars (L, 4 or more) open, high, low, close; shorter histories use what there is."""
-    returns = np.diff(np.log(bars[-270:, 3]))
+    returns = np.diff(np.log(bars[-REGIME_BARS:, 3]))
     windows = np.lib.stride_tricks.sliding_window_view(returns, min(20, len(returns)))
     volatility = windows.std(axis=1)
     if volatility[-1] > 1.5 * np.median(volatility):
@@ -176,6 +191,13 @@ class Learner:
         }
 
 
+class NoLearners:
+    """Nothing has been learned."""
+
+    def of(self, context: Context) -> Learner | None:  # noqa: ARG002 - the port's signature
+        return None
+
+
 class Learners(Protocol):
     """Where `ensemble-meta` finds its learner."""
 
@@ -228,8 +250,13 @@ def _trained(columns: FloatArray, up: FloatArray, training: IntArray, stopping: 
     return str(booster.model_to_string(num_iteration=booster.best_iteration))
 
 
+def is_available() -> bool:
+    """Whether learners can be fitted and asked here: the extra `ensemble` is installed."""
+    return importlib.util.find_spec("lightgbm") is not None
+
+
 def _lightgbm() -> Any:
-    if importlib.util.find_spec("lightgbm") is None:
+    if not is_available():
         raise Unavailable("lightgbm is not installed", hint="install the extra: gnomon[ensemble]")
     import lightgbm
 

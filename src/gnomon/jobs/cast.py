@@ -12,15 +12,32 @@ from typing import Final
 
 from gnomon.errors import Invalid
 from gnomon.forecast.catalog import BASELINES, forecaster
-from gnomon.forecast.ensemble import EnsemblePool, Member, Weights
+from gnomon.forecast.disagreement import Flag, OnDisagree
+from gnomon.forecast.ensemble import EnsembleMeta, EnsemblePool, Member, Weights
 from gnomon.forecast.forecast import Context
 from gnomon.forecast.forecaster import Forecaster
+from gnomon.forecast.meta import Learner, load
+from gnomon.jobs.disagreements import LedgerDistances
 from gnomon.store.forecasts import Lane
 from gnomon.store.served import Served, read_served
 from gnomon.store.store import Store
+from gnomon.store.weights import StoredWeights
 
 POOL: Final = "ensemble-pool"
-ENSEMBLES: Final = (POOL,)
+META: Final = "ensemble-meta"
+ENSEMBLES: Final = (POOL, META)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The two members whose disagreement the pool watches, and what it does about it."""
+
+    first: str = "kronos-base"
+    second: str = "chronos-2"
+    on_disagree: OnDisagree = "widen"
+
+
+MODELS_WATCHED: Final = Watched()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +49,26 @@ class Cast:
     variant: str = ""
     members: tuple[str, ...] = tuple(BASELINES)
     issued_by_ns: int | None = None
+    watched: Watched = MODELS_WATCHED
 
     def forecaster(self, name: str) -> Forecaster:
         """The forecaster of an id; `NotFound` offers the nearest."""
         if name == POOL:
-            return EnsemblePool(LedgerMembers(self), LedgerWeights(self), eligible=self.members)
-        return forecaster(name)
+            weights = LedgerWeights(LedgerFits(self), (POOL,))
+            return EnsemblePool(LedgerMembers(self), weights, eligible=self.members, flag=self._flag())
+        known = forecaster(name)
+        if name != META:
+            return known
+        fits = LedgerFits(self)
+        weights = LedgerWeights(fits, (META, POOL))
+        return EnsembleMeta(LedgerMembers(self), weights, LedgerLearners(fits), eligible=self.members)
+
+    def _flag(self) -> Flag:
+        pair = self.watched
+        distances = LedgerDistances(
+            self.store.engine, POOL, (pair.first, pair.second), self.lane, self.variant, self.issued_by_ns
+        )
+        return Flag(pair.first, pair.second, distances, pair.on_disagree)
 
 
 def split_cast(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -79,22 +110,52 @@ class LedgerMembers:
         return [found.get((one.instrument, one.basis, one.data_cutoff_ns), {}) for one in contexts]
 
 
+class LedgerFits:
+    """The newest fit of an ensemble for a context's asset class that had been made by its cutoff; each read once."""
+
+    def __init__(self, cast: Cast) -> None:
+        self._cast = cast
+        self._known: dict[tuple[str, str, str, int], StoredWeights | None] = {}
+
+    def of(self, context: Context, ensemble: str) -> StoredWeights | None:
+        key = ensemble, context.asset_class, str(context.timeframe), context.data_cutoff_ns
+        if key not in self._known:
+            self._known[key] = self._cast.store.weights.newest(
+                lane=self._cast.lane,
+                variant=self._cast.variant,
+                ensemble=ensemble,
+                scope=context.asset_class,
+                timeframe=str(context.timeframe),
+                as_of_ns=context.data_cutoff_ns,
+            )
+        return self._known[key]
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerWeights:
-    """The newest weights of a context's asset class that had been fitted by its cutoff."""
+    """The weights of the first of the ensembles that has any for a context."""
 
-    cast: Cast
+    fits: LedgerFits
+    ensembles: tuple[str, ...]
 
     def of(self, context: Context) -> Weights | None:
-        found = self.cast.store.weights.newest(
-            lane=self.cast.lane,
-            variant=self.cast.variant,
-            ensemble=POOL,
-            scope=context.asset_class,
-            timeframe=str(context.timeframe),
-            as_of_ns=context.data_cutoff_ns,
-        )
-        return None if found is None else Weights.from_document(found.document, id=found.id)
+        found = (self.fits.of(context, one) for one in self.ensembles)
+        fit = next((one for one in found if one is not None), None)
+        return None if fit is None else Weights.from_document(fit.document, id=fit.id)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLearners:
+    """The learner that was stored with the weights of `ensemble-meta`: one row, so one id names both."""
+
+    fits: LedgerFits
+
+    def of(self, context: Context) -> Learner | None:
+        fit = self.fits.of(context, META)
+        if fit is None:
+            return None
+        document = fit.document["learner"]
+        return load(document, document["text"])
 
 
 def _member(row: Served) -> Member:

@@ -16,7 +16,7 @@ from gnomon.clock import Clock, Timeframe, iso
 from gnomon.errors import GnomonError, Invalid, NotFound
 from gnomon.forecast.forecast import DEFAULT_LOOKBACK_BARS, Context, Forecast
 from gnomon.jobs.calibrate import Calibrations
-from gnomon.jobs.cast import ENSEMBLES, Cast
+from gnomon.jobs.cast import ENSEMBLES, MODELS_WATCHED, Cast, Watched
 from gnomon.jobs.engine.port import Partial, Retries, Work
 from gnomon.jobs.event_contexts import event_contexts
 from gnomon.jobs.predict import FORMING_BARS, Plan, Subject, contexts_at, entry, load_tape, scheduled_subjects
@@ -44,6 +44,7 @@ class Due:
     seed: int = 0
     attempt: int = 0
     lookback_bars: int = DEFAULT_LOOKBACK_BARS
+    watched: Watched = MODELS_WATCHED
 
     @classmethod
     def of(cls, args: Mapping[str, Any], due_ns: int) -> Due:
@@ -59,11 +60,12 @@ class Due:
                 seed=int(args.get("seed", 0)),
                 attempt=int(args.get("attempt", 0)),
                 lookback_bars=int(args.get("lookback_bars", DEFAULT_LOOKBACK_BARS)),
+                watched=Watched(**args.get("disagreement", {})),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise Invalid(
                 f"arguments of a predict job: {type(error).__name__} {error}",
-                hint="timeframe, horizon and forecasters are needed; instruments, seed, grace_s may be given",
+                hint="timeframe, horizon, forecasters are needed; instruments, seed, grace_s, disagreement may be",
             ) from None
 
     @property
@@ -211,7 +213,7 @@ class Tick:
         if not contexts:
             return [], {}
         try:
-            who = Cast(self._store, issued_by_ns=self._clock.now_ns()).forecaster(name)
+            who = Cast(self._store, issued_by_ns=self._clock.now_ns(), watched=due.watched).forecaster(name)
             return list(zip(contexts, who.predict(contexts, due.horizon, seed=due.seed), strict=True)), {}
         except GnomonError as error:
             if len(contexts) == 1 or isinstance(error, NotFound):

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from gnomon._version import __version__
 from gnomon.clock import Clock, iso
-from gnomon.errors import Invalid
+from gnomon.errors import Invalid, Unavailable
 from gnomon.forecast.catalog import forecaster
+from gnomon.forecast.ensemble import Weights
 from gnomon.forecast.forecast import Context, Forecast
 from gnomon.forecast.forecaster import Forecaster
 from gnomon.jobs.calibrate import WalkForwardCalibration
-from gnomon.jobs.cast import Cast, split_cast
+from gnomon.jobs.cast import META, Cast, split_cast
+from gnomon.jobs.learn import Lessons, refits
 from gnomon.jobs.outcomes import Outcomes
 from gnomon.jobs.predict import Plan, Subject, contexts_at, entry, load_tape
 from gnomon.jobs.progress import Progress, silent
 from gnomon.jobs.score import Scored, score
 from gnomon.jobs.weigh import rows_by_class, served_scores, stored_weights
 from gnomon.market.tape import Tape
+from gnomon.score.forecasts import ScoredKeys, Scores
 from gnomon.score.weights import WeightsFitter
 from gnomon.store.boards import BoardFilter
 from gnomon.store.forecasts import Entry
@@ -109,6 +113,8 @@ def evaluate(store: Store, plan: Plan, span: Span, clock: Clock, *, progress: Pr
     Raises `Invalid` when the span holds no origin. An origin whose bar is missing is counted as missed, by instrument.
     """
     members, ensembles = split_cast(plan.forecasters)
+    for name in plan.forecasters:
+        forecaster(name)  # one that is not there is said to be absent before anything is done
     done = Evaluation()
     with done.watch.part("read"):
         tape = load_tape(store, plan.subjects, last_ns=span.last_ns)
@@ -118,8 +124,9 @@ def evaluate(store: Store, plan: Plan, span: Span, clock: Clock, *, progress: Pr
     walk.issue([forecaster(name) for name in members])
     walk.score()
     if ensembles:  # they read what the members issued, and weights fitted from what the members scored
-        walk.weigh(members)
-        walk.issue([Cast(store, "backfill", plan.variant, members).forecaster(name) for name in ensembles])
+        walk.weigh(members, learners=META in ensembles)
+        cast = Cast(store, "backfill", plan.variant, members, watched=plan.watched)
+        walk.issue([cast.forecaster(name) for name in ensembles])
         walk.score()
     return done
 
@@ -173,20 +180,49 @@ class _Walk:
                 score(self._store, subjects, self._clock, lane="backfill", variant=variant, progress=self._progress)
             )
 
-    def weigh(self, members: Sequence[str]) -> None:
-        """Weights as of every origin, each from the scores that had realised by then."""
+    def weigh(self, members: Sequence[str], *, learners: bool) -> None:
+        """Weights as of every origin and, if asked, a learner a day, each from what had realised by then."""
+        plan = self._plan
         with self._done.watch.part("weigh"):
-            fits = []
-            for basis in sorted({one.basis for one in self._plan.subjects}):
-                mine = [one.instrument for one in self._plan.subjects if one.basis == basis]
+            for basis in sorted({one.basis for one in plan.subjects}):
+                mine = [one for one in plan.subjects if one.basis == basis]
+                instruments = [one.instrument for one in mine]
                 scores, keys = served_scores(
-                    self._store, self._plan.timeframe, basis, mine, lane="backfill", variant=self._plan.variant
+                    self._store, plan.timeframe, basis, instruments, lane="backfill", variant=plan.variant
                 )
-                for scope, rows in rows_by_class(keys, mine).items():
-                    fitter = WeightsFitter(scores.take(rows), keys.take(rows), members)
-                    fits += [fitter.weights(scope, at_ns) for at_ns in self._instants]
-            timeframe, variant = self._plan.timeframe, self._plan.variant
-            self._store.weights.insert([stored_weights(one, "backfill", variant, timeframe) for one in fits])
+                for scope, rows in rows_by_class(keys, instruments).items():
+                    of_scope = [one for one in mine if one.instrument.asset_class == scope]
+                    fits = self._weigh_scope(scope, scores.take(rows), keys.take(rows), members)
+                    if learners:
+                        self._learn(fits, of_scope, scores.take(rows), keys.take(rows), members)
+
+    def _weigh_scope(self, scope: str, scores: Scores, keys: ScoredKeys, members: Sequence[str]) -> dict[int, Weights]:
+        """The weights of a class by origin, stored."""
+        fitter = WeightsFitter(scores, keys, members)
+        fits = {at_ns: fitter.weights(scope, at_ns) for at_ns in self._instants}
+        timeframe, variant = self._plan.timeframe, self._plan.variant
+        self._store.weights.insert([stored_weights(one, "backfill", variant, timeframe) for one in fits.values()])
+        return fits
+
+    def _learn(
+        self,
+        fits: Mapping[int, Weights],
+        subjects: Sequence[Subject],
+        scores: Scores,
+        keys: ScoredKeys,
+        members: Sequence[str],
+    ) -> None:
+        """The learners of a class, stored; an origin with too few labels has none."""
+        variant = self._plan.variant
+        with self._done.watch.part("learn"):
+            lessons = Lessons.of(
+                self._store, self._tape, subjects, scores, keys, members, lane="backfill", variant=variant
+            )
+            due = refits(fits)
+            for number, at_ns in enumerate(due):
+                self._progress(number, len(due), f"learning {iso(at_ns)[:10]}")
+                with suppress(Unavailable):
+                    self._store.weights.insert([lessons.stored(fits[at_ns], "backfill", variant)])
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

@@ -90,7 +90,10 @@ class Crew:
 
         def fit() -> dict[str, Any]:
             done = weigh(self.store, self._subjects(timeframe), timeframe, self.clock).row()
-            return {"fitted_at": iso(done["fitted_at_ns"]), **{k: done[k] for k in ("calibrations", "weights")}}
+            return {
+                "fitted_at": iso(done["fitted_at_ns"]),
+                **{k: done[k] for k in ("calibrations", "weights", "learners")},
+            }
 
         return work.step("weigh", fit)
 

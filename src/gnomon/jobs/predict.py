@@ -12,7 +12,7 @@ from gnomon.clock import Clock, Timeframe, iso
 from gnomon.errors import GnomonError, NotFound
 from gnomon.forecast.forecast import DEFAULT_LOOKBACK_BARS, MIN_CONTEXT_BARS, Context, Forecast, context_at
 from gnomon.jobs.calibrate import Calibrations, Recalibrated
-from gnomon.jobs.cast import Cast, split_cast
+from gnomon.jobs.cast import MODELS_WATCHED, Cast, Watched, split_cast
 from gnomon.jobs.progress import Progress, silent
 from gnomon.market.calendar import Sessions
 from gnomon.market.candles import Basis
@@ -92,6 +92,7 @@ class Plan:
     seed: int = 0
     lookback_bars: int = DEFAULT_LOOKBACK_BARS
     calibrated: bool = False
+    watched: Watched = MODELS_WATCHED
 
     @property
     def variant(self) -> str:
@@ -139,7 +140,7 @@ def predict(
     for number, name in enumerate((*members, *ensembles)):  # a pool reads what its members have just said
         progress(number, len(plan.forecasters), name)
         now_ns = clock.now_ns()
-        cast = Cast(store, lane, "" if lane == "live" else plan.variant, issued_by_ns=now_ns)
+        cast = Cast(store, lane, "" if lane == "live" else plan.variant, issued_by_ns=now_ns, watched=plan.watched)
         try:
             forecasts = cast.forecaster(name).predict(contexts, plan.horizon, seed=plan.seed) if contexts else []
         except GnomonError as error:

@@ -13,12 +13,15 @@ from typing import Any, Final
 import numpy as np
 
 from gnomon.clock import Clock, Timeframe
+from gnomon.errors import Unavailable
 from gnomon.forecast.buckets import graded_steps
 from gnomon.forecast.calibration import CalibrationTracker
 from gnomon.forecast.catalog import BASELINES
 from gnomon.forecast.ensemble import Weights
+from gnomon.forecast.meta import REGIME_BARS, is_available
 from gnomon.jobs.cast import POOL
-from gnomon.jobs.predict import Subject
+from gnomon.jobs.learn import Lessons
+from gnomon.jobs.predict import Subject, load_tape
 from gnomon.jobs.progress import Progress, silent
 from gnomon.market.candles import Basis
 from gnomon.market.instrument import Instrument
@@ -43,6 +46,7 @@ class Weighed:
     fitted_at_ns: int
     calibrations: int = 0
     weights: int = 0
+    learners: dict[str, str] = field(default_factory=dict)
     scopes: dict[str, Any] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
@@ -58,7 +62,7 @@ def weigh(
     members: Sequence[str] = tuple(BASELINES),
     progress: Progress = silent,
 ) -> Weighed:
-    """Fit calibrations and weights of the live lane from all scores that are known now; store them once."""
+    """Fit calibrations, weights and learners of the live lane from all scores that are known now; store them once."""
     done = Weighed(clock.now_ns())
     progress(0, 2, "calibrations")
     fits = calibrations_of(store, chosen, timeframe, done.fitted_at_ns)
@@ -73,9 +77,32 @@ def weigh(
             fit = fitter.weights(scope, done.fitted_at_ns)
             store.weights.insert([stored_weights(fit, "live", "", timeframe)])
             done.weights += 1
+            done.learners[scope] = _learn(store, chosen, basis, fit, members, scores.take(rows), keys.take(rows))
             done.scopes[scope] = {"windows": list(fit.windows), "weights": [dict(one) for one in fit.by_bucket]}
     progress(2, 2, "done")
     return done
+
+
+def _learn(
+    store: Store,
+    chosen: Sequence[Subject],
+    basis: Basis,
+    fit: Weights,
+    members: Sequence[str],
+    scores: Scores,
+    keys: ScoredKeys,
+) -> str:
+    """Fit and store the learner of a class beside its weights; in words what came of it."""
+    if not is_available():
+        return "lightgbm is not installed: gnomon[ensemble]"
+    mine = [one for one in chosen if one.basis == basis and one.instrument.asset_class == fit.scope]
+    tape = load_tape(store, mine, last_ns=fit.fitted_at_ns, limit=WEIGHED_BARS + 2 * REGIME_BARS)
+    try:
+        row = Lessons.of(store, tape, mine, scores, keys, members).stored(fit, "live", "")
+    except Unavailable as error:
+        return error.message
+    store.weights.insert([row])
+    return f"{row.document['learner']['labels']} labels"
 
 
 def served_scores(
