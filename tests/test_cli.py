@@ -113,6 +113,21 @@ def test_evaluate_answers_with_the_board_of_the_contract() -> None:
 
 
 @pytest.mark.usefixtures("evaluated")
+def test_the_board_of_the_disagreement_flag_is_about_the_pair_that_was_watched() -> None:
+    asked = ("board", "--timeframe", "1h", "--lane", "backfill", "--disagreement")
+    assert document(*asked) == {"disagreement": []}
+    assert "no pool in lane backfill has watched two of its members yet" in run(*asked).stderr
+    pool = (*EVALUATE[:-1], f"{EVALUATE[-1]},ensemble-pool")
+    document(*pool, "--disagreement", "ewma,drift", "--on-disagree", "flag")
+    [card] = document(*asked)["disagreement"]
+    assert card["pair"] == ["ewma", "drift"]
+    assert card["rest"] > 0
+    assert "ewma and drift: " in run(*asked).stderr + run(*asked).stdout
+    assert "two members" in document(*pool, "--disagreement", "ewma", code=1)["hint"]
+    assert document(*pool, "--on-disagree", "shrug", code=1)["error"] == "invalid"
+
+
+@pytest.mark.usefixtures("evaluated")
 def test_forecast_and_score_have_their_lanes() -> None:
     issued = document(
         "forecast", "--timeframe", "1h", "--horizon", "3", "--as-of", "2024-02-03T10:20", "--forecasters", "fhs"

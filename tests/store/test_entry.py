@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gnomon.errors import Invalid
+from gnomon.forecast.calibration import chance_above
 from gnomon.forecast.forecast import LEVELS
 from gnomon.store.blocks import decode
 from gnomon.store.chain import array_digest
@@ -34,6 +35,14 @@ def spoilt(array: np.ndarray, value: float, at: tuple[int, ...]) -> np.ndarray:
 def test_a_row_holds_every_column_but_those_of_the_chain(make: SimpleNamespace) -> None:
     row = prepared(make.entry(3)).row
     assert row.keys() == {column.name for column in forecasts.c} - {"id", "seq", "prev_hash", "row_hash"}
+
+
+def test_the_chance_of_a_rise_is_read_from_the_curve_that_is_served(make: SimpleNamespace) -> None:
+    raw = make.entry(3).forecast
+    calibrated = np.sort(raw.quantiles * 1.01, axis=1)
+    row = prepared(replace(make.entry(3), calibrated=calibrated, calibration_id=1)).row
+    assert json.loads(row["p_up"]) == chance_above(calibrated, raw.levels, raw.base_price).tolist()
+    assert json.loads(row["p_up"]) != raw.p_up.tolist()
 
 
 def test_a_row_says_what_the_forecast_said(make: SimpleNamespace) -> None:

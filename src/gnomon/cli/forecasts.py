@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gnomon.jobs.predict import Subject
+    from gnomon.store.boards import BoardFilter
     from gnomon.store.forecasts import Lane
     from gnomon.store.store import Store
 
@@ -173,6 +174,9 @@ def board(
     lane: Annotated[str, typer.Option(help="live or backfill.")] = "live",
     variant: Annotated[str, typer.Option(help="One backfill, e.g. h24:s0.")] = "",
     as_of: Annotated[str, typer.Option(help="From the scores that were there by then.")] = "",
+    disagreement: Annotated[
+        bool, typer.Option("--disagreement", help="The scorecard of the pool's disagreement flag instead.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """The scoreboard: every forecaster beside the reference, with intervals and a verdict in words."""
@@ -181,17 +185,18 @@ def board(
 
     _, store, configured = opened()
     known = configured.with_added(store.market.instruments())
-    rows = board_of(
-        store.scores,
-        BoardFilter(
-            lane=lane_of(lane),
-            timeframe=timeframe_of(timeframe),
-            variant=variant or None,
-            instruments=tuple(known.find(name).id for name in names_of(instruments)),
-            forecasters=names_of(forecasters),
-            known_until_ns=parse_instant(as_of) if as_of else None,
-        ),
+    which = BoardFilter(
+        lane=lane_of(lane),
+        timeframe=timeframe_of(timeframe),
+        variant=variant or None,
+        instruments=tuple(known.find(name).id for name in names_of(instruments)),
+        forecasters=names_of(forecasters),
+        known_until_ns=parse_instant(as_of) if as_of else None,
     )
+    if disagreement:
+        _show_disagreement(store, which, as_json=as_json)
+        return
+    rows = board_of(store.scores, which)
     if as_json:
         show_json({"board": [one.row() for one in rows]})
     elif rows:
@@ -200,6 +205,23 @@ def board(
         show(board_table(rows))
     else:
         say(f"nothing is scored in lane {lane} at {timeframe} yet", "hint: `gnomon score` or `gnomon evaluate`")
+
+
+def _show_disagreement(store: Store, which: BoardFilter, *, as_json: bool) -> None:
+    """Whether losses are higher when the flag is raised: a line for each pair that was watched."""
+    from dataclasses import asdict
+
+    from gnomon.jobs.cast import POOL
+    from gnomon.store.disagreements import scorecards
+
+    found = scorecards(store.engine, store.scores, replace(which, forecasters=which.forecasters or (POOL,)))
+    if as_json:
+        show_json({"disagreement": [{"pair": list(pair), **asdict(one)} for pair, one in found.items()]})
+        return
+    for pair, one in found.items():
+        say(f"{' and '.join(pair)}: {one.words}")
+    if not found:
+        say(f"no pool in lane {which.lane} has watched two of its members yet")
 
 
 @app.command()

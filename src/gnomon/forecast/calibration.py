@@ -85,8 +85,9 @@ class Calibration:
 
     @property
     def is_at_bound(self) -> bool:
-        """Whether the tracker has gone as far as it may on either side of any bucket."""
-        return any(max(abs(one.u), abs(one.l)) >= BOUND for one in self.shifts)
+        """Whether the tracker has gone as far as it may on either side of any bucket, give or take one miss: a target
+        inside steps back from the bound by a tenth of that, and the two methods would take turns."""
+        return any(max(abs(one.u), abs(one.l)) >= BOUND - GAIN for one in self.shifts)
 
     def tracked(self) -> Calibration:
         """The tracker's own state, whichever method is served: what the tracker must be fed with."""

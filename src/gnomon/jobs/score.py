@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gnomon.clock import Clock
+from gnomon.forecast.calibration import chance_above
 from gnomon.jobs.outcomes import Outcomes
 from gnomon.jobs.predict import Subject, load_tape
 from gnomon.jobs.progress import Progress, silent
@@ -100,11 +101,12 @@ def _score_batch(store: Store, outcomes: Outcomes, batch: Sequence[PendingForeca
     done = Scored(waiting=int((due & ~wanted).sum()))
     for stage, kind in enumerate(STAGES if batch[0].has_calibrated else STAGES[:1]):
         stored = store.forecasts.quantiles([one.id for one in batch], kind)
+        curves = np.stack([stored[one.id] for one in batch])
         rows = grade(
-            np.stack([stored[one.id] for one in batch]),
+            curves,
             batch[0].levels,
             np.array([one.base_price for one in batch]),
-            np.stack([one.p_up for one in batch]),
+            _p_up(batch, curves, kind),
             steps,
             realised,
             forecast_id=np.array([one.id for one in batch]),
@@ -119,6 +121,14 @@ def _score_batch(store: Store, outcomes: Outcomes, batch: Sequence[PendingForeca
         if stage == 0:
             done.voids.update(str(reason) for reason in rows.void_reason if reason)
     return done
+
+
+def _p_up(batch: Sequence[PendingForecast], curves: FloatArray, kind: str) -> FloatArray:
+    """P(up) (N, H) of a stage: as stored, which is as served; of raw curves beside calibrated ones, read from them."""
+    if kind == "raw" and batch[0].has_calibrated:
+        pairs = zip(batch, curves, strict=True)
+        return np.stack([chance_above(curve, one.levels, one.base_price) for one, curve in pairs])
+    return np.stack([one.p_up for one in batch])
 
 
 def _void_reasons(

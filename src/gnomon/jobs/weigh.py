@@ -7,18 +7,19 @@ is at or after it, and by no others.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
 
 import numpy as np
 
 from gnomon.clock import Clock, Timeframe
 from gnomon.errors import Unavailable
 from gnomon.forecast.buckets import graded_steps
-from gnomon.forecast.calibration import CalibrationTracker
+from gnomon.forecast.calibration import Calibration, CalibrationTracker, calibrate, sides
 from gnomon.forecast.catalog import BASELINES
 from gnomon.forecast.ensemble import Weights
 from gnomon.forecast.meta import REGIME_BARS, is_available
+from gnomon.jobs.calibrate import HISTORY_FORECASTS, Fitted, History, Series
 from gnomon.jobs.cast import POOL
 from gnomon.jobs.learn import Lessons
 from gnomon.jobs.predict import Subject, load_tape
@@ -175,13 +176,14 @@ def calibrations_of(
     for basis in sorted({one.basis for one in chosen}):
         mine = [one.instrument for one in chosen if one.basis == basis]
         scores, keys = served_scores(store, timeframe, basis, mine, first_cutoff_ns=first_ns)
+        scores = _tracked_sides(store, scores, timeframe, first_ns)
         rows = scores.realised_at_ns <= fitted_at_ns
         scores, keys = scores.take(rows), keys.take(rows)
         for (forecaster, version, instrument), of in _series(keys).items():
             series = forecaster, version, instrument, basis
             tracker = trackers.get(series) or CalibrationTracker(steps)
             _tell(tracker, scores.take(of), keys.data_cutoff_ns[of], closes, steps)
-            fits.append(_fit(series, timeframe, fitted_at_ns, tracker))
+            fits.append(_fit(store, series, timeframe, fitted_at_ns, tracker))
     return fits
 
 
@@ -206,11 +208,55 @@ def _tell(
         tracker.add(at_ns, target_close_ns[near - 1], realised_at[number, : len(near)], side[number, : len(near)])
 
 
+def _tracked_sides(store: Store, scores: Scores, timeframe: Timeframe, first_cutoff_ns: int | None) -> Scores:
+    """The scores, with the side of the tracker's own band where a split was served in its place: the split's good
+    coverage would pull the tracker from its bound."""
+    split = store.calibrations.splits_served(lane="live", timeframe=str(timeframe), first_cutoff_ns=first_cutoff_ns)
+    rows = np.flatnonzero(np.isin(scores.forecast_id, list(split)) & (scores.void_reason == ""))
+    if not len(rows):
+        return scores
+    side = scores.side_80.copy()
+    raw = store.forecasts.quantiles(np.unique(scores.forecast_id[rows]).tolist(), "raw")
+    for row in rows.tolist():
+        id_ = int(scores.forecast_id[row])
+        levels, fit = split[id_]
+        tracked = Calibration.from_document(fit).tracked()
+        step = int(scores.step[row])
+        band = calibrate(raw[id_][:step], levels, tracked)[-1]
+        low, high = (band[[levels.index(level)]].astype(np.float32).astype(np.float64) for level in (0.1, 0.9))
+        side[row] = sides(low, high, scores.realised[[row]])[0]
+    return replace(scores, side_80=side)
+
+
+def _history(store: Store, series: Series, timeframe: Timeframe, fitted_at_ns: int) -> History | None:
+    """The raw curves of a series' last scored forecasts and what came of them."""
+    forecaster, version, instrument, basis = series
+    scores, keys = store.scores.read(
+        lane="live",
+        timeframe=str(timeframe),
+        basis=cast(Basis, basis),
+        instruments=[instrument],
+        forecasters=[forecaster],
+        first_cutoff_ns=fitted_at_ns - WEIGHED_BARS * timeframe.nominal_ns,
+    )
+    scores = scores.take(
+        (keys.version == version) & (scores.void_reason == "") & (scores.realised_at_ns <= fitted_at_ns)
+    )
+    newest = np.unique(scores.forecast_id)[-HISTORY_FORECASTS:]
+    if not len(newest):
+        return None
+    scores = scores.take(np.isin(scores.forecast_id, newest))
+    raw = store.forecasts.quantiles(newest.tolist(), "raw")
+    curves = np.array([raw[id_][step - 1] for id_, step in zip(scores.forecast_id, scores.step, strict=True)])
+    levels = store.forecasts.get(int(newest[-1])).levels
+    return History(tuple(levels), curves, scores.realised, scores.step, scores.realised_at_ns)
+
+
 def _fit(
-    series: tuple[str, str, str, str], timeframe: Timeframe, fitted_at_ns: int, tracker: CalibrationTracker
+    store: Store, series: Series, timeframe: Timeframe, fitted_at_ns: int, tracker: CalibrationTracker
 ) -> StoredCalibration:
     forecaster, version, instrument, basis = series
-    made = tracker.until(fitted_at_ns)
+    fit = Fitted.at(tracker, fitted_at_ns, lambda: _history(store, series, timeframe, fitted_at_ns))
     return StoredCalibration(
         lane="live",
         variant="",
@@ -220,10 +266,10 @@ def _fit(
         timeframe=str(timeframe),
         basis=basis,
         fitted_at_ns=fitted_at_ns,
-        fitted_until_ns=tracker.fitted_until_ns,
-        method="tracker",
+        fitted_until_ns=fit.fitted_until_ns,
+        method=fit.calibration.method,
         n=tracker.n,
-        document=made.document() | tracker.document(),
+        document=fit.calibration.document() | tracker.document(),
     )
 
 

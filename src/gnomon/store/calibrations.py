@@ -16,7 +16,7 @@ from gnomon.errors import NotFound
 from gnomon.store.chain import canonical
 from gnomon.store.engine import reading, upsert, writing
 from gnomon.store.entry import Lane
-from gnomon.store.tables import calibrations
+from gnomon.store.tables import calibrations, forecasts
 
 _KEY = ("lane", "variant", "forecaster", "version", "instrument", "timeframe", "basis")
 
@@ -88,6 +88,21 @@ class CalibrationStore:
         wanted = select(calibrations).join(found, and_(*same, calibrations.c.fitted_at == found.c.last)).where(*which)
         with reading(self._engine) as connection:
             return {one.series: one for one in map(_stored, connection.execute(wanted))}
+
+    def splits_served(
+        self, *, lane: Lane, timeframe: str, variant: str = "", first_cutoff_ns: int | None = None
+    ) -> dict[int, tuple[tuple[float, ...], dict[str, Any]]]:
+        """Forecast id to its levels and the document of the split that it was served with; the others are not there."""
+        which = [forecasts.c.lane == lane, forecasts.c.variant == variant, forecasts.c.timeframe == timeframe]
+        which += [] if first_cutoff_ns is None else [forecasts.c.data_cutoff >= first_cutoff_ns]
+        wanted = (
+            select(forecasts.c.id, forecasts.c.levels, calibrations.c.payload)
+            .join(calibrations, calibrations.c.id == forecasts.c.calibration_id)
+            .where(*which, calibrations.c.method == "split")
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(wanted).all()
+        return {id_: (tuple(orjson.loads(levels)), orjson.loads(payload)) for id_, levels, payload in rows}
 
     def get(self, id: int) -> StoredCalibration:  # noqa: A002 - the word for it
         """The fit of an id, or `NotFound`."""

@@ -9,10 +9,14 @@ from typing import Any
 import orjson
 from sqlalchemy import Engine, Row, select
 
+from gnomon.errors import Invalid
+from gnomon.score.disagreement import FlagScorecard, flag_scorecard
+from gnomon.store.boards import BoardFilter, read
 from gnomon.store.chain import canonical
 from gnomon.store.engine import reading
 from gnomon.store.entry import Lane
 from gnomon.store.forecasts import chosen
+from gnomon.store.scores import ScoreStore
 from gnomon.store.tables import forecasts
 
 
@@ -63,6 +67,32 @@ def read_disagreements(
     with reading(engine) as connection:
         rows = connection.execute(wanted if newest is None else wanted.limit(newest)).all()
     return [_disagreed(row) for row in reversed(rows)]
+
+
+def scorecards(engine: Engine, scores: ScoreStore, which: BoardFilter) -> dict[tuple[str, str], FlagScorecard]:
+    """Is a pool's loss higher when its flag is raised? One scorecard for each pair that was watched, from the scores of
+    a filter that names one pool. Raises `Invalid` when the filter leaves several walk-forwards or none or two pools."""
+    if len(which.forecasters) != 1:
+        raise Invalid(f"{len(which.forecasters)} pools", hint="a scorecard is about one, e.g. ensemble-pool")
+    found, keys = read(scores, which)
+    rows = read_disagreements(
+        engine,
+        lane=which.lane,
+        variant=which.variant,
+        timeframe=str(which.timeframe),
+        forecaster=which.forecasters[0],
+        instruments=which.instruments,
+        basis=which.basis,
+        first_cutoff_ns=which.first_cutoff_ns,
+        last_cutoff_ns=which.last_cutoff_ns,
+    )
+    raised: dict[tuple[str, str], dict[tuple[str, int], bool]] = {}
+    for one in rows:
+        raised.setdefault(one.pair, {})[one.instrument, one.cutoff_ns] = one.is_raised
+    return {
+        pair: flag_scorecard(found, keys, flags, timeframe=which.timeframe, identity=f"{which.identity}|{pair}")
+        for pair, flags in sorted(raised.items())
+    }
 
 
 def _disagreed(row: Row[Any]) -> Disagreed:

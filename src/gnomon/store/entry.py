@@ -12,6 +12,7 @@ import numpy as np
 
 from gnomon.clock import iso
 from gnomon.errors import Invalid
+from gnomon.forecast.calibration import chance_above
 from gnomon.forecast.forecast import Forecast
 from gnomon.store.blocks import Block, PointBars, closes, encode
 from gnomon.store.chain import canonical, canonical_floats
@@ -32,7 +33,8 @@ Key = tuple[str, str, str, str, str, int]
 class Entry:
     """A forecast to be issued, with when it was asked for and until when it is fresh.
 
-    `calibrated` (H, Q) are its quantiles after recalibration, by the calibration `calibration_id`.
+    `calibrated` (H, Q) are its quantiles after recalibration, by the calibration `calibration_id`; then P(up) is read
+    from these, so that what is served agrees with itself.
     """
 
     forecast: Forecast
@@ -79,6 +81,7 @@ def prepare(entry: Entry, *, lane: Lane, variant: str, issued_at_ns: int, code_v
     """The rows of an entry that `check` has passed."""
     one = entry.forecast
     served = one.quantiles if entry.calibrated is None else entry.calibrated
+    p_up = one.p_up if entry.calibrated is None else chance_above(served, one.levels, one.base_price)
     blocks = [("raw", encode(one.quantiles))]
     if entry.calibrated is not None:
         blocks.append(("calibrated", encode(entry.calibrated)))
@@ -120,7 +123,7 @@ def prepare(entry: Entry, *, lane: Lane, variant: str, issued_at_ns: int, code_v
         "event_context": canonical(entry.event_context),
         "target_open": one.target_open_ns.astype("<i8").tobytes(),
         "target_close": one.target_close_ns.astype("<i8").tobytes(),
-        "p_up": canonical_floats(one.p_up),
+        "p_up": canonical_floats(p_up),
     }
     row |= {name: canonical_floats(served[:, one.levels.index(level)]) for name, level in SERVED}
     return Prepared(row, tuple(blocks), paths, bars)

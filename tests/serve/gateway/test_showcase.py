@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from gnomon.clock import iso, parse_instant
 from gnomon.serve.gateway import boards, watch
+from gnomon.store.calibrations import CalibrationStore, StoredCalibration
 from gnomon.store.engine import open_engine
 from gnomon.store.forecasts import ForecastLedger
 from gnomon.units import HOUR_NS
@@ -151,6 +152,18 @@ def test_calibrated_quantiles_are_served_and_the_raw_ones_stand_beside(world: An
     assert found["calibration"] == {"id": 5, "method": None, "fitted_until": None}
     assert found["p90"][0] > found["raw"]["p90"][0] > found["p50"][0]
     np.testing.assert_allclose(found["raw"]["p90"], world.fan(60_000.0, 6)[:, 11], rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["tracker", "split"])
+def test_an_answer_names_the_fit_behind_its_curve(world: Any, client: Any, method: str) -> None:
+    fitted_ns = parse_instant("2024-05-01")
+    fit = StoredCalibration(
+        "live", "", "ewma", "1", "binance:BTCUSDT", "1h", "raw", fitted_ns, fitted_ns - HOUR_NS, method, 7
+    )
+    (id_,) = CalibrationStore(world.engine).insert([fit])
+    world.issue(calibrated=world.fan(60_000.0, 6, width=0.03), calibration_id=id_)
+    found = client.json(EWMA)["calibration"]
+    assert found == {"id": id_, "method": method, "fitted_until": "2024-04-30T23:00:00Z"}
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from gnomon.serve.gateway.reading import Reading
 from gnomon.serve.gateway.roster import BASELINE, ROSTER
 from gnomon.serve.gateway.rows import iso_each
 from gnomon.store.boards import BoardFilter
+from gnomon.store.calibrations import CalibrationStore
 from gnomon.store.engine import reading
 from gnomon.store.forecasts import StoredForecast
 from gnomon.store.tables import forecast_bars
@@ -48,6 +49,7 @@ class Latest:
     def __init__(self, reading: Reading, boards: Boards) -> None:
         self._reading = reading
         self._boards = boards
+        self._calibrations = CalibrationStore(reading.engine)
         self.now_ns = reading.clock.now_ns
 
     def wanted_at_once(
@@ -113,10 +115,21 @@ class Latest:
             "forecast_id": stored.id,
             "row_hash": stored.row_hash,
             "revision": stored.revision,
-            "calibration": _calibration(stored),
+            "calibration": self._calibration(stored),
             "raw": self._raw(stored),
         }
         return document | {part: self._part(part, wanted, stored) for part in wanted.include}
+
+    def _calibration(self, stored: StoredForecast) -> dict[str, Any] | None:
+        """The one fit behind the served curve, None where it is the raw one."""
+        if stored.calibration_id is None:
+            return None
+        try:
+            fit = self._calibrations.get(stored.calibration_id)
+        except NotFound:  # derived rows may be lost; the forecast is served all the same
+            return {"id": stored.calibration_id, "method": None, "fitted_until": None}
+        until = iso(fit.fitted_until_ns) if fit.fitted_until_ns else None
+        return {"id": fit.id, "method": fit.method, "fitted_until": until}
 
     def _raw(self, stored: StoredForecast) -> dict[str, Any]:
         if not stored.calibrated_digest:
@@ -238,12 +251,6 @@ def _parts(include: Iterable[str]) -> tuple[str, ...]:
 def _identity(stored: StoredForecast, wanted: Wanted) -> str:
     included = "".join(part[0:2] for part in wanted.include)
     return f"{stored.id}-{stored.calibration_id or 0}-{included}"
-
-
-def _calibration(stored: StoredForecast) -> dict[str, Any] | None:
-    if stored.calibration_id is None:
-        return None
-    return {"id": stored.calibration_id, "method": None, "fitted_until": None}
 
 
 def _next_issue_ns(stored: StoredForecast) -> int:
