@@ -183,18 +183,19 @@ class _Walk:
     def weigh(self, members: Sequence[str], *, learners: bool) -> None:
         """Weights as of every origin and, if asked, a learner a day, each from what had realised by then."""
         plan = self._plan
-        with self._done.watch.part("weigh"):
-            for basis in sorted({one.basis for one in plan.subjects}):
-                mine = [one for one in plan.subjects if one.basis == basis]
-                instruments = [one.instrument for one in mine]
+        for basis in sorted({one.basis for one in plan.subjects}):
+            mine = [one for one in plan.subjects if one.basis == basis]
+            instruments = [one.instrument for one in mine]
+            with self._done.watch.part("weigh"):
                 scores, keys = served_scores(
                     self._store, plan.timeframe, basis, instruments, lane="backfill", variant=plan.variant
                 )
-                for scope, rows in rows_by_class(keys, instruments).items():
-                    of_scope = [one for one in mine if one.instrument.asset_class == scope]
+            for scope, rows in rows_by_class(keys, instruments).items():
+                with self._done.watch.part("weigh"):
                     fits = self._weigh_scope(scope, scores.take(rows), keys.take(rows), members)
-                    if learners:
-                        self._learn(fits, of_scope, scores.take(rows), keys.take(rows), members)
+                if learners:
+                    of_scope = [one for one in mine if one.instrument.asset_class == scope]
+                    self._learn(fits, of_scope, scores.take(rows), keys.take(rows), members)
 
     def _weigh_scope(self, scope: str, scores: Scores, keys: ScoredKeys, members: Sequence[str]) -> dict[int, Weights]:
         """The weights of a class by origin, stored."""
