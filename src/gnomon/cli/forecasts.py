@@ -177,11 +177,14 @@ def board(
     disagreement: Annotated[
         bool, typer.Option("--disagreement", help="The scorecard of the pool's disagreement flag instead.")
     ] = False,
+    missed_as_naive: Annotated[
+        bool, typer.Option("--missed-as-naive", help="Score a missed slot as the reference was scored there.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """The scoreboard: every forecaster beside the reference, with intervals and a verdict in words."""
     from gnomon.clock import parse_instant
-    from gnomon.store.boards import BoardFilter, board_of
+    from gnomon.store.boards import BoardFilter, board_of, slot_counts
 
     _, store, configured = opened()
     known = configured.with_added(store.market.instruments())
@@ -192,19 +195,26 @@ def board(
         instruments=tuple(known.find(name).id for name in names_of(instruments)),
         forecasters=names_of(forecasters),
         known_until_ns=parse_instant(as_of) if as_of else None,
+        missed_as_naive=missed_as_naive,
     )
     if disagreement:
         _show_disagreement(store, which, as_json=as_json)
         return
-    rows = board_of(store.scores, which)
+    rows, slots = board_of(store.scores, which, store.slots), slot_counts(store.slots, which)
     if as_json:
-        show_json({"board": [one.row() for one in rows]})
-    elif rows:
+        show_json({"board": [one.row() for one in rows], "slots": [one.row() for one in slots]})
+        return
+    if rows:
         from gnomon.terminal import board_table
 
         show(board_table(rows))
     else:
         say(f"nothing is scored in lane {lane} at {timeframe} yet", "hint: `gnomon score` or `gnomon evaluate`")
+    for one in slots:
+        say(
+            f"slots of {one.forecaster}: {one.issued} issued, {one.late} late, {one.missed} missed "
+            f"({one.without_reference} of these by the reference as well), {one.due} open"
+        )
 
 
 def _show_disagreement(store: Store, which: BoardFilter, *, as_json: bool) -> None:

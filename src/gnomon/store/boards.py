@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from gnomon.clock import Timeframe
 from gnomon.errors import Invalid
 from gnomon.market.candles import Basis
 from gnomon.score.compare import REFERENCE, BoardRow, Pairs, Reliability, board, pairs, reliability
 from gnomon.score.forecasts import ScoredKeys, Scores
+from gnomon.score.missed import MissedSlot, missed_as_naive, without_reference
 from gnomon.store.forecasts import Lane
 from gnomon.store.scores import ScoreStore
+from gnomon.store.slots import STATUSES, SlotRow, SlotStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,7 @@ class BoardFilter:
     stage: int = 0
     bucket: tuple[int, int] | None = None
     known_until_ns: int | None = None
+    missed_as_naive: bool = False
 
     @property
     def identity(self) -> str:
@@ -45,12 +53,30 @@ class BoardFilter:
         return "|".join(repr(getattr(self, name)) for name in asked)
 
 
-def board_of(scores: ScoreStore, which: BoardFilter) -> tuple[BoardRow, ...]:
+@dataclass(frozen=True, slots=True)
+class SlotCounts:
+    """What came of a forecaster's slots. `without_reference` of the missed ones the reference missed as well: there is
+    nothing to compare them with."""
+
+    forecaster: str
+    due: int
+    issued: int
+    late: int
+    missed: int
+    without_reference: int
+
+    def row(self) -> dict[str, Any]:
+        """JSON-ready, in the order of the fields."""
+        return asdict(self)
+
+
+def board_of(scores: ScoreStore, which: BoardFilter, slots: SlotStore | None = None) -> tuple[BoardRow, ...]:
     """The rows of the board: all instruments together first, best lower bound first; empty when nothing is scored.
 
-    Raises `Invalid` when the filter leaves several walk-forwards in one board.
+    With `missed_as_naive` a missed slot (from `slots`) is scored as the reference was there. Raises `Invalid` when the
+    filter leaves several walk-forwards in one board, or asks for missed slots and none can be read.
     """
-    found, keys = read(scores, which)
+    found, keys = _with_missed(scores, which, slots) if which.missed_as_naive else read(scores, which)
     if not len(found):
         return ()
     return board(
@@ -62,6 +88,18 @@ def pairs_of(scores: ScoreStore, which: BoardFilter) -> Pairs:
     """The share of cutoffs at which each forecaster of the board has the lower loss, against each other."""
     found, keys = read(scores, which)
     return pairs(found, keys, bucket=which.bucket)
+
+
+def slot_counts(slots: SlotStore, which: BoardFilter) -> list[SlotCounts]:
+    """Due, issued, late and missed slots of each forecaster of a board, by name. A walk-forward has no slots."""
+    rows = _slots(slots, which)
+    alone = without_reference(_missed(rows))
+    counts = Counter((one.slot.forecaster, one.status) for one in rows)
+    names = sorted({name for name, _ in counts if not which.forecasters or name in which.forecasters})
+    return [
+        SlotCounts(name, **{status: counts[name, status] for status in STATUSES}, without_reference=alone[name])
+        for name in names
+    ]
 
 
 def reliability_of(scores: ScoreStore, which: BoardFilter) -> list[Reliability]:
@@ -88,6 +126,41 @@ def read(scores: ScoreStore, which: BoardFilter) -> tuple[Scores, ScoredKeys]:
         return found, keys
     known = found.scored_at_ns <= which.known_until_ns
     return found.take(known), keys.take(known)
+
+
+def _with_missed(scores: ScoreStore, which: BoardFilter, slots: SlotStore | None) -> tuple[Scores, ScoredKeys]:
+    """The scores that a filter names, missed slots among them as the reference was scored there."""
+    if slots is None:
+        raise Invalid("a board with missed slots, and no slots to read", hint="give board_of the store's slots")
+    names = which.forecasters
+    found, keys = read(scores, replace(which, forecasters=(*names, REFERENCE) if names else ()))
+    found, keys = missed_as_naive(found, keys, _missed(_slots(slots, which)))
+    if not names:
+        return found, keys
+    chosen = np.flatnonzero(np.isin(keys.forecaster.astype(str), names))
+    return found.take(chosen), keys.take(chosen)
+
+
+def _slots(slots: SlotStore, which: BoardFilter) -> list[SlotRow]:
+    """The slots of every forecaster that a board's filter leaves; only the live lane has any."""
+    if which.lane != "live":
+        return []
+    first, last, known = which.first_cutoff_ns, which.last_cutoff_ns, which.known_until_ns
+    return [
+        one
+        for one in slots.read(timeframe=str(which.timeframe), last_due_ns=None if known is None else known + 1)
+        if (not which.instruments or one.slot.instrument in which.instruments)
+        and (first is None or one.slot.cutoff_ns >= first)
+        and (last is None or one.slot.cutoff_ns < last)
+    ]
+
+
+def _missed(rows: Iterable[SlotRow]) -> list[MissedSlot]:
+    return [
+        MissedSlot(one.slot.forecaster, one.slot.instrument, one.slot.cutoff_ns)
+        for one in rows
+        if one.status == "missed"
+    ]
 
 
 def _require_one_variant(scores: ScoreStore, which: BoardFilter) -> None:

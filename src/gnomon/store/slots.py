@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import ColumnElement, Engine, and_, bindparam, func, or_, select, tuple_, update
 
@@ -15,6 +15,7 @@ from gnomon.store.engine import reading, upsert, writing
 from gnomon.store.tables import slots
 
 Status = Literal["due", "issued", "late", "missed"]
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 _ROWS_A_STATEMENT: Final = 2_000
 
 

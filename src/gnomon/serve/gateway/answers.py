@@ -264,12 +264,25 @@ class BoardEntry(Shape):
     verdict_kind: str
 
 
+class SlotEntry(Shape):
+    """What came of a forecaster's slots: forecasts that were due."""
+
+    forecaster: str
+    due: int = Field(description="Nothing came of them yet.")
+    issued: int
+    late: int
+    missed: int
+    without_reference: int = Field(description="Missed by the reference as well: nothing to compare with.")
+
+
 class Board(Shape):
     lane: Literal["live", "backfill"]
     timeframe: str
     stage: Literal["raw", "calibrated"]
     reference: str
+    missed_as_naive: bool = Field(description="Whether a missed slot is scored as the reference was there.")
     board: list[BoardEntry] = Field(description="Best lower bound first.")
+    slots: list[SlotEntry] = Field(description="By forecaster; a walk-forward has none.")
 
 
 class Pair(Shape):

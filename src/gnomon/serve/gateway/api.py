@@ -27,7 +27,7 @@ from gnomon.serve.gateway.rows import (
     score_row,
 )
 from gnomon.serve.gateway.table import Format, cursor_after, cursor_position, json_response, table_response
-from gnomon.store.boards import BoardFilter
+from gnomon.store.boards import BoardFilter, slot_counts
 from gnomon.store.engine import reading as snapshot
 from gnomon.store.forecasts import Lane, chosen
 from gnomon.store.tables import forecasts, scores
@@ -223,6 +223,9 @@ def get_board(
     bucket: Annotated[
         Literal["1", "2-5", "6-24", "25-120"] | None, Query(description="Steps first-last; default: all.")
     ] = None,
+    missed_as_naive: Annotated[
+        bool, Query(description="Score a missed slot as the reference was scored there.")
+    ] = False,
     form: Form = "json",
 ) -> Response:
     boards: Boards = request.app.state.boards
@@ -237,10 +240,13 @@ def get_board(
         last_cutoff_ns=None if until is None else parse_instant(until),
         stage=STAGES.index(stage),
         bucket=None if bucket is None else steps_of(bucket),
+        missed_as_naive=missed_as_naive,
     )
     rows = [one.row() for one in boards.rows(which)]
+    slots = [one.row() for one in slot_counts(reading.slots, which)]
     about = {"lane": lane, "timeframe": str(length), "stage": stage, "reference": BASELINE}
-    return table_response(rows, form, name="board", document={**about, "board": rows})
+    document = {**about, "missed_as_naive": missed_as_naive, "board": rows, "slots": slots}
+    return table_response(rows, form, name="board", document=document)
 
 
 # --- what there is --------------------------------------------------------------------------------------------------

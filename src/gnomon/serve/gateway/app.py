@@ -47,7 +47,7 @@ def create_app(
     no routes of jobs and schedules.
     """
     reading = Reading.of(engine, instruments, clock)
-    boards, memory, meter = Boards(reading.scores), Memory(), Meter()
+    boards, memory, meter = Boards(reading.scores, reading.slots), Memory(), Meter()
     watch = Watch(engine, lambda since: census.grown(engine, since), memory.drop)
     app = FastAPI(
         title="Gnomon",

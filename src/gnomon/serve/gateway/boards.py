@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from gnomon.score.compare import BoardRow, Pairs, Reliability
 from gnomon.store.boards import BoardFilter, board_of, pairs_of, reliability_of
 from gnomon.store.scores import ScoreStore
+from gnomon.store.slots import SlotStore
 
 KEEP_TIMES: Final = 20.0
 """A board is kept for so many times as long as it took, a minute at most: readers can keep no more than a twentieth of
@@ -24,14 +25,14 @@ _T = TypeVar("_T")
 class Boards:
     """Boards by filter. Safe to ask from any thread; off the event loop, for a board takes a while."""
 
-    def __init__(self, scores: ScoreStore) -> None:
-        self._scores = scores
+    def __init__(self, scores: ScoreStore, slots: SlotStore | None = None) -> None:
+        self._scores, self._slots = scores, slots
         self._kept: OrderedDict[tuple[str, BoardFilter], tuple[float, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def rows(self, which: BoardFilter) -> tuple[BoardRow, ...]:
         """The rows of a board, best lower bound first; none when nothing is scored."""
-        return self._known("board", which, board_of)
+        return self._known("board", which, lambda scores, one: board_of(scores, one, self._slots))
 
     def pairs(self, which: BoardFilter) -> Pairs:
         """Who wins against whom at how many cutoffs."""
