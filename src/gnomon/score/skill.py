@@ -59,7 +59,7 @@ def skill_of(table: Table, rows: IntArray, against: FloatArray, rules: Rules) ->
         return Skill()
     span = span_of(table, common)
     sums = _cell_sums(table, common, against, span)
-    block = _block_cutoffs(span, rules.timeframe)
+    block = block_cutoffs(span, rules.timeframe)
     lo, hi = _interval(sums, block, rules) if 2 * block <= len(sums) else (None, None)
     return Skill(
         value=float(_aggregated(sums.sum(axis=0))),
@@ -115,7 +115,7 @@ def _dm_p(table: Table, rows: IntArray, against: FloatArray, span: Span) -> floa
     return None if math.isnan(p) else p
 
 
-def _block_cutoffs(span: Span, timeframe: Timeframe) -> int:
+def block_cutoffs(span: Span, timeframe: Timeframe) -> int:
     """The length of a block: the longest step, and at least 24 intraday or 5 daily cutoffs, in cutoffs.
 
     Where instruments close at different hours a day holds several cutoffs, and the least block as many times more.
