@@ -128,6 +128,29 @@ def test_the_board_of_the_disagreement_flag_is_about_the_pair_that_was_watched()
 
 
 @pytest.mark.usefixtures("evaluated")
+def test_gates_are_put_to_what_is_scored_and_leave_a_report() -> None:
+    told = document("gates", "--lane", "backfill", "--report", "made")
+    assert {one["gate"] for one in told["gates"]} == {"coverage", "event-window", "spread", "direction"}
+    kept = json.loads((Path(told["report"]) / "gates.json").read_text())
+    assert kept == {name: value for name, value in told.items() if name != "report"}
+    assert told["releases"] == 0, "no calendar is stored"
+    again = document(*EVALUATE, "--gates")
+    [stage] = again["gates"]
+    assert stage["gates"][0]["forecaster"] == "drift"
+    assert Path(stage["report"]).parent.name == "reports"
+    assert "no figure: 0 releases lie among the targets" in run("gates", "--lane", "backfill").stdout
+    assert document("gates", code=1)["error"] == "invalid", "nothing live is scored"
+    assert (
+        document("gates", "--lane", "backfill", "--stage", "raw", "--from", "2030-01-01", code=1)["error"] == "invalid"
+    )
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_a_board_counts_slots_where_there_are_any() -> None:
+    assert document("board", "--lane", "backfill", "--missed-as-naive")["slots"] == []
+
+
+@pytest.mark.usefixtures("evaluated")
 def test_forecast_and_score_have_their_lanes() -> None:
     issued = document(
         "forecast", "--timeframe", "1h", "--horizon", "3", "--as-of", "2024-02-03T10:20", "--forecasters", "fhs"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gnomon.jobs.ingest import FileReport
     from gnomon.jobs.progress import Progress
     from gnomon.score.compare import BoardRow
+    from gnomon.score.gates import Gate
     from gnomon.store.forecasts import StoredForecast
 
 
@@ -171,6 +172,14 @@ def board_table(rows: Sequence[BoardRow]) -> Table:
             _number(one.above80, ".1%"),
             one.verdict + (" *" if one.star else ""),
         )
+    return table
+
+
+def gate_table(gates: Sequence[Gate]) -> Table:
+    """One line a gate and forecaster."""
+    table = _table("gate", "forecaster", "outcome", "in words")
+    for one in gates:
+        table.add_row(one.gate, one.forecaster, one.outcome.replace("_", " "), one.words)
     return table
 
 

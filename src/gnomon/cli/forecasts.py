@@ -1,8 +1,8 @@
-"""Verbs of forecasts: forecast, evaluate, score, board, plot."""
+"""Verbs of forecasts: forecast, evaluate, score, board, gates, plot."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,7 @@ from gnomon.cli.verb import (
     app,
     lane_of,
     names_of,
+    one_of,
     opened,
     plan_of,
     subjects_of,
@@ -32,7 +33,9 @@ from gnomon.terminal import progress_bar, say, show, show_json
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from gnomon.jobs.gates import GateReport
     from gnomon.jobs.predict import Subject
+    from gnomon.settings import Settings
     from gnomon.store.boards import BoardFilter
     from gnomon.store.forecasts import Lane
     from gnomon.store.store import Store
@@ -102,6 +105,9 @@ def evaluate(
         str, typer.Option(help="Two members whose disagreement the pool watches; default: kronos-base,chronos-2.")
     ] = "",
     on_disagree: Annotated[str, typer.Option(help="widen or flag: what the pool does when they disagree.")] = "widen",
+    with_gates: Annotated[
+        bool, typer.Option("--gates", help="Put the evaluation gates to these scores and write their report.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Walk forward over a span: issue as of each origin, score, and print the board.
@@ -114,7 +120,7 @@ def evaluate(
     from gnomon.store.boards import board_of
     from gnomon.wallclock import WallClock
 
-    _, store, configured = opened()
+    settings, store, configured = opened()
     plan = plan_of(store, configured, timeframe, horizon, instruments, forecasters, seed, basis)
     plan = replace(plan, calibrated=calibrated, watched=watched_of(disagreement, on_disagree))
     span = Span(parse_instant(first), parse_instant(last), stride)
@@ -124,10 +130,15 @@ def evaluate(
         which = board_filter(plan, span)
         rows = board_of(store.scores, which)
         served = board_of(store.scores, replace(which, stage=1)) if calibrated else ()
+    reports = []
+    if with_gates:
+        with done.watch.part("gates"):
+            stages = (0, 1) if calibrated else (0,)
+            reports = [_gate_report(store, settings, replace(which, stage=stage)) for stage in stages]
     if as_json:
         boards = {"board": [one.row() for one in rows]}
         boards |= {"board_calibrated": [one.row() for one in served]} if calibrated else {}
-        show_json({**boards, **done.row()})
+        show_json({**boards, **done.row(), **({"gates": [one.row() for one in reports]} if with_gates else {})})
     else:
         from gnomon.terminal import board_table
 
@@ -137,6 +148,8 @@ def evaluate(
         if calibrated:
             say("after calibration:")
             show(board_table(served))
+        for one in reports:
+            one.show()
         say(_summary(done.row()))
 
 
@@ -232,6 +245,83 @@ def _show_disagreement(store: Store, which: BoardFilter, *, as_json: bool) -> No
         say(f"{' and '.join(pair)}: {one.words}")
     if not found:
         say(f"no pool in lane {which.lane} has watched two of its members yet")
+
+
+@app.command()
+@verb
+def gates(
+    timeframe: TimeframeName = "1h",
+    instruments: InstrumentNames = "",
+    forecasters: ForecasterNames = "",
+    lane: Annotated[str, typer.Option(help="live or backfill.")] = "live",
+    variant: Annotated[str, typer.Option(help="One backfill, e.g. h24:s0.")] = "",
+    stage: Annotated[str, typer.Option(help="raw or calibrated.")] = "raw",
+    first: Annotated[str, typer.Option("--from", help="The first cutoff.")] = "",
+    last: Annotated[str, typer.Option("--to", help="Cutoffs before this instant.")] = "",
+    choose_until: Annotated[
+        str, typer.Option(help="An ensemble's rival is chosen by what had realised then; default: the middle cutoff.")
+    ] = "",
+    report: Annotated[Path | None, typer.Option(help="Folder of reports; default: reports in the home.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The evaluation gates of what is scored: coverage, event windows, spread ratio, direction, ensemble.
+
+    Writes a report in JSON and Markdown. A gate that is failed is an answer, not an error.
+    """
+    from gnomon.clock import parse_instant
+    from gnomon.jobs.gates import STAGES
+    from gnomon.store.boards import BoardFilter
+
+    settings, store, configured = opened()
+    known = configured.with_added(store.market.instruments())
+    which = BoardFilter(
+        lane=lane_of(lane),
+        timeframe=timeframe_of(timeframe),
+        variant=variant or None,
+        instruments=tuple(known.find(name).id for name in names_of(instruments)),
+        forecasters=names_of(forecasters),
+        first_cutoff_ns=parse_instant(first) if first else None,
+        last_cutoff_ns=parse_instant(last) if last else None,
+        stage=STAGES.index(one_of(stage, STAGES, "stage")),
+    )
+    chosen_ns = parse_instant(choose_until) if choose_until else None
+    made = _gate_report(store, settings, which, choose_until_ns=chosen_ns, folder=report)
+    if as_json:
+        show_json(made.row())
+    else:
+        made.show()
+
+
+@dataclass(frozen=True, slots=True)
+class _Reported:
+    """A report of gates, and where it was written."""
+
+    report: GateReport
+    folder: Path
+
+    def row(self) -> dict[str, Any]:
+        return self.report.document() | {"report": str(self.folder)}
+
+    def show(self) -> None:
+        from gnomon.terminal import gate_table
+
+        show(gate_table(self.report.gates))
+        say(f"wrote {self.folder}")
+
+
+def _gate_report(
+    store: Store,
+    settings: Settings,
+    which: BoardFilter,
+    *,
+    choose_until_ns: int | None = None,
+    folder: Path | None = None,
+) -> _Reported:
+    from gnomon.jobs.gates import REPORTS, write_report
+    from gnomon.jobs.gates import gates as ask
+
+    made = ask(store, which, choose_until_ns=choose_until_ns)
+    return _Reported(made, write_report(made, folder or settings.root / REPORTS))
 
 
 @app.command()

@@ -13,6 +13,7 @@ from gnomon.jobs.due import run_predict
 from gnomon.jobs.engine.port import Handler, Handlers, Partial, Work
 from gnomon.jobs.fetch import fetch_one, source_of
 from gnomon.jobs.fetch_events import ingest_events
+from gnomon.jobs.gates import run_gates
 from gnomon.jobs.kinds import KINDS
 from gnomon.jobs.predict import Subject, scheduled_subjects
 from gnomon.jobs.score import Scored, score
@@ -96,6 +97,10 @@ class Crew:
             }
 
         return work.step("weigh", fit)
+
+    def gates(self, work: Work) -> Any:
+        """Put the evaluation gates to what is scored, and write the report."""
+        return run_gates(work, self.store)
 
     def digest(self, work: Work) -> Any:
         """Close the day before the tick."""

@@ -12,6 +12,7 @@ KINDS: Final = {
     "predict": "cpu",
     "score": "cpu",
     "weigh": "cpu",
+    "gates": "cpu",
     "digest": "cpu",
     "board": "cpu",
     "prune": "cpu",

@@ -5,7 +5,7 @@
 | coverage     | does the 80 % band hold 80 %?                                      | Wilson's interval holds 0.80     |
 | event-window | is it as good, and as calibrated, on bars a release moved?         | see `event_window_gate`          |
 | spread       | is its band wider when a release lies ahead?                       | ratio >= 1.5, its low end > 1    |
-| direction    | does it call the side on those bars? (read only after `spread`)    | >= 60 %, Wilson's low end > 0.5   |
+| direction    | does it call the side on those bars? (read only after `spread`)    | >= 60 % and Wilson's low > .5    |
 | ensemble     | does the pool beat the single member one would have chosen before? | the low end of skill > 0         |
 
 Announcements move volatility more than direction, so the spread gate comes before the direction gate. An event is a
@@ -83,7 +83,7 @@ class Gate:
 
     def row(self) -> dict[str, Any]:
         """JSON-ready, in the order of the fields."""
-        return asdict(self)
+        return asdict(self) | {"figures": [asdict(one) for one in self.figures]}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -48,6 +48,10 @@ class DatasetFiles:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @property
+    def root(self) -> Path:
+        return self._root
+
     def write(self, passport: Passport, series: Sequence[AnySeries]) -> Path:
         """The folder of the dataset; written now, unless it is there already. Two writers at once are no harm.
 

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+from gnomon.store.slots import Slot, SlotStore, Verdict
+
 API = "/api/v1"
 
 
@@ -158,6 +160,26 @@ def test_the_board_stands_at_both_addresses_and_in_every_format(client: Any) -> 
     assert by_name["fhs", "binance:BTCUSDT"]["verdict"] == "too early to say (n = 3)"
     rows = list(csv.DictReader(io.StringIO(client.get(f"{API}/board?symbol=BTCUSDT&format=csv").text)))
     assert [row["verdict"] for row in rows] == [row["verdict"] for row in found["board"]]
+
+
+def test_the_board_counts_missed_slots_and_scores_them_as_naive_on_request(world: Any, client: Any) -> None:
+    slots = SlotStore(world.engine)
+    number = world.issue("BTCUSDT", "ewma")
+    world.score(number, 60_100.0)
+    one = world.ledger.get(number)
+    lost = Slot(one.instrument, "1h", "fhs", one.data_cutoff_ns, one.data_cutoff_ns + 5)
+    slots.declare([lost])
+    slots.settle([Verdict(lost, "missed", "no bar")])
+    plain = client.json(f"{API}/board")
+    assert {row["forecaster"] for row in plain["board"]} == {"ewma"}
+    assert plain["slots"] == [
+        {"forecaster": "fhs", "due": 0, "issued": 0, "late": 0, "missed": 1, "without_reference": 0}
+    ]
+    filled = client.json(f"{API}/board", missed_as_naive=True)
+    assert filled["missed_as_naive"] is True
+    by_name = {row["forecaster"]: row for row in filled["board"] if row["instrument"] == "all"}
+    assert by_name["fhs"]["n"] == by_name["ewma"]["n"] > 0
+    assert by_name["fhs"]["skill"] == 0.0
 
 
 @pytest.mark.usefixtures("filled")

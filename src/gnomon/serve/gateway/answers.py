@@ -264,7 +264,7 @@ class BoardEntry(Shape):
     verdict_kind: str
 
 
-class SlotEntry(Shape):
+class SlotCountsEntry(Shape):
     """What came of a forecaster's slots: forecasts that were due."""
 
     forecaster: str
@@ -282,7 +282,7 @@ class Board(Shape):
     reference: str
     missed_as_naive: bool = Field(description="Whether a missed slot is scored as the reference was there.")
     board: list[BoardEntry] = Field(description="Best lower bound first.")
-    slots: list[SlotEntry] = Field(description="By forecaster; a walk-forward has none.")
+    slots: list[SlotCountsEntry] = Field(description="By forecaster; a walk-forward has none.")
 
 
 class Pair(Shape):
