@@ -166,7 +166,7 @@ def test_the_live_job_stores_learners_that_later_forecasts_use(
         predict(filled, plan, clock)
     clock.advance_to(FIRST_NS + 2 * DAY_NS + 30 * MINUTE_NS)
     score(filled, plan.subjects, clock)
-    assert weigh(filled, plan.subjects, HOUR, clock, members=NAMES).learners == {"crypto": "80 labels"}
+    assert weigh(filled, plan.subjects, HOUR, clock, members=NAMES, learn=True).learners == {"crypto": "80 labels"}
     both = replace(plan, forecasters=(*NAMES, POOL, META))
     before = predict(filled, both, clock)
     assert {filled.forecasts.get(one).weights_id for one in before.ids} == {None}  # their cutoff was before the fit
@@ -187,7 +187,7 @@ def test_without_lightgbm_weights_are_fitted_all_the_same(
     predict(filled, plan, clock)
     clock.advance_to(FIRST_NS + DAY_NS)
     score(filled, plan.subjects, clock)
-    done = weigh(filled, plan.subjects, HOUR, clock, members=NAMES)
+    done = weigh(filled, plan.subjects, HOUR, clock, members=NAMES, learn=True)
     assert done.weights == 1
     assert done.learners == {"crypto": "lightgbm is not installed: gnomon[ensemble]"}
 

@@ -367,7 +367,8 @@ def test_the_shipped_schedules_are_those_of_the_pipeline(shipped: dict[str, Sche
         "weigh-1d": "50 6 * * *",
         "board": "0 7 * * *",
         "ledger-digest": "10 0 * * *",
-        "gates": "0 8 * * 1",
+        "gates-1h": "30 7 * * 1",
+        "gates-1d": "40 7 * * 1",
         "kronos-rolling-finetune": "0 6 1 * *",
         "kronosbot": "5 22 * * 1-5",
         "host-reaper": "*/10 * * * *",
@@ -379,7 +380,7 @@ def test_the_shipped_schedules_are_those_of_the_pipeline(shipped: dict[str, Sche
 def test_what_cannot_run_yet_is_disabled_with_the_reason(shipped: dict[str, Schedule]) -> None:
     disabled = {name for name, one in shipped.items() if not one.enabled}
     models = {f"{model}-batch-{timeframe}" for model in ("kronos", "chronos2") for timeframe in ("1h", "1d")}
-    assert disabled == models | {"gates", "kronos-rolling-finetune", "kronosbot", "host-reaper"}
+    assert disabled == models | {"kronos-rolling-finetune", "kronosbot", "host-reaper"}
     assert {one.kind for one in shipped.values() if one.enabled} <= set(KINDS)
     assert all(shipped[name].note.startswith("until") for name in disabled)
 
@@ -389,7 +390,7 @@ def test_no_two_shipped_schedules_make_the_same_job(shipped: dict[str, Schedule]
 
 
 def test_catching_up_follows_the_kind(shipped: dict[str, Schedule]) -> None:
-    expected = {"predict": "late-is-missed", "digest": "all"}
+    expected = {"predict": "late-is-missed", "digest": "all", "board": "all"}
     assert all(one.catch_up == expected.get(one.kind, "latest") for one in shipped.values())
     graces = {one.grace_s for one in shipped.values() if one.kind == "predict" and one.args["timeframe"] == "1d"}
     assert graces == {3600}

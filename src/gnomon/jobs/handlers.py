@@ -90,7 +90,8 @@ class Crew:
         timeframe = timeframe_of(work)
 
         def fit() -> dict[str, Any]:
-            done = weigh(self.store, self._subjects(timeframe), timeframe, self.clock).row()
+            learn = bool(work.args.get("learn", False))
+            done = weigh(self.store, self._subjects(timeframe), timeframe, self.clock, learn=learn).row()
             return {
                 "fitted_at": iso(done["fitted_at_ns"]),
                 **{k: done[k] for k in ("calibrations", "weights", "learners")},

@@ -34,6 +34,7 @@ REFIT_NS: Final = DAY_NS
 """A walk-forward fits as often as the schedule of `weigh` does: once a day."""
 
 _BAND: Final = (0.1, 0.5, 0.9)
+_CUTOFFS_A_PART: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,16 @@ class Lessons:
         *,
         lane: Lane = "live",
         variant: str = "",
+        most: int | None = None,
     ) -> Lessons:
-        """From the scores of subjects of one class, timeframe and basis; scores of other instruments are left alone."""
+        """From the scores of subjects of one class, timeframe and basis; scores of other instruments are left alone.
+
+        `most` keeps the newest labels.
+        """
         first = subjects[0]
         by_id = {one.instrument.id: one for one in subjects}
         labels = _labels(scores, keys, by_id)
+        labels = labels if most is None else dict(list(labels.items())[-most:])
         served = _served(store, labels, first, members, lane, variant)
         found = [(row, served[key]) for key, row in labels.items() if key in served]
         features = [_features(tape, by_id[one[0].instrument], one, members) for _, one in found]
@@ -126,42 +132,54 @@ def _labels(scores: Scores, keys: ScoredKeys, known: Mapping[str, Subject]) -> d
     return dict(sorted(found.items(), key=lambda one: (one[0][1], one[0][0])))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Said:
+    """What a learner needs of one member's forecast."""
+
+    forecaster: str
+    instrument: str
+    data_cutoff_ns: int
+    base_price: float
+    band: FloatArray  # at `_BAND`, of the step that is learned
+
+    @classmethod
+    def of(cls, row: Served) -> _Said:
+        band = row.quantiles[LABEL_STEP - 1, [row.levels.index(level) for level in _BAND]]
+        return cls(row.forecaster, row.instrument, row.data_cutoff_ns, row.base_price, band)
+
+
 def _served(
     store: Store, labels: Mapping[_Key, int], subject: Subject, members: Sequence[str], lane: Lane, variant: str
-) -> dict[_Key, list[Served]]:
-    """What the members said at each labelled cutoff, as it was served."""
-    if not labels:
-        return {}
-    cutoffs = {cutoff_ns for _, cutoff_ns in labels}
-    rows = read_served(
-        store.engine,
-        lane=lane,
-        variant=variant,
-        timeframe=str(subject.timeframe),
-        forecasters=members,
-        instruments=sorted({instrument for instrument, _ in labels}),
-        first_cutoff_ns=min(cutoffs),
-        last_cutoff_ns=max(cutoffs),
-        cutoffs_ns=cutoffs,
-    )
-    found: dict[_Key, list[Served]] = {}
-    for row in rows:
-        key = row.instrument, row.data_cutoff_ns
-        if key in labels and row.basis == subject.basis:
-            found.setdefault(key, []).append(row)
+) -> dict[_Key, list[_Said]]:
+    """What the members said at each labelled cutoff, as it was served. Whole curves are read a part at a time."""
+    cutoffs = sorted({cutoff_ns for _, cutoff_ns in labels})
+    found: dict[_Key, list[_Said]] = {}
+    for first in range(0, len(cutoffs), _CUTOFFS_A_PART):
+        part = cutoffs[first : first + _CUTOFFS_A_PART]
+        rows = read_served(
+            store.engine,
+            lane=lane,
+            variant=variant,
+            timeframe=str(subject.timeframe),
+            forecasters=members,
+            instruments=sorted({instrument for instrument, _ in labels}),
+            first_cutoff_ns=part[0],
+            last_cutoff_ns=part[-1],
+            cutoffs_ns=set(part),
+        )
+        for row in rows:
+            key = row.instrument, row.data_cutoff_ns
+            if key in labels and row.basis == subject.basis:
+                found.setdefault(key, []).append(_Said.of(row))
     return found
 
 
-def _features(tape: Tape, subject: Subject, said: Sequence[Served], members: Sequence[str]) -> FloatArray:
+def _features(tape: Tape, subject: Subject, said: Sequence[_Said], members: Sequence[str]) -> FloatArray:
     cutoff_ns, base_price = said[0].data_cutoff_ns, said[0].base_price
     view = tape.as_of(cutoff_ns)
     _, bars = view.ohlcva(subject.instrument.id, subject.timeframe, subject.basis, limit=REGIME_BARS)
-    bands = {one.forecaster: _band(one) for one in said}  # by id: a newer version comes later and stays
+    bands = {one.forecaster: one.band for one in said}  # by id: a newer version comes later and stays
     return feature_row(base_price, bars, subject.instrument.asset_class, members, bands)
-
-
-def _band(row: Served) -> FloatArray:
-    return row.quantiles[LABEL_STEP - 1, [row.levels.index(level) for level in _BAND]]
 
 
 def _take(rows: Labelled, which: IntArray) -> Labelled:

@@ -21,7 +21,7 @@ from gnomon.forecast.ensemble import Weights
 from gnomon.forecast.meta import REGIME_BARS, is_available
 from gnomon.jobs.calibrate import HISTORY_FORECASTS, Fitted, History, Series
 from gnomon.jobs.cast import POOL
-from gnomon.jobs.learn import Lessons
+from gnomon.jobs.learn import LABELS, Lessons
 from gnomon.jobs.predict import Subject, load_tape
 from gnomon.jobs.progress import Progress, silent
 from gnomon.market.candles import Basis
@@ -61,9 +61,13 @@ def weigh(
     clock: Clock,
     *,
     members: Sequence[str] = tuple(BASELINES),
+    learn: bool = False,
     progress: Progress = silent,
 ) -> Weighed:
-    """Fit calibrations, weights and learners of the live lane from all scores that are known now; store them once."""
+    """Fit calibrations and weights of the live lane from all scores that are known now; store them once.
+
+    `learn` fits the learners of `ensemble-meta` too, which reads what every member said at the newest 20,000 labels.
+    """
     done = Weighed(clock.now_ns())
     progress(0, 2, "calibrations")
     fits = calibrations_of(store, chosen, timeframe, done.fitted_at_ns)
@@ -78,7 +82,8 @@ def weigh(
             fit = fitter.weights(scope, done.fitted_at_ns)
             store.weights.insert([stored_weights(fit, "live", "", timeframe)])
             done.weights += 1
-            done.learners[scope] = _learn(store, chosen, basis, fit, members, scores.take(rows), keys.take(rows))
+            if learn:
+                done.learners[scope] = _learn(store, chosen, basis, fit, members, scores.take(rows), keys.take(rows))
             done.scopes[scope] = {"windows": list(fit.windows), "weights": [dict(one) for one in fit.by_bucket]}
     progress(2, 2, "done")
     return done
@@ -99,7 +104,7 @@ def _learn(
     mine = [one for one in chosen if one.basis == basis and one.instrument.asset_class == fit.scope]
     tape = load_tape(store, mine, last_ns=fit.fitted_at_ns, limit=WEIGHED_BARS + 2 * REGIME_BARS)
     try:
-        row = Lessons.of(store, tape, mine, scores, keys, members).stored(fit, "live", "")
+        row = Lessons.of(store, tape, mine, scores, keys, members, most=LABELS).stored(fit, "live", "")
     except Unavailable as error:
         return error.message
     store.weights.insert([row])
