@@ -265,6 +265,14 @@ def test_pit_distance_is_zero_for_even_bins_and_nan_for_none() -> None:
 # --- direction and P(up) --------------------------------------------------------------------------------------------
 
 
+def test_a_median_that_the_ledger_rounded_away_from_the_base_price_calls_nothing() -> None:
+    base = np.random.default_rng(0).uniform(1.0, 90_000.0, 500)
+    kept = base.astype(np.float32).astype(np.float64)
+    assert (kept != base).all()
+    assert np.isnan(metrics.direction(kept, base, base * 1.01)).all()
+    assert (metrics.direction(base * 1.00001, base, base * 1.01) == 1.0).all()
+
+
 @pytest.mark.parametrize(
     ("median", "came", "expected"),
     [

@@ -24,6 +24,10 @@ BANDS: Final = {50: (0.25, 0.75), 80: (0.1, 0.9), 90: (0.05, 0.95)}
 SAME_PRICE: Final = 1e-12
 """Prices closer than this share are one price: so much a logarithm, or a split, leaves of an equality."""
 
+SAME_CALL: Final = 1e-6
+"""A median closer than this share to the base price calls no direction: the ledger keeps curves as float32, and half of
+what rounding leaves of an equality would be a call up."""
+
 P_UP_CLIP: Final = 0.01
 
 
@@ -175,16 +179,16 @@ def pit_distance(bins: npt.ArrayLike) -> float:
 # --- direction, probability, point ----------------------------------------------------------------------------------
 
 
-def move(value: npt.ArrayLike, base: npt.ArrayLike) -> FloatArray:
-    """-1, 0 or 1: where a price went from a base price; within `SAME_PRICE` it did not move."""
+def move(value: npt.ArrayLike, base: npt.ArrayLike, *, within: float = SAME_PRICE) -> FloatArray:
+    """-1, 0 or 1: where a price went from a base price; closer than a share `within` of it, it did not move."""
     start = np.asarray(base, np.float64)
     change = np.asarray(value, np.float64) - start
-    return np.where(np.abs(change) <= SAME_PRICE * np.abs(start), 0.0, np.sign(change))
+    return np.where(np.abs(change) <= within * np.abs(start), 0.0, np.sign(change))
 
 
 def direction(median: npt.ArrayLike, base: npt.ArrayLike, realised: npt.ArrayLike) -> FloatArray:
-    """1 hit, 0 miss, 0.5 where the price did not move, NaN where the median made no call (it equals the base price)."""
-    call, came = move(median, base), move(realised, base)
+    """1 hit, 0 miss, 0.5 where the price did not move, NaN where the median made no call (within `SAME_CALL`)."""
+    call, came = move(median, base, within=SAME_CALL), move(realised, base)
     hit = np.where(came == 0.0, 0.5, (call == came).astype(np.float64))
     return np.where(call == 0.0, np.nan, hit)
 
