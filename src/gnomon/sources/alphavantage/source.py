@@ -66,7 +66,7 @@ class AlphaVantageSource:
         if not key:
             raise Invalid("alphavantage needs a key", hint="get one at the provider, and set it")
         self._key, self._daily, self._clock = key, daily, clock
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[LeftOut] = []  # of the newest request
         pace = rate or RateLimit(5, burst=1)
         self.http = Http(
             base_url, clock=clock, rate=pace, retries=retries, timeout_s=timeout_s, sleep=sleep, judge=self._judge
@@ -83,6 +83,7 @@ class AlphaVantageSource:
 
     def candles(self, request: Request) -> Iterator[Candles]:
         """Pages of closed bars, oldest first: a month each below a day for shares, else one."""
+        self.left_out = []
         require_timeframe(self, request.timeframe)
         symbol = symbol_of(request.instrument, self.name)
         _refuse_hours_off_the_hour(request)

@@ -76,7 +76,7 @@ class CcxtSource:
         self._retries = retries or HttpRetries()
         self._page_bars = page_bars
         self.exchange = _open_exchange(exchange, base_url, {"timeout": int(timeout_s * 1000), **(options or {})})
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[LeftOut] = []  # of the newest request
         self.log: list[Asked] = []
         self._seen = _Answers()
         self.exchange.on_rest_response = self._note
@@ -102,6 +102,7 @@ class CcxtSource:
 
     def candles(self, request: Request) -> Iterator[Candles]:
         """Pages of closed bars, oldest first."""
+        self.left_out = []
         require_timeframe(self, request.timeframe)
         symbol = symbol_of(request.instrument, self.name)
         self._load_markets(symbol)

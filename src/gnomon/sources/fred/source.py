@@ -57,7 +57,7 @@ class FredSource:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._clock = clock
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[LeftOut] = []  # of the newest request
         self.http = Http(base_url, clock=clock, rate=rate or RateLimit(30), retries=retries, sleep=sleep, judge=_judge)
 
     def __enter__(self) -> FredSource:
@@ -71,6 +71,7 @@ class FredSource:
 
     def candles(self, request: Request) -> Iterator[Candles]:
         """One page: the bars that open in the window and are knowable by now."""
+        self.left_out = []
         series = symbol_of(request.instrument, self.name)
         require_timeframe(self, request.timeframe)
         span = {"cosd": _date_of(request.first_ns), "coed": _date_of(request.last_ns)}

@@ -52,7 +52,7 @@ class YahooSource:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._clock = clock
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[LeftOut] = []  # of the newest request
         pace = rate or RateLimit(30, burst=5)
         self.http = Http(
             base_url, clock=clock, rate=pace, retries=retries, timeout_s=timeout_s, sleep=sleep, judge=_judge
@@ -69,6 +69,7 @@ class YahooSource:
 
     def candles(self, request: Request) -> Iterator[Candles]:
         """Pages of closed bars, oldest first. Where an instrument has several names, the first that Yahoo knows."""
+        self.left_out = []
         require_timeframe(self, request.timeframe)
         symbols = list(request.instrument.sources.get(self.name, ())) or [symbol_of(request.instrument, self.name)]
         self._require_kept(request)
