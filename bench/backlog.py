@@ -29,7 +29,8 @@ from sqlalchemy import Engine, func, select
 
 from gnomon.clock import Timeframe, parse_instant
 from gnomon.forecast.catalog import forecaster
-from gnomon.jobs.engine.dbos_jobs import DbosEngine, DbosJobs, system_url
+from gnomon.jobs.engine.dbos_engine import DbosEngine
+from gnomon.jobs.engine.dbos_jobs import DbosJobs, system_url
 from gnomon.jobs.engine.port import FINISHED, Queue
 from gnomon.jobs.engine.worker import Worker
 from gnomon.jobs.handlers import Crew

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import insert
 
-from gnomon.jobs.engine.dbos_jobs import DbosEngine, DbosJobs, system_url
+from gnomon.jobs.engine.dbos_engine import DbosEngine
+from gnomon.jobs.engine.dbos_jobs import DbosJobs, system_url
 from gnomon.jobs.engine.port import FINISHED, Handler, Handlers, Queue
 from gnomon.store.engine import open_engine, upgrade, writing
 from gnomon.store.tables import job_notes

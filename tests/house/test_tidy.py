@@ -57,7 +57,7 @@ TESTED_ELSEWHERE = {
     "jobs/kinds.py": "tests/serve/gateway/test_app.py: the kinds that a door knows",
     "jobs/engine/port.py": "protocols and messages: tests/jobs/engine/test_memory.py, test_dbos_jobs.py",
     **dict.fromkeys(
-        [f"jobs/engine/{name}.py" for name in ("attempts", "lock", "worker")],
+        [f"jobs/engine/{name}.py" for name in ("attempts", "dbos_engine", "dbos_json", "dbos_work", "lock", "worker")],
         "tests/jobs/engine/test_dbos_jobs.py: with real processes, killed for real",
     ),
     "sources/source.py": "protocols: tests/sources/test_recorded.py",

@@ -15,7 +15,8 @@ from gnomon.errors import Invalid
 from gnomon.terminal import say, show, show_json
 
 if TYPE_CHECKING:
-    from gnomon.jobs.engine.dbos_jobs import DbosEngine, DbosJobs
+    from gnomon.jobs.engine.dbos_engine import DbosEngine
+    from gnomon.jobs.engine.dbos_jobs import DbosJobs
     from gnomon.jobs.engine.port import Handlers, JobStatus
     from gnomon.jobs.engine.worker import Worker
     from gnomon.jobs.schedule import Schedule
@@ -69,7 +70,8 @@ def worker_of(
     until_idle: bool = False,
 ) -> Worker:
     """A worker with every handler, firing the schedules. Queues empty: all of them."""
-    from gnomon.jobs.engine.dbos_jobs import DbosEngine, system_url
+    from gnomon.jobs.engine.dbos_engine import DbosEngine
+    from gnomon.jobs.engine.dbos_jobs import system_url
     from gnomon.jobs.engine.worker import Worker
     from gnomon.jobs.kinds import QUEUES
     from gnomon.jobs.schedules import default_schedules

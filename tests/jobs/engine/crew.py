@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, Table, Text, insert, select
 
 from gnomon.errors import Unavailable
-from gnomon.jobs.engine.dbos_jobs import VERSION, DbosEngine, system_url
+from gnomon.jobs.engine.dbos_engine import VERSION, DbosEngine
+from gnomon.jobs.engine.dbos_jobs import system_url
 from gnomon.jobs.engine.port import FINISHED, Handler, Handlers, Jobs, JobStatus, Queue, Retries, Work
 from gnomon.jobs.engine.worker import Pace, Worker
 from gnomon.jobs.schedules import Schedules

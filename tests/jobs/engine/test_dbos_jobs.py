@@ -22,7 +22,8 @@ from sqlalchemy import Engine, create_engine, text, update
 from tests.jobs.engine.crew import crew, end, entries, finished, handlers_of, prepare_log, start, until
 
 from gnomon.errors import Conflict, Invalid, NotFound, Unavailable
-from gnomon.jobs.engine.dbos_jobs import EXIT_FENCED, DbosJobs, system_url
+from gnomon.jobs.engine.dbos_engine import EXIT_FENCED
+from gnomon.jobs.engine.dbos_jobs import DbosJobs, system_url
 from gnomon.jobs.engine.port import JobFilter
 from gnomon.jobs.schedule import Schedule
 from gnomon.jobs.schedules import Schedules

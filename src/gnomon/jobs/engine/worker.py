@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gnomon.errors import GnomonError, Refused
-from gnomon.jobs.engine.dbos_jobs import EXIT_FENCED, DbosEngine
+from gnomon.jobs.engine.dbos_engine import EXIT_FENCED, DbosEngine
 from gnomon.store.workers import Claim, WorkerRow, WorkerStore
 from gnomon.units import SECOND_NS
 
