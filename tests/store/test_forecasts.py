@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 
 from gnomon.clock import Timeframe
 from gnomon.errors import Conflict, Invalid, NotFound, Unavailable
+from gnomon.forecast.calibration import chance_above
 from gnomon.store.chain import genesis
 from gnomon.store.engine import reading
 from gnomon.store.forecasts import ForecastLedger
@@ -49,7 +50,8 @@ def test_what_was_issued_is_found_as_it_was_said(ledger: ForecastLedger, make: S
     assert one.target_open_ns == said.target_open_ns.tolist()
     assert one.target_close_ns == said.target_close_ns.tolist()
     assert one.p50 == (said.at_level(0.5) * 1.001).tolist()
-    assert one.p_up == said.p_up.tolist()
+    served = chance_above(said.quantiles * 1.001, said.levels, said.base_price)  # of the curve that readers get
+    assert one.p_up == served.tolist() != said.p_up.tolist()
     assert (one.params, one.warnings, one.event_context) == ({"a": [1, 2]}, ("one path",), {"active": ["is_cpi"]})
     assert (one.calibration_id, one.job_key) == (7, "predict:4")
     np.testing.assert_array_equal(ledger.quantiles([id_])[id_], said.quantiles.astype(np.float32))

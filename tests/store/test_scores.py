@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from gnomon.clock import Timeframe
+from gnomon.forecast.calibration import chance_above
 from gnomon.score.forecasts import Scores, graded_steps
 from gnomon.store.engine import reading
 from gnomon.store.forecasts import ForecastLedger
@@ -160,7 +161,8 @@ def test_a_pending_forecast_has_what_scoring_needs(store: ScoreStore, ledger: Fo
     assert (one.horizon, one.levels, one.has_calibrated) == (24, said.levels, True)
     np.testing.assert_array_equal(one.target_open_ns, said.target_open_ns)
     np.testing.assert_array_equal(one.target_close_ns, said.target_close_ns)
-    np.testing.assert_array_equal(one.p_up, said.p_up)
+    served = chance_above(said.quantiles * 1.001, said.levels, said.base_price)  # of the curve that readers get
+    np.testing.assert_array_equal(one.p_up, served)
     assert one.steps == graded_steps(HOUR, 24) == (1, 2, 3, 4, 6, 8, 12, 18, 24)
     assert one.p_up.dtype == np.float64
     assert one.target_close_ns.dtype == np.int64

@@ -243,9 +243,12 @@ def test_what_does_not_pass_fails_with_a_reason_and_whole_pages_before_it(fault:
 def test_any_weather_that_ends_gives_the_candles_of_a_fine_day(faults: list[Fault | None], page_rows: int) -> None:
     venue = exchange(outages=[(ms("2026-01-12T03:00:00Z"), ms("2026-01-12T08:00:00Z"))])
     rows: list[tuple[int, ...]] = []
-    with served(venue) as provider, source(provider, page_rows=page_rows, retries=HttpRetries(attempts=2)) as binance:
+    at_s = [0.0]
+    given = {"page_rows": page_rows, "retries": HttpRetries(attempts=2), "monotonic": lambda: at_s[0]}
+    with served(venue) as provider, source(provider, **given) as binance:
         provider.script(*faults)
-        for _ in range(20):  # a job that goes on from what it has
+        for _ in range(20):  # a job that goes on from what it has, an hour later: no bar lasts as long
+            at_s[0] += 3_600.0
             first_ns = rows[-1][1] if rows else DAYS.first_ns
             try:
                 for page in binance.candles(replace(DAYS, first_ns=first_ns)):

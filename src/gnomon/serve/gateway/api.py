@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
+from pydantic import StringConstraints
 from sqlalchemy import ColumnElement, select, tuple_
 
 from gnomon.clock import Timeframe, iso, parse_instant
@@ -45,6 +46,7 @@ async def _reading_of(request: Request) -> Reading:
 
 
 Read = Annotated[Reading, Depends(_reading_of)]
+Word = Annotated[str, StringConstraints(pattern=_WORD)]
 Symbol = Annotated[str | None, Query(description="Any name of an instrument.", pattern=_WORD, examples=["BTCUSDT"])]
 Length = Annotated[str | None, Query(description="Bar length.", pattern=_WORD, examples=["1h"])]
 Who = Annotated[str | None, Query(description="A forecaster's id.", pattern=_WORD, examples=["ewma"])]
@@ -213,8 +215,8 @@ def get_board(
     request: Request,
     reading: Read,
     timeframe: Annotated[str, Query(description="Bar length.", pattern=_WORD)] = "1h",
-    symbol: Annotated[list[str] | None, Query(description="Of these instruments; default: all.")] = None,
-    forecaster: Annotated[list[str] | None, Query(description="Of these forecasters; default: all.")] = None,
+    symbol: Annotated[list[Word] | None, Query(description="Of these instruments; default: all.")] = None,
+    forecaster: Annotated[list[Word] | None, Query(description="Of these forecasters; default: all.")] = None,
     lane: InLane = "live",
     variant: Variant = None,
     since: Since = None,

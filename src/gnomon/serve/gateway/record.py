@@ -24,6 +24,7 @@ from gnomon.serve.gateway.api import (
     Until,
     Variant,
     Who,
+    Word,
     steps_of,
 )
 from gnomon.serve.gateway.boards import Boards
@@ -121,8 +122,8 @@ def get_coverage(
 def _filter(
     reading: Read,
     timeframe: Length = "1h",
-    symbol: Annotated[list[str] | None, Query(description="Of these instruments; default: all.")] = None,
-    forecaster: Annotated[list[str] | None, Query(description="Of these forecasters; default: all.")] = None,
+    symbol: Annotated[list[Word] | None, Query(description="Of these instruments; default: all.")] = None,
+    forecaster: Annotated[list[Word] | None, Query(description="Of these forecasters; default: all.")] = None,
     lane: InLane = "live",
     variant: Variant = None,
     since: Since = None,
