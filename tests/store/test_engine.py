@@ -201,6 +201,32 @@ def test_a_pool_without_a_free_connection_is_exhausted(database_url: str, monkey
     engine.dispose()
 
 
+def test_a_stopped_process_gives_up_its_locks_and_hears_of_it(
+    postgres_url_factory: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process holds that was stopped inside a transaction is free for the others while they wait for it."""
+    monkeypatch.setattr(engine_module, "IDLE_S", 1)
+    stopped, other = (open_engine(url) for url in [postgres_url_factory()] * 2)
+    upgrade(stopped)
+    change = text("UPDATE chain_heads SET seq = seq + 1 WHERE lane = 'live'")
+
+    def fall_asleep() -> None:
+        with writing(stopped) as asleep:
+            asleep.execute(change)
+            with writing(other) as awake:  # waits for the row until the server ends the idle session
+                awake.execute(change)
+            asleep.execute(change)
+
+    with pytest.raises(Unavailable, match="idle-in-transaction"):
+        fall_asleep()
+    with reading(other) as connection:
+        assert connection.execute(text("SELECT seq FROM chain_heads WHERE lane = 'live'")).scalar() == 1
+    with reading(stopped) as again:
+        assert again.execute(text("SELECT 1")).scalar() == 1
+    stopped.dispose()
+    other.dispose()
+
+
 def test_a_database_that_is_away_is_unavailable(tmp_path: Path) -> None:
     engine = open_engine(f"postgresql://nobody@/none?host={tmp_path}")
     with pytest.raises(Unavailable, match="does not answer"):

@@ -34,6 +34,9 @@ HEAD: Final = "0003"
 
 SCHEMA: Final = "gnomon"
 LOCK_WAIT_S: Final = 30
+IDLE_S: Final = 20
+"""How long PostgreSQL lets a session sit idle inside a transaction. Less than a worker's silence is forgiven: what a
+stopped process had locked is free when others take over its work."""
 _UPGRADE_LOCK: Final = 0x676E6F6D6F6E  # the key of the advisory lock under which PostgreSQL is migrated
 _POOL: Final[dict[str, Any]] = {"pool_size": 5, "max_overflow": 45}  # a thread of a server each, and some to spare
 _READS: Final = "gnomon_reads"
@@ -227,6 +230,7 @@ def _open_postgresql(url: URL) -> Engine:
             *((own,) if isinstance(own, str) else own),
             f"-c search_path={SCHEMA},public",
             f"-c lock_timeout={LOCK_WAIT_S}s",
+            f"-c idle_in_transaction_session_timeout={IDLE_S}s",
             "-c timezone=UTC",
         ]
     )
@@ -292,7 +296,7 @@ def _translated(error: Exception, engine: Engine) -> GnomonError | None:
         return Refused(message, hint="the seeds' tables are views: what they show is written by issuing and scoring")
     if "no such table" in message or "UndefinedTable" in kinds:
         return Unavailable(f"the database has no tables yet ({message})", hint="run `gnomon db upgrade`")
-    if "OperationalError" in kinds:
+    if kinds & {"OperationalError", "IdleInTransactionSessionTimeout"}:
         where = engine.url.render_as_string(hide_password=True)
         return Unavailable(f"the database {where} does not answer: {message}", hint="is the server up? then try again")
     return None

@@ -23,7 +23,7 @@ from gnomon.jobs.engine.dbos_json import JsonSerializer
 from gnomon.jobs.engine.dbos_work import POLL_S, DbosWork, Left
 from gnomon.jobs.engine.lock import EngineLock
 from gnomon.jobs.engine.port import Handlers, Partial, Queue, small_json
-from gnomon.store.engine import Fence, errors_of
+from gnomon.store.engine import IDLE_S, Fence, errors_of
 from gnomon.store.job_notes import JobNotes
 from gnomon.store.leases import Lease, LeaseStore
 from gnomon.store.workers import Claim, fence_of
@@ -155,6 +155,7 @@ class DbosEngine:
             "enable_otlp": False,
             "run_migrations": False,
             "notification_listener_polling_interval_sec": POLL_S,
+            "sys_db_idle_transaction_timeout_sec": IDLE_S,
         }
         if self.fast and self.url.startswith("sqlite"):
             config["db_engine_kwargs"] = {"connect_args": {"factory": _Fast}}
