@@ -105,7 +105,7 @@ def audit(week: Week, first_ns: int, last_ns: int) -> dict[str, Any]:
             row["weights_id"] is not None and pools[row["weights_id"]].fitted_at > row["data_cutoff"] for row in pooled
         ),
         "broken_chain": sum(not one.ok for one in week.store.forecasts.verify()),
-        "digests_that_disagree": len(week.store.digests.check()),
+        "digests_that_disagree": len(week.store.digests.check().broken),
     }
     instruments = sorted({row["instrument"] for row in rows})
     hours = (last_ns - first_ns) // HOUR_NS
@@ -135,11 +135,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--from", dest="first", default="2022-09-01")
-    parser.add_argument("--days", type=int, default=7)
+    parser.add_argument("--days", type=float, default=7)
     parser.add_argument("--home", type=Path, default=None, help="keep the store here")
     given = parser.parse_args(arguments)
     first_ns = parse_instant(given.first)
-    last_ns = first_ns + given.days * DAY_NS
+    last_ns = first_ns + round(24 * given.days) * HOUR_NS
     series, met = load(given.files, first_ns - HISTORY_NS, last_ns)
     with tempfile.TemporaryDirectory() as scratch:
         week = Week.of(given.home or Path(scratch), series, met, first_ns)
