@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -72,6 +73,22 @@ def check(entry: Entry, *, issued_at_ns: int) -> Entry:
     return entry
 
 
+class _Written:
+    """The text of the last parameters that were written: the forecasts of a batch carry the same."""
+
+    _last: tuple[Mapping[str, Any], Mapping[str, Any], str] = ({}, {}, "{}")
+
+    def text(self, params: Mapping[str, Any]) -> str:
+        of, then, written = self._last
+        if params is not of or params != then:  # the very object, and not changed since
+            written = canonical(params)
+            self._last = params, deepcopy(dict(params)), written
+        return written
+
+
+_params: Final = _Written()
+
+
 @lru_cache
 def _levels(levels: tuple[float, ...]) -> str:
     return canonical(levels)
@@ -99,7 +116,7 @@ def prepare(entry: Entry, *, lane: Lane, variant: str, issued_at_ns: int, code_v
         "role": one.role,
         "information": one.information,
         "revision": str(one.params.get("revision", "")),
-        "params": canonical(one.params),
+        "params": _params.text(one.params),
         "seed": int(one.seed),
         "as_of": int(entry.as_of_ns),
         "data_cutoff": int(one.data_cutoff_ns),
@@ -119,8 +136,8 @@ def prepare(entry: Entry, *, lane: Lane, variant: str, issued_at_ns: int, code_v
         "calibrated_digest": digests["calibrated"].digest if "calibrated" in digests else "",
         "paths_digest": "" if paths is None else paths.digest,
         "bars_digest": "" if bars is None else bars.digest(),
-        "warnings": canonical(one.warnings),
-        "event_context": canonical(entry.event_context),
+        "warnings": canonical(one.warnings) if one.warnings else "[]",
+        "event_context": canonical(entry.event_context) if entry.event_context else "{}",
         "target_open": one.target_open_ns.astype("<i8").tobytes(),
         "target_close": one.target_close_ns.astype("<i8").tobytes(),
         "p_up": canonical_floats(p_up),
@@ -154,17 +171,22 @@ def _are_levels(levels: tuple[float, ...]) -> bool:
 def _is_curve(quantiles: FloatArray) -> bool:
     """Positive, finite and sorted, also as the float32 of a block: a NaN breaks every comparison."""
     return bool(
-        (quantiles[:, 0] >= SMALLEST_PRICE).all()
+        quantiles[:, 0].min() >= SMALLEST_PRICE
+        and quantiles[:, -1].max() <= LARGEST_PRICE
         and (quantiles[:, 1:] >= quantiles[:, :-1]).all()
-        and (quantiles[:, -1] <= LARGEST_PRICE).all()
     )
+
+
+def _within(values: FloatArray, least: float, most: float) -> bool:
+    """A NaN is the least and the most of any values, and within nothing."""
+    return bool(values.min() >= least and values.max() <= most)
 
 
 def _are_paths(paths: FloatArray | None, horizon: int) -> bool:
     if paths is None:
         return True
     shaped = paths.ndim == 2 or (paths.ndim == 3 and paths.shape[2] == 6)
-    return shaped and paths.shape[1] == horizon and len(paths) > 0 and bool((np.abs(paths) <= LARGEST_PRICE).all())
+    return shaped and paths.shape[1] == horizon and len(paths) > 0 and _within(paths, -LARGEST_PRICE, LARGEST_PRICE)
 
 
 def _are_shaped(entry: Entry) -> bool:
@@ -184,7 +206,7 @@ _RULES: Final[dict[str, Callable[[Entry], bool]]] = {
     f"quantiles are sorted and within {SMALLEST_PRICE:.4g} … {LARGEST_PRICE:.4g}": lambda e: (
         _is_curve(e.forecast.quantiles) and (e.calibrated is None or _is_curve(e.calibrated))
     ),
-    "p_up lies in [0, 1]": lambda e: bool(((e.forecast.p_up >= 0) & (e.forecast.p_up <= 1)).all()),
+    "p_up lies in [0, 1]": lambda e: _within(e.forecast.p_up, 0.0, 1.0),
     "the base price is positive and finite": lambda e: 0 < e.forecast.base_price < np.inf,
     "targets lie after the cutoff, one after the other": lambda e: (
         bool(e.forecast.target_open_ns[0] >= e.forecast.data_cutoff_ns) and _increase(e.forecast.target_close_ns)

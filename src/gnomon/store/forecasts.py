@@ -34,6 +34,13 @@ _KEY: Final = tuple(
 
 # Statements that every issue asks are built once.
 _HEAD: Final = select(chain_heads).where(chain_heads.c.lane == bindparam("lane"))
+_LOCKED_HEAD: Final = _HEAD.with_for_update()
+_MOVE_HEAD: Final = (
+    update(chain_heads)
+    .where(chain_heads.c.lane == bindparam("which"))
+    .values(seq=bindparam("to_seq"), hash=bindparam("to_hash"))
+)
+_NEWEST_ID: Final = select(func.coalesce(func.max(forecasts.c.id), 0))
 _LAST: Final = (
     select(forecasts.c.seq, forecasts.c.row_hash)
     .where(forecasts.c.lane == bindparam("lane"))
@@ -261,7 +268,7 @@ def _locked_head(connection: Connection, lane: Lane) -> tuple[int, str]:
 
     Raises `Conflict` when the last row is not the head's: a broken chain is not made longer.
     """
-    head = connection.execute(_HEAD.with_for_update(), {"lane": lane}).one()
+    head = connection.execute(_LOCKED_HEAD, {"lane": lane}).one()
     last = connection.execute(_LAST, {"lane": lane}).one_or_none()
     if (head.seq, head.hash) != (tuple(last) if last is not None else (0, genesis(lane))):
         raise Conflict(
@@ -281,14 +288,14 @@ def _append(connection: Connection, lane: Lane, head: tuple[int, str], fresh: Ma
         one.row.update(id=ids[key], seq=seq, prev_hash=last_hash)
         last_hash = one.row["row_hash"] = link(last_hash, one.row)
     _insert(connection, list(fresh.values()))
-    connection.execute(update(chain_heads).where(chain_heads.c.lane == lane).values(seq=seq, hash=last_hash))
+    connection.execute(_MOVE_HEAD, {"which": lane, "to_seq": seq, "to_hash": last_hash})
     return ids
 
 
 def _new_ids(connection: Connection, count: int) -> list[int]:
     """Ids for new rows. PostgreSQL's may have gaps, where a transaction failed; `seq` has none."""
     if connection.dialect.name == "sqlite":
-        last = connection.execute(select(func.coalesce(func.max(forecasts.c.id), 0))).scalar_one()
+        last = connection.execute(_NEWEST_ID).scalar_one()
         return list(range(last + 1, last + 1 + count))
     drawn = text("SELECT nextval('forecasts_id_seq') FROM generate_series(1, :count)")
     return sorted(connection.execute(drawn, {"count": count}).scalars())

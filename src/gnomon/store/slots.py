@@ -88,21 +88,13 @@ class SlotStore:
         """Say what came of slots that are due; one that was settled before stays as it was."""
         if not verdicts:
             return
-        statement = (
-            update(slots)
-            .where(
-                *(slots.c[name] == bindparam(f"of_{name}") for name in _NAMES),
-                slots.c.status == "due",
-            )
-            .values(status=bindparam("new_status"), why=bindparam("new_why"), forecast_id=bindparam("new_id"))
-        )
         rows = [
             {f"of_{name}": value for name, value in _key(one.slot).items()}
             | {"new_status": one.status, "new_why": one.why, "new_id": one.forecast_id}
             for one in verdicts
         ]
         with writing(self._engine) as connection:
-            connection.execute(statement, rows)
+            connection.execute(_SETTLE, rows)
 
     def open(self, *, timeframe: str, forecaster: str, due_ns: int, instruments: Sequence[str] = ()) -> list[Slot]:
         """The slots of one tick that nothing came of yet, of these instruments (or all), by instrument."""
@@ -164,6 +156,11 @@ def _beyond(due_ns: int, forecaster: str, instrument: str, cutoff_ns: int) -> Co
 _NAMES: Final = ("instrument", "timeframe", "forecaster", "cutoff")
 
 
+_SETTLE: Final = (
+    update(slots)
+    .where(*(slots.c[name] == bindparam(f"of_{name}") for name in _NAMES), slots.c.status == "due")
+    .values(status=bindparam("new_status"), why=bindparam("new_why"), forecast_id=bindparam("new_id"))
+)
 _OPEN: Final = (
     select(slots)
     .where(
