@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gnomon.forecast.kronos import cache
-from gnomon.forecast.kronos.cache import KeyValues
+from gnomon.forecast.kronos.cache import keys_and_values
 
 CPU = torch.device("cpu")
 
@@ -33,7 +33,7 @@ def test_a_step_sees_its_series_past_and_its_own_tokens(
 ) -> None:
     torch.manual_seed(seed)
     past = sorted(past)
-    kept = KeyValues(len(past), samples, heads, 4, past=past[-1], room=steps, device=CPU)
+    kept = keys_and_values(len(past), samples, heads, 4, past=past[-1], room=steps, device=CPU)
     before = [torch.randn(2, length, heads, 4) for length in past]
     for at, one in enumerate(before):
         kept.start(at, one[0], one[1])
@@ -59,7 +59,7 @@ def test_tokens_that_come_at_once_see_each_other_causally(
     torch.manual_seed(1)
     new = 5
     before = torch.randn(2, past, 2, 4)
-    many, one = (KeyValues(1, samples, 2, 4, past=past, room=new, device=CPU) for _ in range(2))
+    many, one = (keys_and_values(1, samples, 2, 4, past=past, room=new, device=CPU) for _ in range(2))
     if past:
         many.start(0, before[0], before[1])
         one.start(0, before[0], before[1])
@@ -72,7 +72,7 @@ def test_tokens_that_come_at_once_see_each_other_causally(
 
 
 def test_series_that_are_forgotten_leave_the_others_as_they_were() -> None:
-    kept = KeyValues(3, 2, 2, 4, past=5, room=2, device=CPU)
+    kept = keys_and_values(3, 2, 2, 4, past=5, room=2, device=CPU)
     for at in range(3):
         kept.start(at, torch.randn(5, 2, 4), torch.randn(5, 2, 4))
     kept.append(torch.randn(6, 2, 4), torch.randn(6, 2, 4))

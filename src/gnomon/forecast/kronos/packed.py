@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnomon.forecast.kronos.cache import KeyValues
+from gnomon.forecast.kronos.cache import KeyValues, keys_and_values
 from gnomon.forecast.kronos.config import DEPENDENCY_HEADS, STAMPS
 from gnomon.forecast.kronos.layers import EPSILON, Block, RMSNorm
 from gnomon.forecast.kronos.linear import Linear, Precision
@@ -67,7 +67,8 @@ class PackedStack:
         """Empty caches of every layer, for a past and for new tokens of each sample."""
         width = self.width // self.heads
         return [
-            KeyValues(series, samples, self.heads, width, past=past, room=room, device=self.device) for _ in self.blocks
+            keys_and_values(series, samples, self.heads, width, past=past, room=room, device=self.device)
+            for _ in self.blocks
         ]
 
     def prefill(self, x: Tensor, rotation: Tensor, keep: Sequence[KeyValues] | None = None, at: int = 0) -> Tensor:
@@ -218,7 +219,7 @@ class PackedModel:
     def dependency_room(self, series: int, samples: int, *, past: int, room: int) -> KeyValues:
         """An empty cache of the dependency layer."""
         width = self.width // self.dep_heads
-        return KeyValues(series, samples, self.dep_heads, width, past=past, room=room, device=self.stack.device)
+        return keys_and_values(series, samples, self.dep_heads, width, past=past, room=room, device=self.stack.device)
 
     def fine_logits(self, context: Tensor, seen: Tensor) -> Tensor:
         """Logits (rows, V2) from the context and what the dependency layer saw (rows, d)."""
