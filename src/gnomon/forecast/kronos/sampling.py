@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -48,22 +49,35 @@ def kept(logits: Tensor, *, temperature: float = 1.0, top_k: int = 0, top_p: flo
 
 def _nucleus(weights: Tensor, top_p: float) -> Tensor:
     """Only values are sorted, not their places; a tie at the edge, where places matter, is looked at by itself."""
-    largest = _descending(weights)
-    running = largest.cumsum(-1)
-    stay = (running[:, :-1] <= top_p).sum(-1, keepdim=True) + 1
-    mask = weights >= largest.gather(-1, stay - 1)
-    if bool((mask.sum(-1, keepdim=True) > stay).any()):  # of equal ones at the edge the first stay
-        order = weights.argsort(dim=-1, descending=True, stable=True)
-        ranks = torch.arange(weights.shape[-1], device=weights.device).expand_as(order)
-        mask = torch.zeros_like(order).scatter_(-1, order, ranks) < stay
-    return weights.mul_(mask)
+    if weights.device.type == "cpu":  # NumPy sorts values with vector instructions, twenty times as fast
+        values = weights.numpy()
+        stay, least = _edge(values, top_p)
+        mask = values >= least
+        if (np.count_nonzero(mask, axis=-1) > stay).any():
+            mask = _first_of_equals(weights, torch.from_numpy(stay)).numpy()
+        values *= mask
+        return weights
+    largest = weights.sort(-1, descending=True).values
+    stays = (largest.cumsum(-1)[:, :-1] <= top_p).sum(-1) + 1
+    masks = weights >= largest.gather(-1, stays[:, None] - 1)
+    if bool((masks.sum(-1) > stays).any()):
+        masks = _first_of_equals(weights, stays)
+    return weights.mul_(masks)
 
 
-def _descending(weights: Tensor) -> Tensor:
-    """Rows sorted, largest first. NumPy sorts values with vector instructions, twenty times as fast."""
-    if weights.device.type == "cpu":
-        return torch.from_numpy(np.ascontiguousarray(np.sort(weights.numpy(), axis=-1)[:, ::-1]))
-    return weights.sort(-1, descending=True).values
+def _edge(values: npt.NDArray[np.float32], top_p: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """How many tokens of each row stay (rows,), and the probability of the last of them (rows, 1)."""
+    ordered = np.sort(values, axis=-1)
+    running = np.cumsum(ordered[:, :0:-1], axis=-1)  # the largest first; all but the smallest
+    stay = np.count_nonzero(running <= top_p, axis=-1) + 1
+    return stay, np.take_along_axis(ordered, values.shape[-1] - stay[:, None], axis=-1)
+
+
+def _first_of_equals(weights: Tensor, stay: Tensor) -> Tensor:
+    """A mask (rows, V) of the `stay` largest, of equal ones the first."""
+    order = weights.argsort(dim=-1, descending=True, stable=True)
+    ranks = torch.arange(weights.shape[-1], device=weights.device).expand_as(order)
+    return torch.zeros_like(order).scatter_(-1, order, ranks) < stay[:, None]
 
 
 # --- luck -------------------------------------------------------------------------------------------------------------
