@@ -74,11 +74,7 @@ def series(name: str, open_ns: IntArray, drift: FloatArray, seed: int) -> Histor
 
 
 def plan(seed: int, steps: int) -> Plan:
-    """Sizes of a toy; recipes of the published kind with rates for a network that starts from nothing.
-
-    A model that is made here and used here need not be trained as the public ones were: its fine token is given the
-    true coarse one, and sees its window as forecasts do.
-    """
+    """Sizes of a toy; the published recipes, with rates for networks that start from nothing."""
     return Plan(
         tokenizer=TokenizerConfig(
             d_model=32, n_heads=2, ff_dim=64, n_enc_layers=2, n_dec_layers=2, s1_bits=6, s2_bits=6, group_size=4
@@ -87,7 +83,7 @@ def plan(seed: int, steps: int) -> Plan:
         tokenizer_budget=Budget(steps=steps, batch_windows=32, stretch_steps=max(steps // 7, 1)),
         model_budget=Budget(steps=steps, batch_windows=32, stretch_steps=max(steps // 7, 1)),
         tokenizer_recipe=replace(TOKENIZER, peak_rate=3e-3),
-        model_recipe=replace(MODEL, peak_rate=3e-3, coarse="target", seen="forecast"),
+        model_recipe=replace(MODEL, peak_rate=3e-3),
         seed=seed,
     )
 

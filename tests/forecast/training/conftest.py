@@ -9,7 +9,11 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    torch = pytest.importorskip("torch")
+    try:
+        import torch
+    except ModuleNotFoundError:  # windows and recipes need none
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -17,7 +17,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from gnomon.errors import Conflict, Invalid  # noqa: E402 - after importorskip
+from gnomon.errors import Conflict, Exhausted, Invalid  # noqa: E402 - after importorskip
 from gnomon.forecast.kronos.config import ModelConfig, TokenizerConfig  # noqa: E402 - after importorskip
 from gnomon.forecast.training.kronos import (  # noqa: E402 - after importorskip
     ModelTask,
@@ -28,6 +28,7 @@ from gnomon.forecast.training.kronos import (  # noqa: E402 - after importorskip
     new_tokenizer,
     train_kronos,
 )
+from gnomon.forecast.training.loop import fit  # noqa: E402 - after importorskip
 from gnomon.forecast.training.losses import causal_loss, tokenizer_loss  # noqa: E402 - after importorskip
 from gnomon.forecast.training.recipe import MODEL, TOKENIZER, Budget  # noqa: E402 - after importorskip
 from gnomon.forecast.training.windows import History, Windows, split  # noqa: E402 - after importorskip
@@ -120,6 +121,15 @@ def test_other_data_or_other_sizes_do_not_go_on_with_a_checkpoint(tmp_path: Path
         train_kronos(PLAN, *both(seed=1), tmp_path)
     with pytest.raises(Conflict, match=r"began, config differ"):
         train_kronos(replace(PLAN, tokenizer=replace(PLAN.tokenizer, ff_dim=16)), *both(), tmp_path)
+
+
+def test_a_model_that_has_diverged_ends_its_training_with_an_error_of_ours() -> None:
+    training, validation = both()
+    tokenizer, model = new_tokenizer(PLAN), new_model(PLAN)
+    with torch.no_grad():
+        model.norm.weight.fill_(float("nan"))
+    with pytest.raises(Exhausted, match="losses of nan"):
+        fit(ModelTask(model, tokenizer, training, validation, PLAN.model_recipe), MODEL, PLAN.model_budget)
 
 
 def test_sizes_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -78,3 +80,13 @@ def test_a_recipe_that_makes_no_sense_is_refused(changed: dict[str, Any], error:
 def test_a_budget_of_nothing_is_refused(changed: dict[str, int]) -> None:
     with pytest.raises(Invalid, match=next(iter(changed))):
         Budget(**{"steps": 10} | changed)
+
+
+def test_recipes_and_windows_load_no_pytorch() -> None:
+    """A schedule, a page or a command line may ask for them."""
+    script = (
+        "import sys, gnomon.forecast.training.recipe, gnomon.forecast.training.windows; print('torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
+    )

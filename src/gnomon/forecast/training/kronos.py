@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -203,7 +203,7 @@ def _identity(
     }
 
 
-def _mean(loss: Any, windows: Windows) -> float:
+def _mean(loss: Callable[[IntArray], Tensor], windows: Windows) -> float:
     """The mean loss over all windows, in batches."""
     total = 0.0
     for first in range(0, len(windows), VALIDATION_BATCH):

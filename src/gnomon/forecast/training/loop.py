@@ -85,7 +85,7 @@ def fit(
     """Train the network of a task in place, leave it with the weights of its best validation, in evaluation mode.
 
     With a `checkpoint` the file is written after each stretch, and a run begins where the file ends; one that had ended
-    only loads its weights. Raises `Conflict` for the file of another training, `Exhausted` for a loss without end.
+    only loads its weights. Raises `Conflict` for the file of another training, `Exhausted` for a loss that is infinite.
     """
     run = _Run(task, recipe, budget, seed)
     kept = Checkpoint.read(checkpoint) if checkpoint is not None else None

@@ -104,11 +104,14 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def _drawn(logits: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Tokens (B, T) from plain soft-max probabilities."""
+    """Tokens (B, T) from plain soft-max probabilities, by a race of exponential times as in `kronos/sampling.py`.
+
+    A network that has diverged draws nonsense here instead of an error of PyTorch; its loss then tells.
+    """
     if generator is None:
         raise Invalid("a sampled coarse token without a generator", hint='pass generator=…, or coarse="target"')
-    weights = torch.softmax(logits.detach(), -1).flatten(0, -2)
-    return torch.multinomial(weights, 1, generator=generator).view(logits.shape[:-1])
+    odds = torch.softmax(logits.detach(), -1)
+    return (odds / torch.empty_like(odds).exponential_(generator=generator)).argmax(-1)
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ _ONE_AT_A_TIME = threading.Lock()  # dropout reads PyTorch's own generator, of w
 def luck(device: torch.device, seed: int, component: str, *parts: str | int) -> Iterator[torch.Generator]:
     """Inside, PyTorch's own generator and the one that is handed out belong to (seed, component, parts).
 
-    Afterwards PyTorch's own is as it was before.
+    Afterwards PyTorch's own is as it was before, on the CPU and on CUDA.
     """
     own, other = (chance.digest(seed, component, *parts)[at : at + 7] for at in (0, 8))
     cards = [device] if device.type == "cuda" else []
