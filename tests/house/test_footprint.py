@@ -6,6 +6,7 @@ import-linter reads the text of imports; it doesn't see what NumPy or a package'
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,9 +64,16 @@ def modules_of(name: str) -> list[str]:
     folder = SOURCES.joinpath(*name.split("."))
     if name == "gnomon" or not folder.is_dir():
         return [name]
-    files = (file for file in sorted(folder.rglob("*.py")) if "migrations" not in file.parts)
+    files = (
+        file
+        for file in sorted(folder.rglob("*.py"))
+        if "migrations" not in file.parts and not NETWORK.search(file.read_text(encoding="utf-8"))
+    )
     return [".".join(file.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__") for file in files]
 
+
+NETWORK = re.compile(r"^(import|from) (torch|safetensors)\b", re.MULTILINE)
+"""A module that is made of PyTorch; test_tidy.py says where it may stand. No other may bring it along."""
 
 SECONDS = {"gnomon.store", "gnomon.sources", "gnomon.jobs", "gnomon.serve.gateway"}
 

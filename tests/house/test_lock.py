@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LINES = (ROOT / "requirements/lock.txt").read_text(encoding="utf-8").splitlines()
-EXTRAS = {"models", "agents", "postgres", "ccxt", "fast", "ray", "dev", "ensemble"}
+EXTRAS = {"models", "kronos", "agents", "postgres", "ccxt", "fast", "ray", "dev", "ensemble"}
 
 
 def locked() -> dict[str, list[Requirement]]:

@@ -80,6 +80,7 @@ ENTRY_POINTS = {
     "gnomon.jobs.executor": "sweeps and batches inside a step: docs/schedules.md",
     "gnomon.jobs.engine.memory": "tests, documentation, examples/simulated_week.py",
     "gnomon.sources.recorded": "examples/simulated_week.py",
+    "gnomon.forecast.training.kronos": "examples/train_tiny_kronos.py",
     "gnomon.market.synthetic_events": "tests, bench/event_encoder.py",
     "gnomon.score.disagreement": "whoever asks whether the flag of an ensemble means anything",
 }
@@ -264,10 +265,13 @@ def names_that_say_nothing(tree: Tree) -> Iterator[str]:
                 yield f"{path}: {part} (one module, one noun)"
 
 
+FACES = {"__init__.py", "forecast/kronos/__init__.py"}  # resolve names when they are asked for
+
+
 @rule
 def inner_init_that_does_something(tree: Tree) -> Iterator[str]:
     for path, module in sources(tree):
-        is_inner = path.endswith("/__init__.py") and path != PACKAGE + "__init__.py"
+        is_inner = path.endswith("/__init__.py") and path.removeprefix(PACKAGE) not in FACES
         if is_inner and (len(module.body) != 1 or not _is_constant(module.body[0])):
             yield f"{path}: inner __init__ files hold a docstring only"
 
@@ -322,12 +326,19 @@ def undeclared_dependencies(tree: Tree) -> Iterator[str]:
             if head in sys.stdlib_module_names or head == "gnomon":
                 continue
             names = providers(head) | {COMPANIONS.get(head, "")}
-            if not names & (base if at_top else base | extras):
+            is_neural = path.removeprefix(PACKAGE).startswith(NEURAL) and head in NETWORKS
+            if not names & (base | extras if is_neural or not at_top else base):
                 yield f"{path}:{line}: {head} (not in the base install: declare it, or import an extra in the function)"
 
 
 PURE = ("errors.py", "units.py", "clock.py", "chance.py", "market/", "forecast/", "score/")
-LEARNS = {"forecast/meta.py": "lightgbm"}  # inside a function, from the extra `ensemble`
+NEURAL = ("forecast/kronos/", "forecast/training/")  # loaded where inference or training happens: test_footprint.py
+NETWORKS = {"torch", "safetensors"}
+LEARNS = {
+    # inside a function, from an extra
+    "forecast/meta.py": "lightgbm",
+    "forecast/kronos/bars.py": "pandas",  # the frames of a caller
+}
 
 
 @rule
@@ -335,8 +346,9 @@ def more_than_numpy_in_pure_packages(tree: Tree) -> Iterator[str]:
     for path, module in sources(tree):
         if path.removeprefix(PACKAGE).startswith(PURE):
             for line, full, _, _ in imports(module, typing_too=False):
-                own = LEARNS.get(path.removeprefix(PACKAGE), "numpy")
-                if full.split(".")[0] not in sys.stdlib_module_names | {"gnomon", "numpy", own}:
+                own = {LEARNS.get(path.removeprefix(PACKAGE), "numpy")}
+                own |= NETWORKS if path.removeprefix(PACKAGE).startswith(NEURAL) else set()
+                if full.split(".")[0] not in sys.stdlib_module_names | {"gnomon", "numpy"} | own:
                     yield f"{path}:{line}: {full} (NumPy alone)"
 
 

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="PyTorch is the extra [models]")
-
-from gnomon.forecast.kronos.config import ModelConfig, TokenizerConfig  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.kronos import Kronos  # noqa: E402
-from gnomon.forecast.kronos.model import KronosModel  # noqa: E402
-from gnomon.forecast.kronos.tokenizer import KronosTokenizer  # noqa: E402
+from gnomon.forecast.kronos.config import ModelConfig, TokenizerConfig
+from gnomon.forecast.kronos.kronos import Kronos
+from gnomon.forecast.kronos.model import KronosModel
+from gnomon.forecast.kronos.tokenizer import KronosTokenizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,8 +183,8 @@ def test_at_true_sizes_the_forecast_is_that_of_the_reference(
 
     known = PUBLISHED[f"Kronos-{size}"]
     torch.manual_seed(3)
-    model: Any = KronosModel(known.config).eval()  # type: ignore[arg-type]
-    tokenizer: Any = KronosTokenizer(PUBLISHED[known.tokenizer].config).eval()  # type: ignore[arg-type]
+    model: Any = KronosModel(known.config).eval()
+    tokenizer: Any = KronosTokenizer(PUBLISHED[known.tokenizer].config).eval()
     table = bars(past + ahead, 4)
     options: dict[str, Any] = {"samples": samples, "seed": 9, "top_p": 0.9}
     kronos = Kronos(model, tokenizer, max_context=context)
