@@ -44,3 +44,16 @@ def test_bytes_are_used_where_their_kernel_reads_whole_blocks_alone() -> None:
     weight, bias, x = maps(40, 24)
     packed = Linear.of(weight, bias, "int8")
     assert torch.equal(packed(x), Linear.of(weight, bias, "float32")(x))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 20, 128, 129])
+def test_a_large_map_is_the_same_for_few_rows_and_for_many(rows: int) -> None:
+    luck = torch.Generator().manual_seed(2)
+    weight, bias = torch.randn(1024, 512, generator=luck), torch.randn(1024, generator=luck)
+    x = torch.randn(rows, 512, generator=luck)
+    packed = Linear.of(weight, bias, "float32")
+    wanted = (x.double() @ weight.double().T + bias.double()).float()
+    assert torch.allclose(packed(x), wanted, atol=2e-4)
+    total = torch.ones(rows, 1024)
+    packed.add_to(total, x)
+    assert torch.allclose(total, wanted + 1, atol=2e-4)
