@@ -2,9 +2,9 @@
 
 Random weights at the true sizes, 120 steps, temperature 1, nucleus 0.9, float32, CPU seconds of one process. The
 reference (`kronos-finance`, the public model code) computes its whole window at every step; running it to the end for
-20 samples takes a quarter of an hour, so its time is summed from steps measured along the way (each the difference of a
-longer and a shorter call at the same look-back), and its encoding and decoding are left out, in its favour. Ours is
-measured whole.
+20 samples takes a quarter of an hour, so its time is that of a call of one step, which holds encoding and decoding, and
+of the other steps, taken from some along the way (each the difference of a longer and a shorter call at one look-back).
+Ours is measured whole.
 
 The physical limit of a step: at one sample the weights have to be read (bytes / measured streaming rate); at many they
 have to be multiplied (2 FLOP a weight and sample / measured GEMM rate). `share_of_limit` is limit / ours.
@@ -23,6 +23,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,11 +124,12 @@ def reference_seconds(model: KronosModel, tokenizer: KronosTokenizer, case: Case
     """Seconds of the reference's steps, from some of them."""
     along = sorted({round(at * (case.steps - 1) / (STEPS - 1)) for at in ALONG})
     found = [reference_step(model, tokenizer, case, case.lookback + at) for at in along]
-    return case.steps * float(np.mean(np.interp(range(case.steps), along, found)))
+    steps = [step for _, step in found]
+    return found[0][0] + float(np.sum(np.interp(range(1, case.steps), along, steps)))
 
 
-def reference_step(model: KronosModel, tokenizer: KronosTokenizer, case: Case, lookback: int) -> float:
-    """Seconds a step of the reference at one look-back: three steps more against one."""
+def reference_step(model: KronosModel, tokenizer: KronosTokenizer, case: Case, lookback: int) -> tuple[float, float]:
+    """Seconds of a call of one step of the reference at one look-back, and of each further step."""
     from kronos_finance._vendor.kronos_model import kronos as reference
 
     of_model = reference.Kronos(**asdict(model.config))
@@ -155,7 +157,8 @@ def reference_step(model: KronosModel, tokenizer: KronosTokenizer, case: Case, l
 
     steps(1)
     repeats = range(3 if case.samples == 1 else 1)
-    return (min(timed(lambda: steps(4)) for _ in repeats) - min(timed(lambda: steps(1)) for _ in repeats)) / 3
+    one, four = (min(timed(lambda n=count: steps(n)) for _ in repeats) for count in (1, 4))
+    return one, (four - one) / 3
 
 
 def floor_of(model: KronosModel, samples: int, rates: dict[str, float]) -> float:
@@ -217,7 +220,7 @@ def bars(rows: int) -> pd.DataFrame:
 
 
 def added_by(who: str, size: str) -> int:
-    """Peak MB of 20 samples above the loaded model, in a process of its own."""
+    """Peak MB of 20 samples above the loaded model, in a process of its own (Linux)."""
     command = [sys.executable, __file__, "--peak", who, size]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -227,7 +230,7 @@ def peak(who: str, size: str) -> int:
     model, tokenizer = networks(size)
     kronos = Kronos(model, tokenizer, max_context=512)
     table = bars(case.lookback + STEPS)
-    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    loaded = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
     if who == "ours":  # packing is counted, as part of the call
         kronos.sample(table.iloc[:392], table.index[392:], samples=20, top_p=NUCLEUS)
     else:
