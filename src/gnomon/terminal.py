@@ -16,6 +16,7 @@ from rich.table import Table
 from gnomon.clock import iso
 
 if TYPE_CHECKING:
+    from gnomon.forecast.kronos.shelf import Held
     from gnomon.jobs.ingest import FileReport
     from gnomon.jobs.progress import Progress
     from gnomon.score.compare import BoardRow
@@ -57,6 +58,17 @@ def progress_bar() -> Iterator[Progress]:
             bar.update(task, completed=done, total=total, description=doing)
 
         yield report
+
+
+def weights_table(held: Iterable[Held]) -> Table:
+    """One line a checkpoint."""
+    table = _table("name", "state", ">bytes", "revision", "tokenizer", "folder")
+    for one in held:
+        row = one.row()
+        size = f"{row['bytes']:,}" if row["bytes"] else ""
+        folder = "" if one.state == "absent" else row["folder"]
+        table.add_row(row["name"], row["state"], size, row["revision"][:12], row["tokenizer"], folder)
+    return table
 
 
 def import_table(reports: Iterable[FileReport]) -> Table:

@@ -6,9 +6,10 @@ import pickle
 
 import pytest
 
-from gnomon.errors import NotFound
+from gnomon.errors import NotFound, Unavailable
 from gnomon.forecast import catalog
 from gnomon.forecast.forecaster import version_of
+from gnomon.jobs.schedules import default_schedules
 
 
 def test_the_baselines_are_those_of_the_specification():
@@ -60,3 +61,54 @@ def test_a_version_depends_on_parameters_and_semantics_alone():
 def test_a_baseline_travels_to_another_process(name):
     forecaster = catalog.forecaster(name)
     assert pickle.loads(pickle.dumps(forecaster)) == forecaster
+
+
+# --- models whose weights are fetched ---------------------------------------------------------------------------------
+
+KRONOS = {"kronos-base": (512, 102_310_592), "kronos-small": (512, 24_741_376), "kronos-mini": (2048, 4_108_032)}
+
+
+@pytest.mark.parametrize("name", KRONOS)
+def test_a_kronos_of_the_catalog_is_a_published_one_with_its_own_tokenizer(name):
+    entry, one = catalog.entry(name), catalog.forecaster(name)
+    context_bars, parameters = KRONOS[name]
+    assert entry.hf_id == f"NeoQuasar/K{name[1:]}"
+    assert (entry.role, entry.licence, entry.trained_until) == ("model", "MIT", "2024-06")
+    assert entry.parameters == parameters
+    assert entry.traits.max_context_bars == entry.traits.max_horizon_bars == context_bars
+    assert entry.traits.paths
+    assert one.tokenizer.name == ("Kronos-Tokenizer-2k" if name == "kronos-mini" else "Kronos-Tokenizer-base")
+    assert len(one.model.revision) == len(one.tokenizer.revision) == 40
+    assert (one.samples, one.temperature, one.top_k, one.top_p, one.window) == (30, 1.0, 0, 1.0, "exact")
+
+
+def test_look_backs_are_those_that_never_slide():
+    assert {name: catalog.forecaster(name).lookback(120) for name in KRONOS} == {
+        "kronos-base": 393,
+        "kronos-small": 393,
+        "kronos-mini": 1929,
+    }
+
+
+@pytest.mark.parametrize("name", KRONOS)
+def test_without_weights_a_kronos_says_how_to_fetch_them(name, make_context, monkeypatch, tmp_path):
+    monkeypatch.setenv("GNOMON_HOME", str(tmp_path))
+    with pytest.raises(Unavailable, match="are not on this machine") as caught:
+        catalog.forecaster(name).predict([make_context()], 24)
+    assert caught.value.hint == f"gnomon weights fetch {catalog.forecaster(name).model.name}"
+    assert catalog.forecaster(name).predict([], 24) == []
+
+
+def test_no_default_names_a_model_that_needs_weights():
+    assert not set(KRONOS) & set(catalog.BASELINES)
+    for row in default_schedules():
+        if row.enabled:
+            assert not set(KRONOS) & set(row.args.get("forecasters", ()))
+
+
+def test_the_versions_of_the_published_models_last():
+    assert {name: catalog.forecaster(name).version for name in KRONOS} == {
+        "kronos-base": "1-1c2eb655",
+        "kronos-small": "1-19b5e6e8",
+        "kronos-mini": "1-232b40b6",
+    }

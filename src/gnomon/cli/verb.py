@@ -34,8 +34,10 @@ app = typer.Typer(
 )
 db = typer.Typer(help="The database.", no_args_is_help=True)
 serve = typer.Typer(help="One process each.", no_args_is_help=True)
+weights = typer.Typer(help="Weights of the models on this machine.")
 app.add_typer(db, name="db")
 app.add_typer(serve, name="serve")
+app.add_typer(weights, name="weights")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
 TimeframeName = Annotated[str, typer.Option("--timeframe", help="Bar length: 1h, 1d, …")]

@@ -11,6 +11,8 @@ from gnomon.forecast.baselines.paths import BOOTSTRAP, FHS
 from gnomon.forecast.ensemble import EnsembleMeta, EnsemblePool, ForecasterMembers
 from gnomon.forecast.forecast import Role
 from gnomon.forecast.forecaster import Forecaster, Traits
+from gnomon.forecast.kronos.config import TRAINED_UNTIL
+from gnomon.forecast.kronos.forecaster import KronosForecaster
 from gnomon.forecast.meta import NoLearners, is_available
 
 REFERENCE: Final = "ewma"
@@ -23,6 +25,9 @@ class CatalogEntry:
 
     forecaster: Forecaster
     description: str
+    hf_id: str = ""  # of models: where their weights were published
+    parameters: int = 0
+    trained_until: str = ""  # the month in which the data of their training end
 
     @property
     def id(self) -> str:
@@ -54,7 +59,17 @@ _META: Final = EnsembleMeta(ForecasterMembers(_CLOSED), None, NoLearners(), elig
 
 _META_NAME: Final = "ensemble-meta"
 
+
+def _kronos(size: str, description: str) -> CatalogEntry:
+    """A published Kronos. The entry is there without its weights; forecasting with it is not."""
+    one = KronosForecaster.published(f"kronos-{size}", f"Kronos-{size}")
+    return CatalogEntry(one, description, one.model.hf_id, one.model.parameters, TRAINED_UNTIL)
+
+
 _ENTRIES: Final = (
+    _kronos("base", "Kronos, base size: a transformer over bars of 102 M weights; context 512, 30 paths."),
+    _kronos("small", "Kronos, small size: 25 M weights; context 512, 30 paths."),
+    _kronos("mini", "Kronos, mini size: 4 M weights; context 2,048, 30 paths."),
     CatalogEntry(EWMA, "No drift; log-normal with exponentially weighted volatility. The naive reference."),
     CatalogEntry(FHS, "Filtered historical simulation: past shocks redrawn under today's volatility, 2,000 paths."),
     CatalogEntry(DRIFT, "The mean return of the last 250 bars goes on, its error included in the width."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
@@ -17,6 +18,9 @@ DEPENDENCY_HEADS: Final = 4
 """Heads of the dependency layer, whatever the trunk has."""
 
 DEFAULT_CONTEXT_BARS: Final = 512
+
+LARGEST: Final = 1 << 20
+"""No width, and no count of heads or layers, is larger: a config that asks for more is refused before it is built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +79,8 @@ class TokenizerConfig(_Config):
         return self.s1_bits + self.s2_bits
 
     def faults(self) -> list[str]:
-        small = _at_least_one(self, "d_model", "n_heads", "ff_dim", "s1_bits", "s2_bits", "group_size")
-        layers = [
-            f"{name} is {getattr(self, name)}" for name in ("n_enc_layers", "n_dec_layers") if getattr(self, name) < 1
-        ]
-        if small or layers:
-            return small + layers
-        return [
+        counts = ("d_model", "n_heads", "ff_dim", "n_enc_layers", "n_dec_layers", "s1_bits", "s2_bits", "group_size")
+        return _out_of_range(self, *counts) or [
             *_heads(self.d_model, self.n_heads, "n_heads"),
             *([] if self.d_in == len(FIELDS) else [f"d_in is {self.d_in}, the features of a bar are {len(FIELDS)}"]),
             *_bits(self.s1_bits, self.s2_bits),
@@ -91,6 +90,7 @@ class TokenizerConfig(_Config):
                 else [f"group_size {self.group_size} does not divide the {self.code_bits} bits of a code"]
             ),
             *_shares(self, "ffn_dropout_p", "attn_dropout_p", "resid_dropout_p"),
+            *_finite(self, "beta", "gamma0", "gamma", "zeta"),
         ]
 
 
@@ -111,10 +111,8 @@ class ModelConfig(_Config):
     learn_te: bool = True
 
     def faults(self) -> list[str]:
-        small = _at_least_one(self, "d_model", "n_heads", "ff_dim", "s1_bits", "s2_bits", "n_layers")
-        if small:
-            return small
-        return [
+        counts = ("n_layers", "d_model", "n_heads", "ff_dim", "s1_bits", "s2_bits")
+        return _out_of_range(self, *counts) or [
             *_heads(self.d_model, self.n_heads, "n_heads"),
             *_heads(self.d_model, DEPENDENCY_HEADS, "heads of the dependency layer"),
             *_bits(self.s1_bits, self.s2_bits),
@@ -130,8 +128,18 @@ def _is_a(value: object, kind: str) -> bool:
     return isinstance(value, int) if kind == "int" else isinstance(value, (int, float))
 
 
-def _at_least_one(config: _Config, *names: str) -> list[str]:
-    return [f"{name} is {getattr(config, name)}, at least 1 is needed" for name in names if getattr(config, name) < 1]
+def _out_of_range(config: _Config, *names: str) -> list[str]:
+    """Layers are built one by one: of those there may be fewer."""
+    most = {name: 1024 if name.endswith("layers") else LARGEST for name in names}
+    return [
+        f"{name} is {getattr(config, name)}, expected 1 to {most[name]}"
+        for name in names
+        if not 1 <= getattr(config, name) <= most[name]
+    ]
+
+
+def _finite(config: _Config, *names: str) -> list[str]:
+    return [f"{name} is no finite number" for name in names if not math.isfinite(getattr(config, name))]
 
 
 def _heads(width: int, heads: int, name: str) -> list[str]:
@@ -148,11 +156,17 @@ def _bits(s1_bits: int, s2_bits: int) -> list[str]:
 
 def _shares(config: _Config, *names: str) -> list[str]:
     return [
-        f"{name} is {getattr(config, name)}, expected 0 to 1" for name in names if not 0 <= getattr(config, name) < 1
+        f"{name} is {getattr(config, name)}, expected 0 up to 1" for name in names if not 0 <= getattr(config, name) < 1
     ]
 
 
 # --- what was published -----------------------------------------------------------------------------------------------
+
+LICENCE: Final = "MIT"
+"""Of the published weights."""
+
+TRAINED_UNTIL: Final = "2024-06"
+"""The month in which the data end that the published weights were trained on."""
 
 
 @dataclass(frozen=True, slots=True)
