@@ -266,7 +266,7 @@ def test_the_version_is_the_package_s() -> None:
 def test_schedules_are_listed_changed_paused_and_triggered() -> None:
     listed = {one["name"]: one for one in document("schedules", "list")["schedules"]}
     assert listed["baseline-batch-1h"]["cron"] == "55 * * * *"
-    assert listed["kronos-batch-1h"]["next"] is None, "until the forecaster is there"
+    assert listed["kronos-batch-1h"]["next"] is None, "until its weights are there"
     changed = document("schedules", "set", "weigh-1h", "--cron", "7 4 * * *", "--timezone", "Europe/Berlin")
     assert (changed["cron"], changed["timezone"], changed["edited"]) == ("7 4 * * *", "Europe/Berlin", True)
     assert document("schedules", "pause", "weigh-1h")["next"] is None
@@ -404,3 +404,118 @@ def test_events_come_from_a_file_and_trades_need_a_source(monkeypatch: pytest.Mo
     assert document(*trades, code=1)["error"] == "not_found"
     monkeypatch.setenv("GNOMON_SOURCE_URLS", "{not json")
     assert "source_urls" in document("ingest", "--timeframe", "1h", code=1)["message"]
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+FETCHED = ("config.json", "model.safetensors")
+
+
+@pytest.fixture
+def tiny_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tiny random checkpoints published as Kronos-mini and its tokenizer; the folder that holds them, as copied."""
+    torch = pytest.importorskip("torch", reason="PyTorch is the extra [models]")
+    from dataclasses import replace
+
+    from tests.forecast.kronos.checkpoints import saved, tiny_model, tiny_tokenizer
+
+    from gnomon.forecast import catalog
+    from gnomon.forecast.kronos.config import PUBLISHED
+    from gnomon.forecast.kronos.forecaster import KronosForecaster
+
+    torch.set_num_threads(1)
+    tokenizer, model = PUBLISHED["Kronos-Tokenizer-2k"], PUBLISHED["Kronos-mini"]
+    for one, network in ((tokenizer, tiny_tokenizer()), (model, tiny_model())):
+        made = saved(tmp_path / "copied" / one.name, network, one.name, tokenizer=one.tokenizer, context_bars=64)
+        monkeypatch.setitem(PUBLISHED, one.name, replace(made, hf_id=one.hf_id, revision=one.revision))
+    entry = catalog.entry("kronos-mini")
+    tiny = KronosForecaster.published("kronos-mini", "Kronos-mini", samples=4, device="cpu")
+    monkeypatch.setitem(catalog._BY_ID, "kronos-mini", replace(entry, forecaster=tiny))
+    return tmp_path / "copied"
+
+
+def weights(answer: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["state"] for one in answer["weights"]}
+
+
+def test_weights_are_listed_with_what_is_here(home: Path, tiny_published: Path) -> None:
+    listed = document("weights", "list")
+    assert weights(listed) == dict.fromkeys(
+        ("Kronos-Tokenizer-base", "Kronos-Tokenizer-2k", "Kronos-mini", "Kronos-small", "Kronos-base"), "absent"
+    )
+    assert document("weights") == listed
+    fetched = document("weights", "fetch", "NeoQuasar/Kronos-mini", "--from", str(tiny_published))
+    assert weights(fetched) == {"Kronos-Tokenizer-2k": "ok", "Kronos-mini": "ok"}
+    now = {one["name"]: one for one in document("weights")["weights"]}
+    assert [name for name, one in now.items() if one["state"] == "ok"] == ["Kronos-Tokenizer-2k", "Kronos-mini"]
+    mini = now["Kronos-mini"]
+    folder = home / "weights" / "Kronos-mini" / mini["revision"]
+    assert mini["folder"] == str(folder)
+    assert mini["bytes"] == sum((folder / name).stat().st_size for name in FETCHED)
+    (folder / "model.safetensors").write_bytes(b"torn")
+    assert weights(document("weights"))["Kronos-mini"] == "damaged"
+    told = run("weights")
+    assert "damaged" in told.stdout
+    assert "model.safetensors: 4 bytes of SHA-256" in told.stderr
+
+
+def test_weights_are_fetched_from_the_hub_that_the_environment_names(
+    tiny_published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("huggingface_hub", reason="the Hub's client is in the extra [models]")
+    from tests.forecast.kronos.hub_server import hub_server
+
+    from gnomon.forecast.kronos.config import PUBLISHED
+
+    with hub_server() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        refused = document("weights", "fetch", "Kronos-mini", code=1)
+        assert refused["error"] == "not_found"
+        for name in ("Kronos-Tokenizer-2k", "Kronos-mini"):
+            hub.serve(PUBLISHED[name], tiny_published / name)
+        assert weights(document("weights", "fetch", "Kronos-mini")) == {
+            "Kronos-Tokenizer-2k": "ok",
+            "Kronos-mini": "ok",
+        }
+
+
+def test_weights_of_no_published_name_or_of_other_bytes_are_refused(tiny_published: Path) -> None:
+    assert document("weights", "fetch", "Kronos-mni", code=1)["error"] == "not_found"
+    run("weights", "fetch", code=2)
+    (tiny_published / "Kronos-mini" / "config.json").write_text("{}")
+    answer = document("weights", "fetch", "Kronos-mini", "--from", str(tiny_published), code=1)
+    assert answer["error"] == "invalid"
+    assert "config.json" in answer["message"]
+    assert weights(document("weights"))["Kronos-mini"] == "absent"
+
+
+@pytest.mark.usefixtures("tiny_published")
+def test_a_forecast_without_weights_says_how_to_fetch_them() -> None:
+    run("import", "BTCUSDT-1h.csv")
+    asked = ("forecast", "--timeframe", "1h", "--horizon", "3", "--as-of", "2024-02-03T10:20")
+    told = run(*asked, "--forecasters", "kronos-mini", code=1)
+    assert "failed kronos-mini: the weights of Kronos-mini are not on this machine" in told.stderr.replace(
+        "Kronos-Tokenizer-2k", "Kronos-mini"
+    )
+    assert "hint: gnomon weights fetch Kronos-mini" in told.stderr.replace("Kronos-Tokenizer-2k", "Kronos-mini")
+    assert document(*asked)["failed"] == [], "no default asks for it"
+
+
+def test_a_forecast_of_fetched_weights_is_in_the_ledger(tiny_published: Path, home: Path) -> None:
+    run("import", "BTCUSDT-1h.csv")
+    run("weights", "fetch", "Kronos-mini", "--from", str(tiny_published))
+    asked = ("forecast", "--timeframe", "1h", "--horizon", "3", "--forecasters", "kronos-mini", "--seed", "7")
+    first = document(*asked, "--as-of", "2024-02-03T10:20")
+    assert (first["issued"], first["failed"]) == (2, [])
+    with sqlite3.connect(home / "gnomon.db") as raw:
+        stored = raw.execute(
+            "SELECT f.params, f.n_paths, f.seed, p.shape FROM forecasts f "
+            "JOIN forecast_paths p ON p.forecast_id = f.id WHERE f.forecaster = 'kronos-mini'"
+        ).fetchone()
+    raw.close()
+    params = json.loads(stored[0])
+    assert stored[1:] == (4, 7, "[4,3]")
+    assert params["hf_id"] == "NeoQuasar/Kronos-mini"
+    assert set(params["corrections"]) == {"prices", "highs", "lows", "volumes", "amounts"}
+    assert document("verify", "forecasts")["ok"] is True
+    assert document(*asked, "--as-of", "2024-02-03T10:20")["existing"] == 2

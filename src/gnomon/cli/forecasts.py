@@ -82,6 +82,7 @@ def forecast(
             say(f"missed {one['instrument']}: {one['reason']}")
         for one in report.failed:
             say(f"failed {one['forecaster']}: {one['message']}")
+            say(*([f"hint: {one['hint']}"] if one["hint"] else []))
     if report.failed or not report.ids:
         raise typer.Exit(1)
 
