@@ -42,7 +42,7 @@ TESTED_ELSEWHERE = {
     **dict.fromkeys(
         [
             f"cli/{name}.py"
-            for name in ("__main__", "data", "forecasts", "keeping", "main", "processes", "verb", "work")
+            for name in ("__main__", "data", "forecasts", "keeping", "main", "processes", "verb", "weights", "work")
         ],
         "tests/test_cli.py: every verb, as a user calls it",
     ),

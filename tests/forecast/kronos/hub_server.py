@@ -43,7 +43,7 @@ def hub_server() -> Iterator[Hub]:
     """The Hub on a free port of this machine."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
     server.daemon_threads = True
-    hub = server.hub = Hub(f"http://127.0.0.1:{server.server_address[1]}")  # type: ignore[attr-defined]
+    hub = server.hub = Hub(f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -62,7 +62,7 @@ class _Answers(BaseHTTPRequestHandler):
 
     @property
     def hub(self) -> Hub:
-        return self.server.hub  # type: ignore[attr-defined,no-any-return]
+        return self.server.hub
 
     def do_HEAD(self) -> None:
         self._answer(with_body=False)

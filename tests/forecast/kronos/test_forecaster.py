@@ -14,18 +14,18 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is the extra [models]")
 
-from tests.forecast.kronos.checkpoints import installed, saved, tiny_forecaster, tiny_model, tiny_tokenizer  # noqa: E402
+from tests.forecast.kronos.checkpoints import installed, saved, tiny_forecaster, tiny_model, tiny_tokenizer  # noqa: E402 - after the check for PyTorch
 
-from gnomon.errors import Invalid, Unavailable  # noqa: E402
-from gnomon.forecast.forecast import LEVELS  # noqa: E402
-from gnomon.forecast.kronos import forecaster as module  # noqa: E402
-from gnomon.forecast.kronos.bars import Series  # noqa: E402
-from gnomon.forecast.kronos.forecaster import ONE_PATH, STILL, KronosForecaster, field_quantiles  # noqa: E402
-from gnomon.forecast.kronos.kronos import Drawn, Kronos, Sampling  # noqa: E402
-from gnomon.forecast.kronos.repair import repair  # noqa: E402
-from gnomon.forecast.kronos.shelf import folder_of  # noqa: E402
-from gnomon.forecast.kronos.weights import load_kronos, save  # noqa: E402
-from gnomon.store.blocks import PointBars, closes  # noqa: E402
+from gnomon.errors import Invalid, Unavailable  # noqa: E402 - after the check for PyTorch
+from gnomon.forecast.forecast import LEVELS  # noqa: E402 - after the check for PyTorch
+from gnomon.forecast.kronos import forecaster as module  # noqa: E402 - after the check for PyTorch
+from gnomon.forecast.kronos.bars import Series  # noqa: E402 - after the check for PyTorch
+from gnomon.forecast.kronos.forecaster import ONE_PATH, STILL, KronosForecaster, field_quantiles  # noqa: E402 - after the check for PyTorch
+from gnomon.forecast.kronos.kronos import Drawn, Kronos, Sampling  # noqa: E402 - after the check for PyTorch
+from gnomon.forecast.kronos.repair import repair  # noqa: E402 - after the check for PyTorch
+from gnomon.forecast.kronos.shelf import folder_of  # noqa: E402 - after the check for PyTorch
+from gnomon.forecast.kronos.weights import load_kronos, save  # noqa: E402 - after the check for PyTorch
+from gnomon.store.blocks import PointBars, closes  # noqa: E402 - after the check for PyTorch
 
 HORIZON = 6
 
