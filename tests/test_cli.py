@@ -455,7 +455,7 @@ def test_weights_are_listed_with_what_is_here(home: Path, tiny_published: Path) 
     (folder / "model.safetensors").write_bytes(b"torn")
     assert weights(document("weights"))["Kronos-mini"] == "damaged"
     told = run("weights")
-    assert "Kronos-mini" in told.stdout
+    assert "damaged" in told.stdout
     assert "model.safetensors: 4 bytes of SHA-256" in told.stderr
 
 

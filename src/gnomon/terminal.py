@@ -62,12 +62,11 @@ def progress_bar() -> Iterator[Progress]:
 
 def weights_table(held: Iterable[Held]) -> Table:
     """One line a checkpoint."""
-    table = _table("name", "state", ">bytes", "revision", "tokenizer", "folder")
+    table = _table("name", "state", ">bytes", "revision", "tokenizer")
     for one in held:
         row = one.row()
         size = f"{row['bytes']:,}" if row["bytes"] else ""
-        folder = "" if one.state == "absent" else row["folder"]
-        table.add_row(row["name"], row["state"], size, row["revision"][:12], row["tokenizer"], folder)
+        table.add_row(row["name"], row["state"], size, row["revision"][:12], row["tokenizer"])
     return table
 
 

@@ -51,8 +51,10 @@ def _shown(found: list[Any], as_json: bool) -> None:
     if as_json:
         show_json({"weights": [one.row() for one in found]})
         return
+    from gnomon.forecast.kronos.shelf import home
     from gnomon.terminal import weights_table
 
     show(weights_table(found))
+    say(f"in {home()}")
     for one in found:
         say(*(f"{one.checkpoint.name}: {fault}" for fault in one.faults))
