@@ -241,9 +241,9 @@ def test_without_the_client_the_extra_is_named(tiny, monkeypatch):
 # --- from a folder ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("within", [".", "Tiny", "tests/Tiny"])
+@pytest.mark.parametrize("within", [".", "Tiny", "tests/Tiny", "Tiny/{}", "models--tests--Tiny/snapshots/{}"])
 def test_files_copied_by_hand_are_taken(tiny, tmp_path, within):
-    source = tmp_path / "copied" / within
+    source = tmp_path / "copied" / within.format(tiny.revision)
     shutil.copytree(tmp_path / "published", source)
     (source / "README.md").write_text("not one of ours")
     assert take(tiny, tmp_path / "copied").state == "ok"
@@ -253,9 +253,23 @@ def test_files_copied_by_hand_are_taken(tiny, tmp_path, within):
 
 def test_copied_files_are_held_against_what_was_published(tiny, tmp_path):
     (tmp_path / "published" / "config.json").write_bytes(b"{}")
-    with pytest.raises(Invalid, match="what came is not Tiny"):
+    with pytest.raises(Invalid, match=r"the files in .* are not Tiny at revision") as caught:
         take(tiny, tmp_path / "published")
+    assert str(tmp_path / "published" / "Tiny") in caught.value.hint
+    shutil.copytree(tmp_path / "published", tmp_path / "many" / "Tiny")
+    with pytest.raises(Invalid, match="what came is not Tiny"):
+        take(tiny, tmp_path / "many")
     assert everything_kept() == set()
+
+
+def test_a_whole_checkpoint_in_a_home_that_nobody_may_write_is_left_alone(tiny, tmp_path):
+    take(tiny, tmp_path / "published")
+    (home() / "Tiny" / ".lock").unlink()
+    (home() / "Tiny" / ".lock").mkdir()  # as good as no right to write, for root too
+    assert take(tiny, tmp_path / "published").state == "ok"
+    (folder_of(tiny) / "config.json").unlink()
+    with pytest.raises(Unavailable, match="cannot be written"):
+        take(tiny, tmp_path / "published")
 
 
 def test_a_folder_that_lacks_a_file_is_told_so(tiny, tmp_path):

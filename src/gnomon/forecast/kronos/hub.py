@@ -48,9 +48,10 @@ def take(checkpoint: Checkpoint, source: Path) -> Held:
 
 
 def _put(checkpoint: Checkpoint, bring: Bring) -> Held:
+    if (before := held(checkpoint)).state == "ok":
+        return before  # a home that only others may write will do
     with _alone(checkpoint):
-        before = held(checkpoint)
-        if before.state == "ok":
+        if (before := held(checkpoint)).state == "ok":
             return before
         staging = home() / checkpoint.name / ".part"
         shutil.rmtree(staging, ignore_errors=True)  # what a killed process left
@@ -104,8 +105,7 @@ def _alone(checkpoint: Checkpoint) -> Iterator[None]:
 
 def _copy(checkpoint: Checkpoint, source: Path, folder: Path) -> None:
     source = source.expanduser()
-    places = (source / checkpoint.name, source / checkpoint.hf_id, source)
-    place = next((one for one in places if all((one / name).is_file() for name in FILES)), None)
+    place = next((one for one in _places(checkpoint, source) if all((one / name).is_file() for name in FILES)), None)
     if place is None:
         missing = ", ".join(name for name in FILES if not (source / name).is_file())
         raise NotFound(
@@ -113,7 +113,28 @@ def _copy(checkpoint: Checkpoint, source: Path, folder: Path) -> None:
             hint=f"a folder with {' and '.join(FILES)}, or one that holds such a folder named {checkpoint.name}",
         )
     for name in FILES:
-        shutil.copyfile(place / name, folder / name)
+        try:
+            shutil.copyfile(place / name, folder / name)
+        except OSError as error:
+            raise Unavailable(f"{place / name} could not be copied: {error}", hint="mend it and try again") from None
+    if place == source and (faults := faults_of(folder, checkpoint)):
+        raise Invalid(
+            f"the files in {source} are not {checkpoint.name} at revision {checkpoint.revision}: {'; '.join(faults)}",
+            hint=f"for several checkpoints, a folder of its name each: {source / checkpoint.name}",
+            detail={"differences": list(faults)},
+        )
+
+
+def _places(checkpoint: Checkpoint, source: Path) -> tuple[Path, ...]:
+    """By name, by Hub id, as in another home, as in a cache of the Hub's client, and the folder itself."""
+    cached = f"models--{checkpoint.hf_id.replace('/', '--')}"
+    return (
+        source / checkpoint.name,
+        source / checkpoint.hf_id,
+        source / checkpoint.name / checkpoint.revision,
+        source / cached / "snapshots" / checkpoint.revision,
+        source,
+    )
 
 
 # --- from the Hub -----------------------------------------------------------------------------------------------------
