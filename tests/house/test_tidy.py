@@ -338,6 +338,7 @@ LEARNS = {
     # inside a function, from an extra
     "forecast/meta.py": "lightgbm",
     "forecast/kronos/bars.py": "pandas",  # the frames of a caller
+    "forecast/kronos/hub.py": "huggingface_hub",  # downloads, when they are asked for
 }
 
 
