@@ -19,4 +19,10 @@ def __getattr__(name: str) -> Any:
 
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{'weights' if name == 'load_kronos' else 'kronos'}"), name)
+    try:
+        module = import_module(f"{__name__}.{'weights' if name == 'load_kronos' else 'kronos'}")
+    except ModuleNotFoundError as error:
+        from gnomon.errors import Unavailable
+
+        raise Unavailable(f"{error.name} is not installed", hint="pip install 'gnomon[kronos]'") from None
+    return getattr(module, name)
