@@ -42,7 +42,7 @@ def decode(decoder: PackedDecoder, prompt: Prompt, s1: Tensor, s2: Tensor, conte
     kept_ = stack.room(1, samples, past=past, room=horizon)
     rotation = stack.rotation(past + horizon)
     if past:
-        stack.prefill(decoder.embed(prompt.s1[-past:], prompt.s2[-past:]), rotation, kept_)
+        stack.prefill(decoder.embed(prompt.s1[-past:], prompt.s2[-past:]), rotation, kept_, is_past=True)
     new = rotation[past:].repeat(samples, 1, 1, 1)
     x = stack.advance(decoder.embed(s1.flatten(), s2.flatten()), new, kept_)
     return decoder.head(x).view(samples, horizon, -1)

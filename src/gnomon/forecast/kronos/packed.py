@@ -9,7 +9,6 @@
 | the bias of v, carried through `out_proj`, added to its bias               | a pass: soft-max weights sum to one    |
 | token embedding, its scale and `fusion_proj` as two tables (V, d)          | a map of 2d x d a token                |
 | `q_proj` of the dependency layer as a table (V1, d)                        | a map a step                           |
-| the coarse head and the keys and values of the dependency layer as one map | calls                                  |
 
 Rows are (rows, d) throughout; only attention knows series, samples and positions. Nothing here is changed by a call.
 """
@@ -71,13 +70,26 @@ class PackedStack:
             for _ in self.blocks
         ]
 
-    def prefill(self, x: Tensor, rotation: Tensor, keep: Sequence[KeyValues] | None = None, at: int = 0) -> Tensor:
-        """One sequence from its start, (T, d) to (T, d); the input is overwritten. `keep` gets keys and values."""
+    def prefill(
+        self,
+        x: Tensor,
+        rotation: Tensor,
+        keep: Sequence[KeyValues] | None = None,
+        at: int = 0,
+        *,
+        is_past: bool = False,
+    ) -> Tensor:
+        """One sequence from its start, (T, d) to (T, d); the input is overwritten. `keep` gets keys and values.
+
+        Of what `is_past` nothing but these is wanted: what comes out is not of the last block.
+        """
         length = len(x)
         for layer, block in enumerate(self.blocks):
             q, k, v = self._projected(block, x, rotation[:length])
             if keep is not None:
                 keep[layer].start(at, k, v)
+            if is_past and layer == len(self.blocks) - 1:
+                break  # nobody reads what comes out of it
             q, k, v = (one.transpose(0, 1).unsqueeze(0) for one in (q, k, v))  # (1, H, T, e)
             seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
             block.out.add_to(x, seen[0].transpose(0, 1).reshape(length, -1))
