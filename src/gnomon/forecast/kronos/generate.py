@@ -39,12 +39,12 @@ def decode(decoder: PackedDecoder, prompt: Prompt, s1: Tensor, s2: Tensor, conte
     samples, horizon = s1.shape
     past = min(len(prompt.s1) + horizon, context_bars) - horizon
     stack = decoder.stack
-    kept_ = stack.room(1, samples, past=past, room=horizon)
+    caches = stack.room(1, samples, past=past, room=horizon)
     rotation = stack.rotation(past + horizon)
     if past:
-        stack.prefill(decoder.embed(prompt.s1[-past:], prompt.s2[-past:]), rotation, kept_, is_past=True)
+        stack.prefill(decoder.embed(prompt.s1[-past:], prompt.s2[-past:]), rotation, caches, is_past=True)
     new = rotation[past:].repeat(samples, 1, 1, 1)
-    x = stack.advance(decoder.embed(s1.flatten(), s2.flatten()), new, kept_)
+    x = stack.advance(decoder.embed(s1.flatten(), s2.flatten()), new, caches)
     return decoder.head(x).view(samples, horizon, -1)
 
 
@@ -77,9 +77,9 @@ class _Drawing:
             self.s1[:, step] = self._one(self.model.coarse(context), luck.times(step, 0, coarse))
             query = self.model.table_q[self.s1[:, step]]
             seen, first = [], 0
-            for hidden, kept_ in groups:
-                mask = self._mask(step) if kept_ is self.dependency else None
-                seen.append(kept_.attend(query[first : first + len(hidden)], mask))
+            for hidden, cache in groups:
+                mask = self._mask(step) if cache is self.dependency else None
+                seen.append(cache.attend(query[first : first + len(hidden)], mask))
                 first += len(hidden)
             logits = self.model.fine_logits(context, _joined(seen))
             self.s2[:, step] = self._one(logits, luck.times(step, 1, fine))
@@ -108,8 +108,8 @@ class _Drawing:
         """The context of every path's newest bar, with what the dependency layer may see; series in order."""
         cached = self._unslid(step)
         if cached < self.dependency.series:
-            for kept_ in (*self.trunk, self.dependency):
-                kept_.narrow(cached)
+            for cache in (*self.trunk, self.dependency):
+                cache.narrow(cached)
         groups = [self._advance(step)] if cached else []
         return groups + [self._recompute(at, step) for at in range(cached, len(self.prompts))]
 
