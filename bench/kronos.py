@@ -68,6 +68,7 @@ QUICK = tuple(one for one in CASES if one.size == "mini" and one.samples in (1, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="mini at 1 and 20 samples alone")
+    parser.add_argument("--only", default="", help="cases whose size and name hold this, e.g. 'small no sliding'")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -76,7 +77,8 @@ def main() -> None:
         print(peak(*given.peak))
         return
     rates = {"stream_gb_per_s": stream_rate(), "gemm_gflops": gemm_rate()}
-    results = [measure(one, rates) for one in (QUICK if given.quick else CASES)]
+    cases = [one for one in (QUICK if given.quick else CASES) if given.only in f"{one.size} {one.name}"]
+    results = [measure(one, rates) for one in cases]
     document = {
         "question": "Kronos beside the reference package: CPU seconds, and the share of the physical limit reached",
         "machine": {
@@ -109,6 +111,7 @@ def measure(case: Case, rates: dict[str, float]) -> dict[str, Any]:
     seconds = min(timed(ours) for _ in range(3))
     theirs = reference_seconds(model, tokenizer, case)
     floor = case.steps * floor_of(model, case.samples, rates)
+    print(f"{case.size} {case.name}, {case.samples}: {theirs / seconds:.1f} x", file=sys.stderr)
     return {
         **{name: value for name, value in asdict(case).items() if value is not None},
         "seconds": round(seconds, 3),
