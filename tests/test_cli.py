@@ -414,9 +414,9 @@ FETCHED = ("config.json", "model.safetensors")
 @pytest.fixture
 def tiny_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Tiny random checkpoints published as Kronos-mini and its tokenizer; the folder that holds them, as copied."""
-    torch = pytest.importorskip("torch", reason="PyTorch is the extra [models]")
     from dataclasses import replace
 
+    import torch
     from tests.forecast.kronos.checkpoints import saved, tiny_model, tiny_tokenizer
 
     from gnomon.forecast import catalog
@@ -462,7 +462,6 @@ def test_weights_are_listed_with_what_is_here(home: Path, tiny_published: Path) 
 def test_weights_are_fetched_from_the_hub_that_the_environment_names(
     tiny_published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("huggingface_hub", reason="the Hub's client is in the extra [models]")
     from tests.forecast.kronos.hub_server import hub_server
 
     from gnomon.forecast.kronos.config import PUBLISHED

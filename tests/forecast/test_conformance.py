@@ -46,7 +46,7 @@ def meta() -> EnsembleMeta:
 @pytest.fixture(scope="module")
 def kronos(tmp_path_factory) -> Iterator[Forecaster]:
     """Kronos with tiny random weights: those of the catalog's rows are not on every machine."""
-    torch = pytest.importorskip("torch", reason="PyTorch is the extra [models]")
+    import torch
     from tests.forecast.kronos.checkpoints import tiny_forecaster
 
     threads = torch.get_num_threads()

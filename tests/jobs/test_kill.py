@@ -19,7 +19,7 @@ from gnomon.store.store import Store
 sys.path.insert(0, str(Path(__file__).parent))  # a child process imports its function by name
 from verb_process import start_verb
 
-ROUNDS = int(os.environ.get("GNOMON_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("GNOMON_ROUNDS", "10"))
 HOURS = 2_500
 TABLES = ("datasets", "dataset_series", "candle_series", "candles", "forecasts", "forecast_blocks", "scores")
 

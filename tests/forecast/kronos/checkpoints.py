@@ -6,16 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="PyTorch is the extra [models]")
-
-from gnomon.forecast.kronos.config import Checkpoint, ModelConfig, TokenizerConfig  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.forecaster import KronosForecaster  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.model import KronosModel  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.shelf import CONFIG, folder_of, sha256_of  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.tokenizer import KronosTokenizer  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.weights import save  # noqa: E402 - after the check for PyTorch
+from gnomon.forecast.kronos.config import Checkpoint, ModelConfig, TokenizerConfig
+from gnomon.forecast.kronos.forecaster import KronosForecaster
+from gnomon.forecast.kronos.model import KronosModel
+from gnomon.forecast.kronos.shelf import CONFIG, folder_of, sha256_of
+from gnomon.forecast.kronos.tokenizer import KronosTokenizer
+from gnomon.forecast.kronos.weights import save
 
 TOKENIZER = TokenizerConfig(
     d_model=16, n_heads=2, ff_dim=24, n_enc_layers=2, n_dec_layers=2, s1_bits=4, s2_bits=4, group_size=4

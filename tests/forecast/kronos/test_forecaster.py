@@ -11,21 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from tests.forecast.kronos.checkpoints import installed, saved, tiny_forecaster, tiny_model, tiny_tokenizer
 
-torch = pytest.importorskip("torch", reason="PyTorch is the extra [models]")
-
-from tests.forecast.kronos.checkpoints import installed, saved, tiny_forecaster, tiny_model, tiny_tokenizer  # noqa: E402 - after the check for PyTorch
-
-from gnomon.errors import Invalid, Unavailable  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.forecast import LEVELS  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos import forecaster as module  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.bars import Series  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.forecaster import ONE_PATH, STILL, KronosForecaster, field_quantiles  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.kronos import Drawn, Kronos, Sampling  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.repair import repair  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.shelf import folder_of  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.weights import load_kronos, save  # noqa: E402 - after the check for PyTorch
-from gnomon.store.blocks import PointBars, closes  # noqa: E402 - after the check for PyTorch
+from gnomon.errors import Invalid, Unavailable
+from gnomon.forecast.forecast import LEVELS
+from gnomon.forecast.kronos import forecaster as module
+from gnomon.forecast.kronos.bars import Series
+from gnomon.forecast.kronos.forecaster import ONE_PATH, STILL, KronosForecaster, field_quantiles
+from gnomon.forecast.kronos.kronos import Drawn, Kronos, Sampling
+from gnomon.forecast.kronos.repair import repair
+from gnomon.forecast.kronos.shelf import folder_of
+from gnomon.forecast.kronos.weights import load_kronos, save
+from gnomon.store.blocks import PointBars, closes
 
 HORIZON = 6
 
@@ -319,7 +317,7 @@ print(sorted(set(sys.modules) & {"safetensors", "huggingface_hub", "pandas", "gn
 def test_without_the_extra_it_is_named(name):
     result = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, name], capture_output=True, text=True, check=False)
     first, second = result.stdout.splitlines()
-    assert first == f"{name} is not installed | pip install 'gnomon[models]'", result.stderr
+    assert first == f"{name} is not installed | pip install 'gnomon[kronos]'", result.stderr
     assert second in ("[]", "['safetensors']")
 
 

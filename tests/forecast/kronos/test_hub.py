@@ -14,10 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("torch", reason="PyTorch is the extra [models]")
-pytest.importorskip("huggingface_hub", reason="the Hub's client is in the extra [models]")
-
 from tests.forecast.kronos.checkpoints import saved, tiny_model
 from tests.forecast.kronos.hub_server import Hub, hub_server
 
@@ -235,7 +231,7 @@ def test_without_the_client_the_extra_is_named(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(Unavailable, match="huggingface_hub is not installed") as caught:
         fetch(tiny)
-    assert caught.value.hint == "pip install 'gnomon[models]'"
+    assert caught.value.hint == "pip install 'gnomon[kronos]'"
 
 
 # --- from a folder ----------------------------------------------------------------------------------------------------

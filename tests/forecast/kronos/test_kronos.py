@@ -132,7 +132,7 @@ def theirs(
 def assert_as_near_as_floats_are(found: Any, wanted: Any, past: pd.DataFrame) -> None:
     """Within rounding in normalised units, and within that of prices: another token would move a bar by far more."""
     scale = Normalised.of(past.to_numpy()).std
-    assert (np.abs(found - wanted) <= 1e-4 * scale + 3e-6 * np.abs(wanted) + 1e-6).all()
+    assert (np.abs(found - wanted) <= 1e-4 * (scale + 1e-5) + 1e-6 * np.abs(wanted)).all()
 
 
 @pytest.mark.slow

@@ -16,18 +16,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.forecast.kronos.checkpoints import installed, saved, tiny_model, tiny_tokenizer
 
-torch = pytest.importorskip("torch", reason="PyTorch is the extra [models]")
-
-from safetensors.torch import load_file, save_file  # noqa: E402 - after the check for PyTorch
-from tests.forecast.kronos.checkpoints import installed, saved, tiny_model, tiny_tokenizer  # noqa: E402 - after the check for PyTorch
-
-from gnomon.errors import Invalid, NotFound, Unavailable  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.bars import Series  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.config import PUBLISHED, ModelConfig, TokenizerConfig, published  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.kronos import Kronos, Sampling  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.shelf import Found, fetched, find, folder_of, held, sha256_of  # noqa: E402 - after the check for PyTorch
-from gnomon.forecast.kronos.weights import load_kronos, load_model, load_tokenizer, save  # noqa: E402 - after the check for PyTorch
+from gnomon.errors import Invalid, NotFound, Unavailable
+from gnomon.forecast.kronos.bars import Series
+from gnomon.forecast.kronos.config import PUBLISHED, ModelConfig, TokenizerConfig, published
+from gnomon.forecast.kronos.kronos import Kronos, Sampling
+from gnomon.forecast.kronos.shelf import Found, fetched, find, folder_of, held, sha256_of
+from gnomon.forecast.kronos.weights import load_kronos, load_model, load_tokenizer, save
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 LOADERS = {"model": load_model, "tokenizer": load_tokenizer}

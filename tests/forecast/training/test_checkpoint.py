@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from gnomon.errors import Invalid  # noqa: E402 - after importorskip
-from gnomon.forecast.training.checkpoint import Checkpoint  # noqa: E402 - after importorskip
+from gnomon.errors import Invalid
+from gnomon.forecast.training.checkpoint import Checkpoint
 
 
 def checkpoint() -> Checkpoint:

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from gnomon.errors import Conflict, Exhausted, Invalid  # noqa: E402 - after importorskip
-from gnomon.forecast.kronos.config import ModelConfig, TokenizerConfig  # noqa: E402 - after importorskip
-from gnomon.forecast.training.kronos import (  # noqa: E402 - after importorskip
+from gnomon.errors import Conflict, Exhausted, Invalid
+from gnomon.forecast.kronos.config import ModelConfig, TokenizerConfig
+from gnomon.forecast.training.kronos import (
     ModelTask,
     Plan,
     TokenizerTask,
@@ -28,11 +27,11 @@ from gnomon.forecast.training.kronos import (  # noqa: E402 - after importorskip
     new_tokenizer,
     train_kronos,
 )
-from gnomon.forecast.training.loop import fit  # noqa: E402 - after importorskip
-from gnomon.forecast.training.losses import causal_loss, tokenizer_loss  # noqa: E402 - after importorskip
-from gnomon.forecast.training.recipe import MODEL, TOKENIZER, Budget  # noqa: E402 - after importorskip
-from gnomon.forecast.training.windows import History, Windows, split  # noqa: E402 - after importorskip
-from gnomon.units import DAY_NS, HOUR_NS  # noqa: E402 - after importorskip
+from gnomon.forecast.training.loop import fit
+from gnomon.forecast.training.losses import causal_loss, tokenizer_loss
+from gnomon.forecast.training.recipe import MODEL, TOKENIZER, Budget
+from gnomon.forecast.training.windows import History, Windows, split
+from gnomon.units import DAY_NS, HOUR_NS
 
 ROOT = Path(__file__).parents[3]
 PLAN = Plan(

@@ -10,17 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
-torch = pytest.importorskip("torch")
-
-from torch import Tensor, nn  # noqa: E402 - after importorskip
-
-from gnomon.errors import Conflict, Exhausted  # noqa: E402 - after importorskip
-from gnomon.forecast.kronos.layers import RMSNorm  # noqa: E402 - after importorskip
-from gnomon.forecast.training.loop import Report, fit, optimiser_of  # noqa: E402 - after importorskip
-from gnomon.forecast.training.luck import luck  # noqa: E402 - after importorskip
-from gnomon.forecast.training.recipe import Budget, Recipe  # noqa: E402 - after importorskip
-from gnomon.forecast.training.windows import shuffled  # noqa: E402 - after importorskip
+from gnomon.errors import Conflict, Exhausted
+from gnomon.forecast.kronos.layers import RMSNorm
+from gnomon.forecast.training.loop import Report, fit, optimiser_of
+from gnomon.forecast.training.luck import luck
+from gnomon.forecast.training.recipe import Budget, Recipe
+from gnomon.forecast.training.windows import shuffled
 
 RECIPE = Recipe(peak_rate=0.02, clip_norm=1.0, betas=(0.9, 0.95), warm_share=0.1)
 BUDGET = Budget(steps=60, batch_windows=8, stretch_steps=7)

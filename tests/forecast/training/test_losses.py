@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
+import torch
 
-torch = pytest.importorskip("torch")
-safetensors = pytest.importorskip("safetensors.torch")
-
-from gnomon.errors import Invalid, Refused  # noqa: E402 - after importorskip
-from gnomon.forecast.kronos.config import ModelConfig, TokenizerConfig  # noqa: E402 - after importorskip
-from gnomon.forecast.kronos.model import KronosModel  # noqa: E402 - after importorskip
-from gnomon.forecast.kronos.tokenizer import KronosTokenizer  # noqa: E402 - after importorskip
-from gnomon.forecast.training.losses import (  # noqa: E402 - after importorskip
+from gnomon.errors import Invalid, Refused
+from gnomon.forecast.kronos.config import ModelConfig, TokenizerConfig
+from gnomon.forecast.kronos.model import KronosModel
+from gnomon.forecast.kronos.tokenizer import KronosTokenizer
+from gnomon.forecast.training.losses import (
     causal_loss,
     evaluating,
     model_loss,

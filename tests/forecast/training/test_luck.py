@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from gnomon.forecast.training.luck import luck  # noqa: E402 - after importorskip
+from gnomon.forecast.training.luck import luck
 
 CPU = torch.device("cpu")
 

@@ -18,7 +18,8 @@ from gnomon.forecast.training.recipe import MODEL, MODEL_CSV, TOKENIZER, Budget,
 @pytest.mark.parametrize("steps", [34, 100, 777])
 @pytest.mark.parametrize("recipe", [TOKENIZER, MODEL, Recipe(peak_rate=0.1, clip_norm=1.0, warm_share=0.3)])
 def test_the_rates_are_those_of_the_one_cycle_schedule_of_pytorch(recipe: Recipe, steps: int) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser,

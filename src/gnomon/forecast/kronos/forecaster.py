@@ -284,7 +284,7 @@ def _device(name: str) -> str:
         import safetensors  # noqa: F401 - part of the same extra
         import torch
     except ModuleNotFoundError as error:
-        raise Unavailable(f"{error.name} is not installed", hint="pip install 'gnomon[models]'") from None
+        raise Unavailable(f"{error.name} is not installed", hint="pip install 'gnomon[kronos]'") from None
     if name != "auto":
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -144,7 +144,7 @@ def _download(checkpoint: Checkpoint, folder: Path) -> None:
     try:
         from huggingface_hub import hf_hub_download
     except ModuleNotFoundError as error:
-        raise Unavailable(f"{error.name} is not installed", hint="pip install 'gnomon[models]'") from None
+        raise Unavailable(f"{error.name} is not installed", hint="pip install 'gnomon[kronos]'") from None
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or ENDPOINT
     for name in FILES:
         try:

@@ -1,1 +1,1 @@
-"""Training of forecasters: losses, windows, recipes and a loop that survives a kill. Needs the extra `models`."""
+"""Training of forecasters: losses, windows, recipes and a loop that survives a kill. Needs the extra `kronos`."""
