@@ -256,6 +256,12 @@ def test_nothing_of_the_future_bars_but_their_times_is_read(tiny: Kronos, frames
     assert np.array_equal(later[:, 0], tiny.sample(past, future, samples=3, seed=1)[:, 0])  # stamps are those of inputs
 
 
+def test_a_tokenizer_without_blocks_decodes_too(frames: Frames) -> None:
+    kronos = Kronos(*networks(tokenizer={"n_enc_layers": 1, "n_dec_layers": 1}), max_context=32)
+    for samples in (1, 3):
+        assert np.isfinite(kronos.sample(*frames(30, 6), samples=samples)).all()
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
 def test_lower_precision_moves_the_distribution_little(precision: Any, frames: Frames) -> None:
     """Not token-exact: the distribution of the next coarse token moves by less than a few percent in total."""
@@ -330,8 +336,17 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 
+def _on_cuda() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def _on_the_cpu() -> None:
+    torch.empty(1 << 50)  # the allocator's own error
+
+
+@pytest.mark.parametrize("fail", [_on_cuda, _on_the_cpu])
 def test_a_piece_that_does_not_fit_is_halved_until_it_does_and_the_answer_says_so(
-    frames: Frames, monkeypatch: pytest.MonkeyPatch
+    frames: Frames, monkeypatch: pytest.MonkeyPatch, fail: Callable[[], None]
 ) -> None:
     """A device whose memory ends at six paths."""
     kronos = Kronos(*networks(), max_context=48)
@@ -342,7 +357,7 @@ def test_a_piece_that_does_not_fit_is_halved_until_it_does_and_the_answer_says_s
 
     def limited(model: Any, prompts: Any, samples: int, *rest: Any) -> Any:
         if len(prompts) * samples > 6:
-            raise torch.OutOfMemoryError("out of memory")
+            fail()
         sizes.append(len(prompts) * samples)
         return real(model, prompts, samples, *rest)
 
@@ -354,6 +369,21 @@ def test_a_piece_that_does_not_fit_is_halved_until_it_does_and_the_answer_says_s
         assert np.allclose(one.paths, other.paths, rtol=1e-4, atol=1e-4)
         assert one.notes == ()
         assert other.notes == ("memory ran out on cpu: drawn in smaller pieces",)
+
+
+def test_another_error_of_pytorch_is_no_lack_of_memory(frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        return torch.zeros(2, 3) @ torch.zeros(2, 3)
+
+    monkeypatch.setattr(kronos_module, "draw", broken)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        Kronos(*networks(), max_context=48).sample(*frames(30, 4), samples=3)
+
+
+def test_the_reference_order_takes_series_of_one_length(tiny: Kronos, frames: Frames) -> None:
+    (a, of_a), (b, of_b) = frames(20, 6), frames(30, 6)
+    with pytest.raises(Invalid, match="the reference draws series of one length"):
+        tiny.sample([a, b], [of_a, of_b], samples=1, seed_order="reference")
 
 
 def test_memory_that_does_not_hold_one_path_is_said(frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:

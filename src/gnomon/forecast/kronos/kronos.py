@@ -135,7 +135,7 @@ class Kronos:
         with torch.inference_mode():
             normalised = [Normalised.of(one.bars) for one in series]
             order = sorted(range(len(series)), key=lambda at: len(series[at].bars))
-            if sampling.seed_order == "reference" and order != list(range(len(series))):
+            if sampling.seed_order == "reference" and len({len(one.bars) for one in series}) > 1:
                 raise Invalid("the reference draws series of one length", hint='seed_order="keyed", or one call each')
             found = self._in_pieces([(series[at], normalised[at]) for at in order], sampling, seed, horizon)
         answer: list[Drawn] = [found[0]] * len(series)
@@ -173,7 +173,9 @@ class Kronos:
                     self._draw_piece(
                         piece, [prompt(at, device) for at in piece.series], given, rules, sampling, seed, paths
                     )
-            except (torch.OutOfMemoryError, MemoryError) as error:
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
                 smaller = [] if whole else halves(sizes, piece, lengths, rules)
                 if smaller:
                     notes.append(f"memory ran out on {device}: drawn in smaller pieces")
@@ -240,6 +242,12 @@ def _copied(module: Any, device: torch.device) -> Any:
     made = type(module)(module.config)
     made.load_state_dict(module.state_dict())
     return made.to(device).eval().requires_grad_(False)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch has a type for it on CUDA alone; the CPU's and MPS's allocators say it in words."""
+    said = ("DefaultCPUAllocator: can't allocate memory", "MPS backend out of memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(one in str(error) for one in said)
 
 
 def _horizon(series: Sequence[Series]) -> int:

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from gnomon.forecast.kronos.cache import KeyValues, keys_and_values
 from gnomon.forecast.kronos.config import DEPENDENCY_HEADS, STAMPS
-from gnomon.forecast.kronos.layers import EPSILON, Block, RMSNorm
+from gnomon.forecast.kronos.layers import EPSILON, Block, RMSNorm, frequencies
 from gnomon.forecast.kronos.linear import Linear, Precision
 from gnomon.forecast.kronos.memory import Sizes
 from gnomon.forecast.kronos.model import CalendarEmbedding, KronosModel
@@ -46,11 +46,12 @@ class PackedBlock:
 class PackedStack:
     """A causal stack of blocks: `prefill` for a sequence, `advance` for what comes after one."""
 
-    def __init__(self, blocks: Sequence[Block], precision: Precision) -> None:
-        first = blocks[0].self_attn
-        self.heads, self.width = first.heads, first.q_proj.in_features
-        self.device = first.q_proj.weight.device
-        self.inv_freq = first.rotary.inv_freq.detach().float()
+    def __init__(
+        self, blocks: Sequence[Block], heads: int, width: int, device: torch.device, precision: Precision
+    ) -> None:
+        """A tokenizer may have no block at all."""
+        self.heads, self.width, self.device = heads, width, device
+        self.inv_freq = frequencies(width // heads).to(device)
         self.blocks = [_pack(block, self.heads, precision) for block in blocks]
 
     def rotation(self, positions: int) -> Tensor:
@@ -170,7 +171,9 @@ class PackedDecoder:
 
     def __init__(self, tokenizer: KronosTokenizer, precision: Precision) -> None:
         config = tokenizer.config
-        self.stack = PackedStack([*tokenizer.decoder], precision)
+        self.stack = PackedStack(
+            [*tokenizer.decoder], config.n_heads, config.d_model, tokenizer.head.weight.device, precision
+        )
         weight, bias = _wide(tokenizer.post_quant_embed.weight), _wide(tokenizer.post_quant_embed.bias)
         coarse, fine = weight[:, : config.s1_bits], weight[:, config.s1_bits :]
         scale = 1.0 / math.sqrt(config.code_bits)
@@ -187,7 +190,8 @@ class PackedModel:
     """The model: tables, trunk, dependency layer, heads."""
 
     def __init__(self, model: KronosModel, precision: Precision) -> None:
-        self.stack = PackedStack([*model.transformer], precision)
+        config, device = model.config, model.norm.weight.device
+        self.stack = PackedStack([*model.transformer], config.n_heads, config.d_model, device, precision)
         self.width = model.config.d_model
         self.dep_heads = DEPENDENCY_HEADS
         self.sizes = Sizes(
