@@ -72,8 +72,8 @@ def modules_of(name: str) -> list[str]:
     return [".".join(file.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__") for file in files]
 
 
-NETWORK = re.compile(r"^(import|from) (torch|safetensors)\b", re.MULTILINE)
-"""A module that is made of PyTorch; test_tidy.py says where it may stand. No other may bring it along."""
+NETWORK = re.compile(r"^(import|from) (torch|safetensors|gnomon\.compiled)\b", re.MULTILINE)
+"""A module that is made of PyTorch or of kernels; test_tidy.py says where it may stand. No other may bring it along."""
 
 SECONDS = {"gnomon.store", "gnomon.sources", "gnomon.jobs", "gnomon.serve.gateway"}
 

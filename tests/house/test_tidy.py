@@ -333,7 +333,7 @@ def undeclared_dependencies(tree: Tree) -> Iterator[str]:
 
 PURE = ("errors.py", "units.py", "clock.py", "chance.py", "market/", "forecast/", "score/")
 NEURAL = ("forecast/kronos/", "forecast/training/")  # loaded where inference or training happens: test_footprint.py
-NETWORKS = {"torch", "safetensors"}
+NETWORKS = {"torch", "safetensors", "numba", "llvmlite"}
 LEARNS = {
     # inside a function, from an extra
     "forecast/meta.py": "lightgbm",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
+from gnomon import compiled
 from gnomon.forecast.kronos.config import ModelConfig, TokenizerConfig
 from gnomon.forecast.kronos.kronos import Kronos
 from gnomon.forecast.kronos.model import KronosModel
@@ -66,6 +68,15 @@ def networks(seed: int = 0, *, model: dict[str, Any] | None = None, tokenizer: d
         made[0].head.proj_s1.weight.mul_(3.0)  # livelier than flat
         made[0].head.proj_s2.weight.mul_(3.0)
     return tuple(one.eval().requires_grad_(False) for one in made)
+
+
+@contextmanager
+def arithmetic(is_compiled: bool) -> Iterator[None]:
+    """With the kernels, or as it is where numba is not installed."""
+    assert compiled.AVAILABLE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "AVAILABLE", is_compiled)
+        yield
 
 
 @pytest.fixture(scope="session")

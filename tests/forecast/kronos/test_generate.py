@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.forecast.kronos.conftest import networks
+from tests.forecast.kronos.conftest import arithmetic, networks
 from tests.forecast.kronos.naive import naive_decode, naive_draw, naive_rolling
 
 from gnomon.forecast.kronos.generate import Prompt, decode, draw
@@ -62,13 +62,26 @@ def both(
         fast.append(torch.stack([s1[at], s2[at]], 1))
         slow.append(torch.stack(tokens, 1))
         with torch.inference_mode():
-            bars = decode(PackedDecoder(tokenizer, "float32"), prompt, s1[at], s2[at], context)
+            bars = decode(PackedDecoder(tokenizer), prompt, s1[at], s2[at], context)
         naive = naive_decode(tokenizer, (prompt.s1, prompt.s2), (s1[at], s2[at]), context)
         assert torch.allclose(bars, naive, atol=2e-5)
     return fast, slow
 
 
-@pytest.mark.parametrize("samples", [1, 4])
+ODD: dict[str, int] = {}
+IN_PANELS = {"d_model": 96, "n_heads": 4, "ff_dim": 48}
+"""Maps of whole panels, heads of less than one: a block is one call of a kernel."""
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize(
+    ("is_compiled", "sizes"),
+    [
+        pytest.param(True, ODD, id="compiled, odd sizes"),
+        pytest.param(True, IN_PANELS, id="compiled, in panels"),
+        pytest.param(False, IN_PANELS, id="without numba"),
+    ],
+)
 @pytest.mark.parametrize(
     ("lengths", "context"),
     [
@@ -80,15 +93,20 @@ def both(
         pytest.param([9, 14, 20, 26, 40], 26, id="unequal, slide one after the other"),
     ],
 )
-def test_every_token_equals_that_of_the_naive_loop(lengths: list[int], context: int, samples: int) -> None:
-    fast, slow = both(lengths, 12, samples, context)
+def test_every_token_equals_that_of_the_naive_loop(
+    lengths: list[int], context: int, samples: int, is_compiled: bool, sizes: dict[str, int]
+) -> None:
+    with arithmetic(is_compiled):
+        fast, slow = both(lengths, 9, samples, context, sizes=sizes)
     for one, other in zip(fast, slow, strict=True):
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("is_compiled", [True, False])
 @pytest.mark.parametrize("options", [{"top_k": 1}, {"top_k": 3}, {"top_p": 0.8}, {"temperature": 0.4}])
-def test_filters_act_in_the_loop_as_by_themselves(options: dict[str, Any]) -> None:
-    fast, slow = both([10, 18], 9, 3, 22, **options)
+def test_filters_act_in_the_loop_as_by_themselves(options: dict[str, Any], is_compiled: bool) -> None:
+    with arithmetic(is_compiled):
+        fast, slow = both([10, 18], 9, 3, 22, **options)
     assert all(torch.equal(one, other) for one, other in zip(fast, slow, strict=True))
 
 
@@ -142,10 +160,11 @@ def test_rolling_equals_exact_until_it_slides_and_not_after() -> None:
     assert not torch.equal(rolling[0], exact[0])
 
 
-def test_rolling_sees_the_last_positions_in_every_layer_also_for_unequal_pasts() -> None:
-    lengths, horizon, samples, context = [9, 20, 26, 31], 12, 2, 26
-    rolling, _ = both(lengths, horizon, samples, context, "rolling")
-    model, _ = networks(0)
+@pytest.mark.parametrize("samples", [1, 2])
+def test_rolling_sees_the_last_positions_in_every_layer_also_for_unequal_pasts(samples: int) -> None:
+    lengths, horizon, context = [9, 20, 26, 31], 12, 26
+    rolling, _ = both(lengths, horizon, samples, context, "rolling", sizes=IN_PANELS)
+    model, _ = networks(0, model=IN_PANELS)
     for at, prompt in enumerate(prompts_of(lengths, horizon, (5, 5), 0)):
         luck = KeyedLuck(0, [str(at)], range(samples), (32, 32))
         tokens = naive_rolling(model, prompt.s1, prompt.s2, prompt.stamps, samples, horizon, context, luck)

@@ -88,7 +88,7 @@ def test_every_golden_token_and_path_is_equal(golden: Golden, name: str) -> None
         s1, s2 = draw(PackedModel(model, "float32"), prompts, case["sample_count"], rules, luck)
         assert torch.equal(s1, golden[f"{name}.gen_s1"])
         assert torch.equal(s2, golden[f"{name}.gen_s2"])
-        decoder = PackedDecoder(tokenizer, "float32")
+        decoder = PackedDecoder(tokenizer)
         for at, prompt in enumerate(prompts):
             found = decode(decoder, prompt, s1[at], s2[at], golden.meta["max_context"])
             assert torch.allclose(found, golden[f"{name}.paths_norm"][at], atol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.forecast.kronos.conftest import arithmetic
 
 from gnomon.forecast.kronos.linear import PRECISIONS, Linear
 
@@ -46,14 +47,22 @@ def test_bytes_are_used_where_their_kernel_reads_whole_blocks_alone() -> None:
     assert torch.equal(packed(x), Linear.of(weight, bias, "float32")(x))
 
 
-@pytest.mark.parametrize("rows", [1, 3, 4, 20, 128, 129])
-def test_a_large_map_is_the_same_for_few_rows_and_for_many(rows: int) -> None:
+@pytest.mark.parametrize("is_compiled", [True, False])
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("rows", [1, 2, 3, 10, 20, 64, 65])
+def test_a_large_map_is_the_same_for_few_rows_and_for_many(rows: int, threads: int, is_compiled: bool) -> None:
     luck = torch.Generator().manual_seed(2)
-    weight, bias = torch.randn(1024, 512, generator=luck), torch.randn(1024, generator=luck)
-    x = torch.randn(rows, 512, generator=luck)
-    packed = Linear.of(weight, bias, "float32")
+    weight, bias = torch.randn(2048, 640, generator=luck), torch.randn(2048, generator=luck)
+    x = torch.randn(rows, 640, generator=luck)
     wanted = (x.double() @ weight.double().T + bias.double()).float()
-    assert torch.allclose(packed(x), wanted, atol=2e-4)
-    total = torch.ones(rows, 1024)
-    packed.add_to(total, x)
-    assert torch.allclose(total, wanted + 1, atol=2e-4)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with arithmetic(is_compiled):
+            packed = Linear.of(weight, bias, "float32")
+            assert torch.allclose(packed(x), wanted, atol=3e-4)
+            total = torch.ones(rows, 2048)
+            packed.add_to(total, x)
+            assert torch.allclose(total, wanted + 1, atol=3e-4)
+    finally:
+        torch.set_num_threads(before)

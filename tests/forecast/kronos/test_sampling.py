@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
-from tests.forecast.kronos.conftest import Golden
+from tests.forecast.kronos.conftest import Golden, arithmetic
 
 from gnomon.errors import Invalid
 from gnomon.forecast.kronos.sampling import (
     KeyedLuck,
     ReferenceLuck,
     check_sampling,
+    drawn,
     first_to_arrive,
     probabilities,
 )
@@ -62,6 +63,20 @@ def test_filters_equal_the_loop_over_tokens_also_with_ties(
         assert np.allclose(row, naive(one, temperature, top_k, top_p), atol=2e-6)
 
 
+@settings(deadline=None)
+@given(LOGITS, st.sampled_from([0.5, 1.0]), st.sampled_from([0.05, 0.33, 0.62, 0.9, 0.97, 1.0]), st.integers(0, 99))
+def test_the_compiled_race_is_won_by_the_same_tokens_also_with_ties(
+    logits: np.ndarray, temperature: float, top_p: float, seed: int
+) -> None:
+    times = KeyedLuck(seed, ["a", "b"], range(1), (12, 12)).times(0, 0, 12)
+    winners = []
+    for is_compiled in (True, False):
+        with arithmetic(is_compiled):
+            given_ = torch.from_numpy(logits.copy())
+            winners.append(drawn(given_, times, temperature=temperature, top_k=0, top_p=top_p))
+    assert torch.equal(*winners)
+
+
 def test_one_token_always_stays() -> None:
     found = probabilities(torch.tensor([[9.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), top_p=0.01)
     assert found[0].tolist() == [1.0, 0.0, 0.0]
@@ -74,8 +89,8 @@ def test_the_race_draws_each_token_as_often_as_its_probability_says() -> None:
     luck = KeyedLuck(5, ["a"], range(4_000), (6, 6))
     counts = np.zeros(6)
     for step in range(10):
-        drawn = first_to_arrive(weights.repeat(4_000, 1), luck.times(step, step % 2, 6))
-        counts += np.bincount(drawn.numpy(), minlength=6)
+        won = first_to_arrive(weights.repeat(4_000, 1), luck.times(step, step % 2, 6))
+        counts += np.bincount(won.numpy(), minlength=6)
     assert stats.chisquare(counts, weights[0].double().numpy() * counts.sum()).pvalue > 0.001
 
 

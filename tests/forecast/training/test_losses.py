@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
+from safetensors import torch as safetensors
 
 from gnomon.errors import Invalid, Refused
 from gnomon.forecast.kronos.config import ModelConfig, TokenizerConfig

@@ -1,12 +1,12 @@
 """Keys and values that a layer keeps, and what a query sees of them.
 
-With B series, S samples a series, H heads and e the width of a head; keys lie turned, as a product with queries reads
-them. Pasts of unequal length are aligned to the right.
+With B series, S samples a series, H heads and e the width of a head. Pasts of unequal length are aligned to the right.
 
-| class    | for          | the past, computed once              | what was drawn since                     |
-|----------|--------------|--------------------------------------|------------------------------------------|
-| `Alone`  | one sample   | keys (B H, e, P + C), values (B H, P + C, e): both parts in one                 |
-| `Shared` | many samples | keys (B H, e, P), values (B H, P, e) | keys (B H S, e, C), values (B H S, C, e) |
+| class      | for                                  | the past, computed once              | what was drawn since    |
+|------------|--------------------------------------|--------------------------------------|-------------------------|
+| `Alone`    | one sample                           | keys and values (B H, P + C, e): both parts in one             |
+| `Shared`   | many samples                         | keys (B H, e, P), values (B H, P, e) | both (B H, S, C, e)     |
+| `Panelled` | the same, a token at a time, compiled| both in panels: `kernels.attend_rows`| both (B H, C, S, e)     |
 
 With many samples the scores against the past are one product of S rows a head, not S products of one row.
 """
@@ -15,8 +15,13 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from gnomon import compiled
+from gnomon.forecast.kronos import kernels, panels
+from gnomon.forecast.kronos.panels import Floats
 
 _SCORES_AT_ONCE: Final = 1 << 21
 """Floats of scores held at a time where many tokens come at once: they stay within the processor's cache."""
@@ -45,11 +50,13 @@ class KeyValues(Protocol):
 
 
 def keys_and_values(
-    series: int, samples: int, heads: int, width: int, *, past: int, room: int, device: torch.device
+    series: int, samples: int, heads: int, width: int, *, past: int, room: int, at_once: bool, device: torch.device
 ) -> KeyValues:
-    """An empty cache for pasts of up to `past` tokens and `room` new ones a sample."""
+    """An empty cache for pasts of up to `past` tokens and `room` new ones a sample, one by one or at once."""
     if samples == 1:
         return Alone(series, heads, width, past=past, room=room, device=device)
+    if compiled.AVAILABLE and device.type == "cpu" and not at_once:
+        return Panelled(series, samples, heads, width, past=past, room=room)
     return Shared(series, samples, heads, width, past=past, room=room, device=device)
 
 
@@ -60,27 +67,34 @@ class Alone:
 
     def __init__(self, series: int, heads: int, width: int, *, past: int, room: int, device: torch.device) -> None:
         self.series, self._heads, self._width, self._past, self._filled = series, heads, width, past, past
-        self._k = torch.empty(series * heads, width, past + room, device=device)
-        self._v = torch.empty(series * heads, past + room, width, device=device)
+        self._k, self._v = (torch.empty(series * heads, past + room, width, device=device) for _ in range(2))
 
     def start(self, at: int, k: Tensor, v: Tensor) -> None:
         rows = slice(at * self._heads, (at + 1) * self._heads)
-        _put_past(self._k[rows, :, : self._past], self._v[rows, : self._past], k, v)
+        _put_past(self._k[rows, : self._past].transpose(1, 2), self._v[rows, : self._past], k, v)
+
+    def next(self) -> tuple[Floats, Floats, int]:
+        """Keys and values (H, P + C, e) of the one series, and the position that the caller fills in them."""
+        self._filled += 1
+        return self._k.numpy(), self._v.numpy(), self._filled - 1
 
     def append(self, k: Tensor, v: Tensor) -> None:
         at, new = self._filled, len(k) // self.series
-        if new == 1:
-            self._k[:, :, at] = k.reshape(-1, self._width)
-            self._v[:, at] = v.reshape(-1, self._width)
-        else:
-            self._k[:, :, at : at + new] = k.permute(1, 2, 0)
-            self._v[:, at : at + new] = v.transpose(0, 1)
+        for kept, rows in ((self._k, k), (self._v, v)):
+            if new == 1:
+                kept[:, at] = rows.reshape(-1, self._width)
+            else:
+                kept[:, at : at + new] = rows.transpose(0, 1)
         self._filled = at + new
 
     def attend(self, q: Tensor, mask: Tensor | None = None) -> Tensor:
         new, filled = len(q) // self.series, self._filled
+        if len(q) == 1 and mask is None and _is_compiled(q):
+            alone = torch.zeros(self._heads, self._width)
+            kernels.attend(q[0].numpy(), self._k.numpy(), self._v.numpy(), filled, alone.numpy())
+            return alone.view(1, -1)
         q = q.reshape(-1, 1, self._width) if new == 1 else q.transpose(0, 1)  # (B H, n, e)
-        scores = torch.bmm(q, self._k[:, :, :filled])
+        scores = torch.bmm(q, self._k[:, :filled].transpose(1, 2))
         if mask is not None:
             scores = (scores.view(self.series, -1, filled) + mask).view(scores.shape)
         if new > 1:
@@ -105,50 +119,46 @@ class Shared:
         self._past, self._filled = past, 0
         self._past_k = torch.empty(series * heads, width, past, device=device)
         self._past_v = torch.empty(series * heads, past, width, device=device)
-        self._k = torch.empty(series * heads * samples, width, room, device=device)
-        self._v = torch.empty(series * heads * samples, room, width, device=device)
+        self._k, self._v = (torch.empty(series * heads, samples, room, width, device=device) for _ in range(2))
 
     def start(self, at: int, k: Tensor, v: Tensor) -> None:
         rows = slice(at * self._heads, (at + 1) * self._heads)
         _put_past(self._past_k[rows], self._past_v[rows], k, v)
 
     def append(self, k: Tensor, v: Tensor) -> None:
-        k, v = self._by_head(k), self._by_head(v)
-        end = self._filled + k.shape[1]
-        self._k[:, :, self._filled : end] = k.transpose(1, 2)
-        self._v[:, self._filled : end] = v
-        self._filled = end
+        at, new = self._filled, len(k) // (self.series * self._samples)
+        for kept, rows in ((self._k, k), (self._v, v)):
+            parted = kept.view(self.series, self._heads, *kept.shape[1:])
+            parted[:, :, :, at : at + new] = self._parted(rows)
+        self._filled = at + new
 
     def attend(self, q: Tensor, mask: Tensor | None = None) -> Tensor:
-        q = self._by_head(q)  # (B H S, n, e)
-        new = q.shape[1]
+        heads = self.series * self._heads
+        q = self._parted(q).reshape(heads, self._samples, -1, self._width)
+        new = q.shape[2]
         if new == 1:
-            return self._by_row(self._seen(q, self._k, self._v, self._samples, mask))
+            return self._by_row(self._seen(q, self._k, self._v, mask))
         assert self.series == 1
-        shape = (self._heads, self._samples, new, self._width)
-        seen, q = q.new_empty(shape), q.view(shape)
-        group = max(1, _SCORES_AT_ONCE // (self._heads * new * (self._past + self._filled)))
-        own_k, own_v = (one.view(self._heads, self._samples, *one.shape[1:]) for one in (self._k, self._v))
+        seen = torch.empty_like(q)
+        group = max(1, _SCORES_AT_ONCE // (heads * new * (self._past + self._filled)))
         for first in range(0, self._samples, group):
             part = slice(first, first + group)
-            some_q, some_k, some_v = (one[:, part].flatten(0, 1) for one in (q, own_k, own_v))
-            count = len(some_q) // self._heads
-            seen[:, part] = self._seen(some_q, some_k, some_v, count, mask).view(self._heads, count, new, -1)
-        return self._by_row(seen.view(-1, new, self._width))
+            seen[:, part] = self._seen(q[:, part], self._k[:, part], self._v[:, part], mask)
+        return self._by_row(seen)
 
     def narrow(self, series: int) -> None:
         self.series = series
-        self._past_k, self._past_v = (one[: series * self._heads] for one in (self._past_k, self._past_v))
-        rows = series * self._heads * self._samples
-        self._k, self._v = self._k[:rows], self._v[:rows]
+        heads = series * self._heads
+        self._past_k, self._past_v = self._past_k[:heads], self._past_v[:heads]
+        self._k, self._v = self._k[:heads], self._v[:heads]
 
-    def _seen(self, q: Tensor, k: Tensor, v: Tensor, samples: int, mask: Tensor | None) -> Tensor:
-        """One soft-max over both parts: (B H S, n, e)."""
-        new, past, filled = q.shape[1], self._past, self._filled
-        heads = self.series * self._heads
-        scores = torch.bmm(q.view(heads, samples * new, self._width), self._past_k).view(heads * samples, new, past)
+    def _seen(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """One soft-max over both parts: (B H, S, n, e)."""
+        heads, samples, new, width = q.shape
+        past, filled = self._past, self._filled
+        scores = torch.bmm(q.reshape(heads, samples * new, width), self._past_k).view(heads, samples, new, past)
         if filled:
-            scores = torch.cat([scores, torch.bmm(q, k[:, :, :filled])], -1)
+            scores = torch.cat([scores, q @ k[:, :, :filled].transpose(2, 3)], -1)
         if mask is not None:
             scores = (scores.view(self.series, -1, past + filled) + mask).view(scores.shape)
         if new > 1:
@@ -156,18 +166,76 @@ class Shared:
         weights = torch.softmax(scores, -1)
         against = weights.view(heads, samples * new, past + filled)[..., :past]
         seen = torch.bmm(against, self._past_v).view(q.shape)
-        return torch.baddbmm(seen, weights[..., past:], v[:, :filled]) if filled else seen
+        return seen.add_(weights[..., past:] @ v[:, :, :filled]) if filled else seen
 
-    def _by_head(self, rows: Tensor) -> Tensor:
-        """(B S n, H, e) to (B H S, n, e)."""
-        new = len(rows) // (self.series * self._samples)
-        parted = rows.view(self.series, self._samples, new, self._heads, self._width)
-        return parted.permute(0, 3, 1, 2, 4).reshape(-1, new, self._width)
+    def _parted(self, rows: Tensor) -> Tensor:
+        """(B S n, H, e) to (B, H, S, n, e)."""
+        return rows.view(self.series, self._samples, -1, self._heads, self._width).permute(0, 3, 1, 2, 4)
 
     def _by_row(self, seen: Tensor) -> Tensor:
-        """(B H S, n, e) to (B S n, H e)."""
+        """(B H, S, …, e) to (B S n, H e)."""
         parted = seen.view(self.series, self._heads, self._samples, -1, self._width)
         return parted.permute(0, 2, 3, 1, 4).reshape(-1, self._heads * self._width)
+
+
+class Panelled:
+    """Many samples a series, one new token each at a time: what `kernels.attend_rows` reads, in the order it reads."""
+
+    __slots__ = ("_filled", "_heads", "_k", "_past", "_past_k", "_past_v", "_v", "_width", "series")
+
+    def __init__(self, series: int, samples: int, heads: int, width: int, *, past: int, room: int) -> None:
+        self.series, self._heads, self._width, self._past, self._filled = series, heads, width, past, 0
+        self._past_k, self._past_v = (
+            np.zeros((series * heads, _rounded(past) * size), np.float32) for size in (width, _rounded(width))
+        )
+        self._k, self._v = (np.empty((series * heads, room, samples, width), np.float32) for _ in range(2))
+
+    def start(self, at: int, k: Tensor, v: Tensor) -> None:
+        begin, padded = self._past - len(k), _rounded(self._past)
+        keys = torch.zeros(self._heads, self._width, padded)
+        keys[:, :, begin : self._past] = k.permute(1, 2, 0)
+        values = torch.zeros(self._heads, padded, _rounded(self._width))
+        values[:, begin : self._past, : self._width] = v.transpose(0, 1)
+        for head in range(self._heads):
+            row = at * self._heads + head
+            self._past_k[row] = panels.in_panels(keys[head].numpy())
+            self._past_v[row] = panels.in_panels(values[head].numpy())
+
+    def append(self, k: Tensor, v: Tensor) -> None:
+        kernels.keep_rows(k.numpy(), v.numpy(), self._k, self._v, self._filled)
+        self._filled += 1
+
+    def attend(self, q: Tensor, mask: Tensor | None = None) -> Tensor:
+        q = q.reshape(len(q), -1)
+        seen = torch.empty_like(q)
+        kept = self._past_k, self._past_v, self._k, self._v
+        kernels.attend_rows(q.numpy(), *kept, self._past, self._filled, of_mask(mask), seen.numpy())
+        return seen
+
+    def next(self) -> tuple[Floats, Floats, Floats, Floats, int, int]:
+        """What `kernels.block_of_rows` takes: past and own keys and values, P, and the position that it fills."""
+        self._filled += 1
+        return self._past_k, self._past_v, self._k, self._v, self._past, self._filled - 1
+
+    def narrow(self, series: int) -> None:
+        self.series = series
+        heads = series * self._heads
+        self._past_k, self._past_v = self._past_k[:heads], self._past_v[:heads]
+        self._k, self._v = self._k[:heads], self._v[:heads]
+
+
+def of_mask(mask: Tensor | None) -> Floats:
+    """A mask (B, 1, P + filled) as the kernels take it: of no rows where nothing is hidden."""
+    return np.empty((0, 0), np.float32) if mask is None else mask[:, 0].numpy()
+
+
+def _rounded(size: int) -> int:
+    """To whole panels, one or more."""
+    return max(1, -(-size // panels.COLUMNS)) * panels.COLUMNS
+
+
+def _is_compiled(q: Tensor) -> bool:
+    return compiled.AVAILABLE and q.device.type == "cpu"
 
 
 def _put_past(keys: Tensor, values: Tensor, k: Tensor, v: Tensor) -> None:

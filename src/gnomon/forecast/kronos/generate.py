@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gnomon.forecast.kronos.cache import KeyValues
 from gnomon.forecast.kronos.packed import PackedDecoder, PackedModel
-from gnomon.forecast.kronos.sampling import Luck, first_to_arrive, kept
+from gnomon.forecast.kronos.sampling import Luck, drawn
 from gnomon.forecast.kronos.window import Rules
 
 
@@ -39,7 +39,7 @@ def decode(decoder: PackedDecoder, prompt: Prompt, s1: Tensor, s2: Tensor, conte
     samples, horizon = s1.shape
     past = min(len(prompt.s1) + horizon, context_bars) - horizon
     stack = decoder.stack
-    caches = stack.room(1, samples, past=past, room=horizon)
+    caches = stack.room(1, samples, past=past, room=horizon, at_once=True)
     rotation = stack.rotation(past + horizon)
     if past:
         stack.prefill(decoder.embed(prompt.s1[-past:], prompt.s2[-past:]), rotation, caches, is_past=True)
@@ -90,8 +90,7 @@ class _Drawing:
 
     def _one(self, logits: Tensor, times: Tensor) -> Tensor:
         rules = self.rules
-        weights = kept(logits, temperature=rules.temperature, top_k=rules.top_k, top_p=rules.top_p)
-        return first_to_arrive(weights, times.to(self.device))
+        return drawn(logits, times.to(self.device), temperature=rules.temperature, top_k=rules.top_k, top_p=rules.top_p)
 
     def _start(self) -> tuple[Tensor, KeyValues]:
         """The pasts, one after the other: each fills the machine by itself."""
@@ -119,7 +118,9 @@ class _Drawing:
     def _advance(self, step: int) -> tuple[Tensor, KeyValues]:
         series, samples = self.dependency.series, self.samples
         rows, at = series * samples, step - 1  # of the token drawn before
-        calendar = self.future[:series, at].expand(samples, -1, -1).transpose(0, 1).reshape(rows, -1)
+        calendar = self.future[:series, at]
+        if samples > 1:
+            calendar = calendar.repeat_interleave(samples, 0)
         x = self.model.embed(self.s1[:rows, at], self.s2[:rows, at], calendar)
         context = self.model.context(
             self.model.stack.advance(x, self._places(series, at), self.trunk, self._mask(step))
@@ -147,8 +148,8 @@ class _Drawing:
             seen = model.dependency_room(1, 1, past=past + step, room=0)
             seen.start(0, *model.dependency(context))
             return context[-1:], seen
-        trunk = model.stack.room(1, samples, past=past, room=step)
-        seen = model.dependency_room(1, samples, past=past, room=step)
+        trunk = model.stack.room(1, samples, past=past, room=step, at_once=True)
+        seen = model.dependency_room(1, samples, past=past, room=step, at_once=True)
         x = model.embed(prompt.s1[-past:], prompt.s2[-past:], calendar[:past])
         seen.start(0, *model.dependency(model.context(model.stack.prefill(x, self.rotation, trunk))))
         x = model.embed(s1.flatten(), s2.flatten(), calendar[past:].repeat(samples, 1))

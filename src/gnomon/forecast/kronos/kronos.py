@@ -226,9 +226,7 @@ class Kronos:
             if key not in self._packed:
                 precision = self.precision
                 model, tokenizer = _copied(self._model, device), _copied(self._tokenizer, device)
-                self._packed[key] = _Packed(
-                    PackedModel(model, precision), PackedDecoder(tokenizer, "float32"), tokenizer
-                )
+                self._packed[key] = _Packed(PackedModel(model, precision), PackedDecoder(tokenizer), tokenizer)
             return self._packed[key]
 
     def _gate_of(self, device: torch.device) -> Gate:

@@ -14,32 +14,38 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
+from gnomon import compiled
 from gnomon.errors import Unavailable
+from gnomon.forecast.kronos import panels
+from gnomon.forecast.kronos.panels import Floats
 
 Precision = Literal["float32", "bfloat16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 
 
 _BYTES_AT_ONCE: Final = 64
-
-
-_FEW_ROWS: Final = range(4, 129)
-_WORTH_PACKING: Final = 1 << 19
+FEW_ROWS: Final = range(2, 65)
+"""With more a general product is as fast."""
+FEW_THREADS: Final = 2
+"""Panels are multiplied by one thread; a general product by more than these takes less time, if not less work."""
+_LIGHT_BYTES: Final = 4 << 20
+"""A weight up to here is multiplied before other threads have woken up."""
 
 
 class Linear:
     """A map of rows (rows, in) to (rows, out).
 
-    A general product packs a weight anew at every call, which for some twenty rows costs as much as the product itself.
-    A large weight is packed once for these, by a private operator of PyTorch where there is one.
+    A general product arranges a weight anew at every call, which for some twenty rows costs as much as the product
+    itself: for these it is kept in panels, where numba is installed, or a large one as PyTorch's own operator wants it.
     """
 
-    __slots__ = ("_bias", "_few", "_turned")
+    __slots__ = ("_packed", "bias", "panels", "weight")
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self._turned = weight.T.contiguous()  # (in, out): a fifth faster to read for one row
-        self._bias = bias
-        self._few = _packed(weight)
+        self.weight = weight.T.contiguous()  # (in, out): a fifth faster to read for one row
+        self.bias = bias
+        self.panels = _in_panels(self.weight)
+        self._packed = None if self.panels is not None else _packed(weight)
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor | None, precision: Precision) -> Linear:
@@ -50,24 +56,44 @@ class Linear:
         return kinds[precision](weight.float().contiguous(), None if bias is None else bias.float())
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self._few is not None and len(x) in _FEW_ROWS:
-            y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._few, self._bias, "none", [], "")
+        if self.panels is not None and self._is_few(x):
+            y = x.new_zeros(len(x), self.weight.shape[1]) if self.bias is None else self.bias.repeat(len(x), 1)
+            panels.multiply(x.contiguous().numpy(), self.panels, y.numpy())
             return y
-        return x @ self._turned if self._bias is None else torch.addmm(self._bias, x, self._turned)
+        if self._packed is not None and len(x) in FEW_ROWS:
+            made: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
+            return made
+        return x @ self.weight if self.bias is None else torch.addmm(self.bias, x, self.weight)
 
     def add_to(self, total: Tensor, x: Tensor) -> None:
         """total += x Wᵀ + b, in place."""
-        if self._few is not None and len(x) in _FEW_ROWS:
+        if self._packed is not None and len(x) in FEW_ROWS:
             total.add_(self(x))
             return
-        if self._bias is not None:
-            total.add_(self._bias)
-        total.addmm_(x, self._turned)
+        if self.bias is not None:
+            total.add_(self.bias)
+        if self.panels is not None and self._is_few(x):
+            panels.multiply(x.contiguous().numpy(), self.panels, total.numpy())
+        else:
+            total.addmm_(x, self.weight)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the weight: what a step at one row has to read."""
-        return self._turned.nbytes
+        return self.weight.nbytes
+
+    def _is_few(self, x: Tensor) -> bool:
+        return len(x) in FEW_ROWS and (self.nbytes <= _LIGHT_BYTES or torch.get_num_threads() <= FEW_THREADS)
+
+
+def _in_panels(weight: Tensor) -> Floats | None:
+    if not compiled.AVAILABLE or weight.dtype != torch.float32 or weight.device.type != "cpu":
+        return None
+    return None if weight.shape[1] % panels.COLUMNS else panels.in_panels(weight.numpy())
+
+
+_WORTH_PACKING: Final = 1 << 19
+_PACKED_FOR_ROWS: Final = 32
 
 
 def _packed(weight: Tensor) -> Tensor | None:
@@ -75,7 +101,7 @@ def _packed(weight: Tensor) -> Tensor | None:
         return None
     if not (torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
         return None
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.clone(), _FEW_ROWS[len(_FEW_ROWS) // 4])
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.clone(), _PACKED_FOR_ROWS)
     return packed
 
 
@@ -84,8 +110,8 @@ class _Half(Linear):
         super().__init__(weight.bfloat16(), bias)
 
     def __call__(self, x: Tensor) -> Tensor:
-        y = (x.bfloat16() @ self._turned).float()
-        return y if self._bias is None else y.add_(self._bias)
+        y = (x.bfloat16() @ self.weight).float()
+        return y if self.bias is None else y.add_(self.bias)
 
     def add_to(self, total: Tensor, x: Tensor) -> None:
         total.add_(self(x))
@@ -109,7 +135,7 @@ class _Bytes(Linear):
 
     def __call__(self, x: Tensor) -> Tensor:
         y = torch._weight_int8pack_mm(x.bfloat16(), self._weight, self._scale).float()
-        return y if self._bias is None else y.add_(self._bias)
+        return y if self.bias is None else y.add_(self.bias)
 
     def add_to(self, total: Tensor, x: Tensor) -> None:
         total.add_(self(x))

@@ -19,18 +19,26 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnomon.forecast.kronos.cache import KeyValues, keys_and_values
+from gnomon import compiled
+from gnomon.forecast.kronos import kernels
+from gnomon.forecast.kronos.cache import Alone, KeyValues, Panelled, keys_and_values, of_mask
 from gnomon.forecast.kronos.config import DEPENDENCY_HEADS, STAMPS
 from gnomon.forecast.kronos.layers import EPSILON, Block, RMSNorm, frequencies
-from gnomon.forecast.kronos.linear import Linear, Precision
+from gnomon.forecast.kronos.linear import FEW_ROWS, FEW_THREADS, Linear, Precision
 from gnomon.forecast.kronos.memory import Sizes
 from gnomon.forecast.kronos.model import CalendarEmbedding, KronosModel
 from gnomon.forecast.kronos.tokenizer import KronosTokenizer, signs_of_all
+
+_LIGHT_BYTES: Final = 32 << 20
+"""Weights up to here are read faster by one thread than many operators are called; of heavier ones each thread reads
+its part."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +49,11 @@ class PackedBlock:
     out: Linear  # d to d
     gate: Linear  # d to 2 ff
     down: Linear  # ff to d
+
+    @property
+    def maps(self) -> tuple[Linear, Linear, Linear, Linear]:
+        """In the order in which a row goes through them."""
+        return self.qkv, self.out, self.gate, self.down
 
 
 class PackedStack:
@@ -53,6 +66,9 @@ class PackedStack:
         self.heads, self.width, self.device = heads, width, device
         self.inv_freq = frequencies(width // heads).to(device)
         self.blocks = [_pack(block, self.heads, precision) for block in blocks]
+        arrays = [_arrays(block) for block in self.blocks]
+        self._arrays = [one for one in arrays if one is not None] if all(arrays) else []
+        self._is_light = sum(one.nbytes for block in self.blocks for one in block.maps) <= _LIGHT_BYTES
 
     def rotation(self, positions: int) -> Tensor:
         """What q, k and v are multiplied with at positions 0 … (T, 3, 1, e/2) complex64: cos + i sin, and one for v.
@@ -63,13 +79,10 @@ class PackedStack:
         angles = torch.stack([angles, angles, torch.zeros_like(angles)], 1).unsqueeze(2)
         return torch.polar(torch.ones_like(angles), angles)
 
-    def room(self, series: int, samples: int, *, past: int, room: int) -> list[KeyValues]:
-        """Empty caches of every layer, for a past and for new tokens of each sample."""
-        width = self.width // self.heads
-        return [
-            keys_and_values(series, samples, self.heads, width, past=past, room=room, device=self.device)
-            for _ in self.blocks
-        ]
+    def room(self, series: int, samples: int, *, past: int, room: int, at_once: bool = False) -> list[KeyValues]:
+        """Empty caches of every layer, for a past and for new tokens of each sample, one by one or all at once."""
+        of = series, samples, self.heads, self.width // self.heads
+        return [keys_and_values(*of, past=past, room=room, at_once=at_once, device=self.device) for _ in self.blocks]
 
     def prefill(
         self,
@@ -102,11 +115,34 @@ class PackedStack:
 
         `rotation` is (1 or B · S · n, 3, 1, e/2), of the new positions.
         """
+        if self._arrays and (self._is_light or torch.get_num_threads() <= FEW_THREADS):
+            if len(x) == 1 and mask is None:
+                return self._advance_alone(x, rotation, past)
+            if len(x) in FEW_ROWS and isinstance(past[0], Panelled):
+                return self._advance_rows(x, rotation, past, mask)
         for block, kept in zip(self.blocks, past, strict=True):
             q, k, v = self._projected(block, x, rotation)
             kept.append(k, v)
             block.out.add_to(x, kept.attend(q, mask))
             _mlp(block, x)
+        return x
+
+    def _advance_alone(self, x: Tensor, rotation: Tensor, past: Sequence[KeyValues]) -> Tensor:
+        """One row, a call a block."""
+        row, turn, least = x[0].numpy(), rotation[0, 0, 0].numpy(), len(x[0]) * EPSILON
+        for arrays, kept in zip(self._arrays, past, strict=True):
+            assert isinstance(kept, Alone)
+            kernels.block(row, least, arrays.whole, kept.next(), turn)
+        return x
+
+    def _advance_rows(self, x: Tensor, rotation: Tensor, past: Sequence[KeyValues], mask: Tensor | None) -> Tensor:
+        """Some rows, a call a block."""
+        rows, turns, hidden = x.numpy(), rotation[:, 0, 0].contiguous().numpy(), of_mask(mask)
+        least, normed = self.width * EPSILON, np.empty_like(rows)
+        wide = np.empty(len(rows) * max(len(self._arrays[0].whole[1]), self._arrays[0].whole[4].shape[1]), np.float32)
+        for arrays, kept in zip(self._arrays, past, strict=True):
+            assert isinstance(kept, Panelled)
+            kernels.block_of_rows(rows, least, arrays.panels, kept.next(), hidden, turns, normed, wide)
         return x
 
     def _projected(self, block: PackedBlock, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -119,6 +155,10 @@ class PackedStack:
 
 def normed(x: Tensor) -> Tensor:
     """x / sqrt(sum x² + d · 1e-5): RMSNorm without its gain and its sqrt(d), which the next map carries."""
+    if compiled.AVAILABLE and x.device.type == "cpu":
+        made = torch.empty_like(x)
+        kernels.norm_rows(x.numpy(), x.shape[-1] * EPSILON, made.numpy())
+        return made
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return x / torch.hypot(length, _least_length(x.shape[-1], x.device))
 
@@ -137,6 +177,27 @@ def _gain(norm: RMSNorm) -> Tensor:
 def _mlp(block: PackedBlock, x: Tensor) -> None:
     gate, value = block.gate(normed(x)).chunk(2, -1)
     block.down.add_to(x, functional.silu(gate).mul_(value))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arrays:
+    """What the kernels take of a block: maps and biases, whole and in panels."""
+
+    whole: kernels.Maps
+    panels: kernels.Maps
+
+
+def _arrays(block: PackedBlock) -> _Arrays | None:
+    """None where the kernels can't take it."""
+    qkv, out, _, _ = maps = block.maps
+    if any(one.panels is None for one in maps) or qkv.bias is None or out.bias is None:
+        return None
+    biases = qkv.bias.numpy(), out.bias.numpy()
+
+    def ordered(*arrays: Any) -> kernels.Maps:
+        return arrays[0], biases[0], arrays[1], biases[1], arrays[2], arrays[3]
+
+    return _Arrays(ordered(*(one.weight.numpy() for one in maps)), ordered(*(one.panels for one in maps)))
 
 
 def _pack(block: Block, heads: int, precision: Precision) -> PackedBlock:
@@ -169,10 +230,10 @@ def _wide(weight: Tensor) -> Tensor:
 class PackedDecoder:
     """The tokenizer's way back: pairs of tokens to bars."""
 
-    def __init__(self, tokenizer: KronosTokenizer, precision: Precision) -> None:
+    def __init__(self, tokenizer: KronosTokenizer) -> None:
         config = tokenizer.config
         self.stack = PackedStack(
-            [*tokenizer.decoder], config.n_heads, config.d_model, tokenizer.head.weight.device, precision
+            [*tokenizer.decoder], config.n_heads, config.d_model, tokenizer.head.weight.device, "float32"
         )
         weight, bias = _wide(tokenizer.post_quant_embed.weight), _wide(tokenizer.post_quant_embed.bias)
         coarse, fine = weight[:, : config.s1_bits], weight[:, config.s1_bits :]
@@ -232,10 +293,10 @@ class PackedModel:
         k, v = self.keys_values(context).view(len(context), 2, self.dep_heads, -1).unbind(1)
         return k, v
 
-    def dependency_room(self, series: int, samples: int, *, past: int, room: int) -> KeyValues:
+    def dependency_room(self, series: int, samples: int, *, past: int, room: int, at_once: bool = False) -> KeyValues:
         """An empty cache of the dependency layer."""
-        width = self.width // self.dep_heads
-        return keys_and_values(series, samples, self.dep_heads, width, past=past, room=room, device=self.stack.device)
+        of = series, samples, self.dep_heads, self.width // self.dep_heads
+        return keys_and_values(*of, past=past, room=room, at_once=at_once, device=self.stack.device)
 
     def fine_logits(self, context: Tensor, seen: Tensor) -> Tensor:
         """Logits (rows, V2) from the context and what the dependency layer saw (rows, d)."""

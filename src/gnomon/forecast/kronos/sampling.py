@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gnomon import chance
+from gnomon import chance, compiled
 from gnomon.errors import Invalid
+from gnomon.forecast.kronos import kernels
 
 _STEPS_AT_ONCE: Final = 8
 
@@ -130,6 +131,17 @@ class ReferenceLuck:
 
     def times(self, step: int, head: int, vocabulary: int) -> Tensor:  # noqa: ARG002 - the order of calls is all
         return torch.empty(self._rows, vocabulary).exponential_(generator=self._generator)
+
+
+def drawn(logits: Tensor, times: Tensor, *, temperature: float, top_k: int, top_p: float) -> Tensor:
+    """Tokens (rows,): who arrives first of those that are kept."""
+    if not compiled.AVAILABLE or top_k > 0 or logits.device.type != "cpu":
+        return first_to_arrive(kept(logits, temperature=temperature, top_k=top_k, top_p=top_p), times)
+    weights = kept(logits, temperature=temperature).numpy()
+    ordered = np.sort(weights, axis=-1) if top_p < 1.0 else weights[:0]
+    winners = torch.empty(len(weights), dtype=torch.long)
+    kernels.win(weights, ordered, np.float32(top_p), times.numpy(), winners.numpy())
+    return winners
 
 
 def first_to_arrive(weights: Tensor, times: Tensor) -> Tensor:
