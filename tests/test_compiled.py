@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,12 @@ def test_a_compiled_function_gives_what_it_says_interpreted() -> None:
     assert exact is not _sum
     assert exact(x) == _sum(x)  # the same order, the same bytes
     assert abs(free(x) - _sum(x)) < 1e-3
+
+
+def test_what_cannot_be_kept_is_compiled_all_the_same() -> None:
+    scope: dict[str, Any] = {}
+    exec("def double(x): return 2 * x", scope)  # of no file
+    assert compiled()(scope["double"])(21) == 42
 
 
 def test_without_numba_a_function_stays_as_it_is(tmp_path: Path) -> None:

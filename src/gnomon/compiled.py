@@ -19,8 +19,9 @@ SUMS_IN_ANY_ORDER: Final = frozenset({"reassoc", "contract", "nsz", "arcp"})
 
 
 def compiled(*, sums: frozenset[str] = frozenset()) -> Callable[[F], F]:
-    """Compile at the first call, keep the machine code beside the source for the next process, release the GIL.
+    """Compile at the first call, keep the machine code for the next process, release the GIL.
 
+    It is kept beside the source or in the user's cache (`NUMBA_CACHE_DIR`), or nowhere, if neither can be written.
     `sums` are the liberties that float arithmetic may take; by default none: the same bytes as interpreted.
     """
 
@@ -29,8 +30,12 @@ def compiled(*, sums: frozenset[str] = frozenset()) -> Callable[[F], F]:
             return function
         import numba
 
-        fastmath = set(sums) if sums else False
-        made: F = numba.njit(cache=True, nogil=True, fastmath=fastmath, error_model="numpy")(function)
+        options = {"nogil": True, "fastmath": set(sums) if sums else False, "error_model": "numpy"}
+        made: F
+        try:
+            made = numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # there is no place to keep it
+            made = numba.njit(**options)(function)
         return made
 
     return decorate
