@@ -136,10 +136,9 @@ def measure(case: Case, rates: dict[str, float]) -> dict[str, Any]:
 
 def reference_seconds(model: KronosModel, tokenizer: KronosTokenizer, case: Case) -> float:
     """Seconds of the reference's steps, from some of them."""
-    along = sorted({round(at * (STEPS - 1) / (STEPS - 1)) for at in ALONG})
-    found = [reference_step(model, tokenizer, case, case.lookback + at) for at in along]
+    found = [reference_step(model, tokenizer, case, case.lookback + at) for at in ALONG]
     steps = [step for _, step in found]
-    return found[0][0] + float(np.sum(np.interp(range(1, STEPS), along, steps)))
+    return found[0][0] + float(np.sum(np.interp(range(1, STEPS), ALONG, steps)))
 
 
 def reference_step(model: KronosModel, tokenizer: KronosTokenizer, case: Case, lookback: int) -> tuple[float, float]:
