@@ -1,0 +1,365 @@
+"""The exchange: one account at a deterministic venue. `apply(event)` is the only way in, outcomes the only way out.
+
+It holds no clock and draws no chance: events carry their time, and the tape up to each book's position is all that it
+sees of the market. Whoever drives it (`replay.engine`) brings events in the total order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from gnomon.errors import Invalid
+from gnomon.exchange import checks
+from gnomon.exchange.book import Book
+from gnomon.exchange.checks import Broken
+from gnomon.exchange.funds import Funds
+from gnomon.exchange.ledger import Ledger, Posting
+from gnomon.exchange.liquidity import Liquidity, NoLiquidity, SyntheticQuote
+from gnomon.exchange.listing import Asset, Listing
+from gnomon.exchange.matching import on_print, plan, reach, take
+from gnomon.exchange.order import (
+    STOP_TYPES,
+    Amend,
+    Cancel,
+    CancelAll,
+    ListKind,
+    Order,
+    OrderList,
+    OrderType,
+    Place,
+    PlaceList,
+    Quote,
+    Replace,
+    Request,
+    Side,
+    Status,
+    TimeInForce,
+)
+from gnomon.exchange.outcome import Outcome, Refusal, Rejected
+from gnomon.exchange.prints import Prints
+from gnomon.exchange.rules import AUTO, Resting, Rules, Taker
+from gnomon.exchange.working import Working
+
+
+class Arrival(NamedTuple):
+    """A request reaches the venue; all prints of `time_ns` and before have been told."""
+
+    time_ns: int
+    decided_ns: int
+    number: int  # of the request
+    request: Request
+
+
+class Printed(NamedTuple):
+    """The print at `position` of an instrument concerns an own order."""
+
+    instrument: int
+    position: int
+
+
+class Entry(NamedTuple):
+    """A triggered stop enters matching, after all prints of its trigger's instant."""
+
+    time_ns: int
+    order: int
+
+
+Event = Arrival | Printed | Entry
+"""What the venue is told. A print that concerns no order need not be told: `Book.position` says how far it has read."""
+
+
+class Exchange:
+    """One account's orders, funds and fills over the prints of the listings."""
+
+    def __init__(self, listings: Sequence[Listing], prints: Mapping[int, Prints], rules: Rules) -> None:
+        """`Invalid` when two listings scale an asset differently, or a balance names an asset that none trades."""
+        self.rules = rules
+        self.listings = {one.number: one for one in listings}
+        self.ledger = Ledger(_assets(listings))
+        self.books = {
+            one.number: Book(one, prints[one.number], _liquidity(prints[one.number], rules), rules.fills.resting)
+            for one in listings
+        }
+        self.working = Working(self.books, Funds(self.ledger, self.listings, rules.fees, self._worth))
+        self.lists_made = 0
+        self._handlers: dict[type, Callable[[Arrival, Any], None]] = {
+            Place: self._place,
+            PlaceList: self._place_list,
+            Cancel: self._cancel,
+            CancelAll: self._cancel_all,
+            Amend: self._amend,
+            Replace: self._replace,
+            Quote: self._quote,
+        }
+
+    def open_balances(self) -> tuple[Posting, ...]:
+        """Credit the opening balances of the rules: once, before anything else."""
+        numbers = {asset.name: number for number, asset in enumerate(self.ledger.assets)}
+        postings: list[Posting] = []
+        for name, amount in self.rules.balances.items():
+            if name not in numbers:
+                raise Invalid(f"a balance of {name}, which nothing here trades", hint=f"one of {', '.join(numbers)}")
+            if amount < Decimal(0):
+                raise Invalid(f"the opening balance of {name} is {amount}", hint="zero or more")
+            postings.extend(self.ledger.open(numbers[name], self.ledger.assets[numbers[name]].units(amount)))
+        return tuple(postings)
+
+    def apply(self, event: Event) -> list[Outcome]:
+        """What comes of one event, in order."""
+        out = self.working.out = []
+        if type(event) is Printed:
+            on_print(self.working, self.books[event.instrument], event.position, self.rules.fills)
+        elif type(event) is Arrival:
+            self._handlers[type(event.request)](event, event.request)
+        elif type(event) is Entry:
+            self._enter(self.working.orders[event.order], event.time_ns)
+        return out
+
+    # --- new orders ---------------------------------------------------------------------------------------------------
+
+    def _place(self, event: Arrival, place: Place) -> None:
+        broken = self._check(place, event.time_ns)
+        if broken:
+            self._reject(event, broken)
+            return
+        order = self.working.make(place, event.decided_ns, event.time_ns)
+        broken = self._fund(order, event)
+        if broken:
+            self._reject(event, broken)
+
+    def _check(self, place: Place, time_ns: int) -> Broken | None:
+        """Everything but the funds."""
+        book = self.books.get(place.instrument)
+        if book is None:
+            return Broken(Refusal.UNKNOWN_INSTRUMENT, place.instrument)
+        if place.client and self.working.knows_client(place.client):
+            return Broken(Refusal.DUPLICATE, place.client)
+        working = self.working
+        stops = sum(one.type in STOP_TYPES for one in working.orders.values()) if place.type in STOP_TYPES else 0
+        broken = checks.combination(place) or checks.filters(place, book, len(working.orders), stops)
+        return broken or checks.trigger(place, book) or self._check_maker(place, book, time_ns)
+
+    def _check_maker(self, place: Place, book: Book, time_ns: int) -> Broken | None:
+        if place.type is OrderType.LIMIT_MAKER or place.tif is TimeInForce.GTX:
+            return checks.would_take(place.side, place.price, book, time_ns)
+        if place.type is OrderType.MARKET and self.rules.fills.taker is Taker.REST:
+            return Broken(Refusal.NO_LIQUIDITY)
+        return None
+
+    def _fund(self, order: Order, event: Arrival) -> Broken | None:
+        """Lock what the order needs and let it begin; or what is missing."""
+        book, funds = self.books[order.instrument], self.working.funds
+        free = funds.free_for(book.listing, order.side)
+        if order.type is OrderType.MARKET:
+            return self._begin_market(order, book, event, free)
+        need = self.working.need(order)
+        if need > free:
+            return Broken(Refusal.INSUFFICIENT_BALANCE, need, free)
+        if order.is_stop:
+            if order.trailing_bips and not order.stop:
+                order.reference = book.last_price()
+            self.working.admit(order, event.number, need)
+            book.wait(order)
+            return None
+        order.ahead = self._ahead(book, order, event.time_ns)
+        self.working.admit(order, event.number, need)
+        self._work(order, book, event.time_ns)
+        return None
+
+    def _begin_market(self, order: Order, book: Book, event: Arrival, free: int) -> Broken | None:
+        """It takes what is there; what is left expires. One that could not be paid in full is refused, not trimmed."""
+        steps = list(plan(book, order, event.time_ns, self.rules.fills))
+        lots, notional = reach(steps, order, book)
+        if order.quote_units:
+            if not lots:
+                return Broken(Refusal.NO_LIQUIDITY, order.quote_units)
+            order.lots = order.remaining = lots
+        cost = self.working.funds.need(book.listing, order.side, 0, lots)
+        if order.side is Side.BUY:
+            cost = self.working.funds.with_fee(notional)
+        if cost > free:
+            return Broken(Refusal.INSUFFICIENT_BALANCE, cost, free)
+        self.working.admit(order, event.number, 0)
+        take(self.working, book, order, event.time_ns, self.rules.fills)
+        if order.number in self.working.orders:
+            self.working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
+        return None
+
+    def _work(self, order: Order, book: Book, time_ns: int) -> None:
+        """A priced order meets the market: it takes what it may, and rests with what is left."""
+        fills, working = self.rules.fills, self.working
+        is_maker = order.type is OrderType.LIMIT_MAKER or order.tif is TimeInForce.GTX
+        if not is_maker:
+            if order.tif is TimeInForce.FOK:
+                lots, _ = reach(list(plan(book, order, time_ns, fills)), order, book)
+                if lots < order.remaining:
+                    working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
+                    return
+            take(working, book, order, time_ns, fills)
+        if order.number not in working.orders:
+            return
+        if order.tif in (TimeInForce.IOC, TimeInForce.FOK):
+            working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
+        else:
+            book.rest(order)
+
+    def _enter(self, order: Order, time_ns: int) -> None:
+        """A triggered stop: as a MARKET or a LIMIT order from here on, at the venue already."""
+        book, working = self.books[order.instrument], self.working
+        if order.type in (OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT):
+            order.ahead = self._ahead(book, order, time_ns)
+            self._work(order, book, time_ns)
+            return
+        _, notional = reach(list(plan(book, order, time_ns, self.rules.fills)), order, book)
+        if order.side is Side.BUY:
+            short = working.funds.with_fee(notional) - order.lock
+            if short > working.funds.free_for(book.listing, order.side):
+                working.finish(order, Status.EXPIRED, Refusal.INSUFFICIENT_BALANCE)
+                return
+            if short > 0:
+                working.funds.lock(order, short)
+        take(working, book, order, time_ns, self.rules.fills)
+        if order.number in working.orders:
+            working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
+
+    def _ahead(self, book: Book, order: Order, time_ns: int) -> int:
+        """Lots of other people before it, as the rules say."""
+        fills = self.rules.fills
+        if fills.resting is not Resting.QUEUE:
+            return 0
+        return fills.ahead if fills.ahead != AUTO else book.prints.ahead(order.price, book.position, time_ns)
+
+    # --- lists --------------------------------------------------------------------------------------------------------
+
+    def _place_list(self, event: Arrival, request: PlaceList) -> None:
+        if request.kind is not ListKind.OCO or len(request.orders) != 2:
+            self._reject(event, Broken(Refusal.BAD_COMBINATION, int(request.kind), len(request.orders)))
+            return
+        profit, stop = request.orders
+        broken = self._check(profit, event.time_ns) or self._check(stop, event.time_ns)
+        book = self.books.get(profit.instrument)
+        if broken is None and book is not None:
+            broken = checks.list_prices((profit, stop), book.last_price())
+        if broken or book is None:
+            self._reject(event, broken or Broken(Refusal.UNKNOWN_INSTRUMENT, profit.instrument))
+            return
+        orders = [self.working.make(place, event.decided_ns, event.time_ns) for place in request.orders]
+        need = max(self.working.need(order) for order in orders)
+        free = self.working.funds.free_for(book.listing, profit.side)
+        if need > free:
+            self._reject(event, Broken(Refusal.INSUFFICIENT_BALANCE, need, free))
+            return
+        self._begin_pair(orders, book, event, need)
+
+    def _begin_pair(self, orders: list[Order], book: Book, event: Arrival, need: int) -> None:
+        self.lists_made += 1
+        pair = OrderList(self.lists_made, ListKind.OCO)
+        pair.legs = orders
+        for order, lock in zip(orders, (need, 0), strict=True):  # one lock for both
+            order.list = pair
+            if order.is_stop:
+                if order.trailing_bips and not order.stop:
+                    order.reference = book.last_price()
+                self.working.admit(order, event.number, lock, pair.number)
+                book.wait(order)
+            else:
+                order.ahead = self._ahead(book, order, event.time_ns)
+                self.working.admit(order, event.number, lock, pair.number)
+                book.rest(order)
+
+    # --- changes ------------------------------------------------------------------------------------------------------
+
+    def _cancel(self, event: Arrival, cancel: Cancel) -> None:
+        order = self.working.find(cancel.number, cancel.client)
+        if order is None or order.instrument != cancel.instrument:
+            self._reject(event, Broken(Refusal.UNKNOWN_ORDER, cancel.number or cancel.client), cancel.number)
+            return
+        self.working.finish(order, Status.CANCELED)
+
+    def _cancel_all(self, event: Arrival, cancel: CancelAll) -> None:
+        orders = [one for one in self.working.orders.values() if one.instrument == cancel.instrument]
+        if not orders:
+            self._reject(event, Broken(Refusal.UNKNOWN_ORDER, cancel.instrument))
+        for order in orders:
+            if order.number in self.working.orders:  # the other leg of a pair ended with the first
+                self.working.finish(order, Status.CANCELED)
+
+    def _amend(self, event: Arrival, amend: Amend) -> None:
+        order = self.working.find(amend.number)
+        if order is None or order.instrument != amend.instrument:
+            self._reject(event, Broken(Refusal.UNKNOWN_ORDER, amend.number), amend.number)
+        elif order.list is not None or not order.executed + order.prevented < amend.lots < order.lots:
+            self._reject(event, Broken(Refusal.NO_CHANGE, amend.lots, order.lots), amend.number)
+        elif broken := self._check_amended(order, amend.lots):
+            self._reject(event, broken, amend.number)
+        else:
+            self.working.shrink(order, amend.lots)
+
+    def _check_amended(self, order: Order, lots: int) -> Broken | None:
+        place = Place(order.instrument, order.side, order.type, lots, order.price, order.tif, order.stop)
+        return checks.filters(place, self.books[order.instrument], 0, 0)
+
+    def _replace(self, event: Arrival, replace: Replace) -> None:
+        order = self.working.find(replace.number)
+        if order is None or order.instrument != replace.order.instrument:
+            self._reject(event, Broken(Refusal.UNKNOWN_ORDER, replace.number), replace.number)
+            return
+        self.working.finish(order, Status.CANCELED)
+        self._place(event, replace.order)
+
+    # --- the standing pair --------------------------------------------------------------------------------------------
+
+    def _quote(self, event: Arrival, quote: Quote) -> None:
+        """Cancels first, then the bid, then the ask. A side with the same price and its full remainder may stay."""
+        book = self.books.get(quote.instrument)
+        if book is None:
+            self._reject(event, Broken(Refusal.UNKNOWN_INSTRUMENT, quote.instrument))
+            return
+        bid, ask = book.pair_bid, book.pair_ask
+        bid_stays, ask_stays = _stays(bid, quote.bid, quote), _stays(ask, quote.ask, quote)
+        for order, stays in ((bid, bid_stays), (ask, ask_stays)):
+            if order is not None and not stays:
+                self.working.finish(order, Status.CANCELED)
+        kind = OrderType.LIMIT_MAKER if quote.post_only else OrderType.LIMIT
+        if quote.bid and not bid_stays:
+            book.pair_bid = self._quote_side(event, Place(quote.instrument, Side.BUY, kind, quote.lots, quote.bid))
+        if quote.ask and not ask_stays:
+            book.pair_ask = self._quote_side(event, Place(quote.instrument, Side.SELL, kind, quote.lots, quote.ask))
+
+    def _quote_side(self, event: Arrival, place: Place) -> Order | None:
+        made = self.working.made
+        self._place(event, place)
+        return self.working.orders.get(self.working.made) if self.working.made > made else None
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def _reject(self, event: Arrival, broken: Broken, number: int = 0) -> None:
+        self.working.out.append(Rejected(event.number, broken.refusal, broken.received, broken.limit, number))
+
+    def _worth(self, asset: str, quote: str) -> tuple[int, int] | None:
+        """Units of `asset` per unit of `quote` as (numerator, denominator), by the last print of a listing of both."""
+        for book in self.books.values():
+            listing = book.listing
+            if listing.base.name == asset and listing.quote.name == quote and book.last_price():
+                return listing.lot_unit, listing.notional(book.last_price(), 1)
+        return None
+
+
+def _stays(order: Order | None, price: int, quote: Quote) -> bool:
+    return order is not None and quote.keep and order.price == price and order.remaining == quote.lots == order.lots
+
+
+def _assets(listings: Sequence[Listing]) -> list[Asset]:
+    assets: dict[str, Asset] = {}
+    for asset in (asset for one in listings for asset in (one.base, one.quote)):
+        if assets.setdefault(asset.name, asset) != asset:
+            raise Invalid(f"{asset.name} is scaled in two ways", hint="one scale for an asset in all listings")
+    return list(assets.values())
+
+
+def _liquidity(prints: Prints, rules: Rules) -> Liquidity:
+    if rules.fills.taker is Taker.REST:
+        return NoLiquidity()
+    return SyntheticQuote(prints, rules.fills)

@@ -1,0 +1,103 @@
+"""The ledger: double-entry postings in integer units. Balances are what the postings add up to, nothing else.
+
+Accounts per asset: `FREE` and `LOCKED` are the trader's, `MARKET` is the other side of every trade, `FEES` where fees
+go, `OPENING` where balances come from. The postings of one event sum to zero per asset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from gnomon.errors import Refused
+from gnomon.exchange.listing import Asset
+
+
+class Account(IntEnum):
+    FREE = 0
+    LOCKED = 1
+    MARKET = 2
+    FEES = 3
+    OPENING = 4
+
+
+class Posting(NamedTuple):
+    account: Account
+    asset: int
+    units: int
+
+
+class Ledger:
+    """Five accounts for each asset, by the asset's number. Every method moves units between two of them.
+
+    A move that would leave `FREE` or `LOCKED` below zero is refused before anything is changed: whoever calls has
+    checked the funds, so it is a fault of the engine.
+    """
+
+    __slots__ = ("assets", "fees", "free", "locked", "market", "opening")
+
+    def __init__(self, assets: Sequence[Asset]) -> None:
+        self.assets = tuple(assets)
+        zeros = [0] * len(self.assets)
+        self.free, self.locked, self.market, self.fees, self.opening = (list(zeros) for _ in range(5))
+
+    def open(self, asset: int, units: int) -> tuple[Posting, Posting]:
+        """An opening balance, or a credit by the operator."""
+        self._check(asset, self.free[asset] + units, "free")
+        self.opening[asset] -= units
+        self.free[asset] += units
+        return Posting(Account.OPENING, asset, -units), Posting(Account.FREE, asset, units)
+
+    def lock(self, asset: int, units: int) -> None:
+        self._check(asset, self.free[asset] - units, "free")
+        self.free[asset] -= units
+        self.locked[asset] += units
+
+    def release(self, asset: int, units: int) -> None:
+        self._check(asset, self.locked[asset] - units, "locked")
+        self.locked[asset] -= units
+        self.free[asset] += units
+
+    def pay(self, asset: int, units: int, account: Account) -> Posting:
+        """Out of `FREE` or `LOCKED` to the market."""
+        side = self.locked if account is Account.LOCKED else self.free
+        self._check(asset, side[asset] - units, account.name.lower())
+        side[asset] -= units
+        self.market[asset] += units
+        return Posting(account, asset, -units)
+
+    def receive(self, asset: int, units: int) -> Posting:
+        """From the market to `FREE`."""
+        self.market[asset] -= units
+        self.free[asset] += units
+        return Posting(Account.FREE, asset, units)
+
+    def charge(self, asset: int, units: int, account: Account = Account.FREE) -> Posting:
+        """A fee; negative for a rebate."""
+        side = self.locked if account is Account.LOCKED else self.free
+        self._check(asset, side[asset] - units, account.name.lower())
+        side[asset] -= units
+        self.fees[asset] += units
+        return Posting(account, asset, -units)
+
+    def balance(self, asset: int) -> int:
+        return self.free[asset] + self.locked[asset]
+
+    def check(self) -> None:
+        """Nothing is created or lost: the accounts of each asset sum to zero, and none of the trader's is below it."""
+        for number, asset in enumerate(self.assets):
+            mine = self.free[number], self.locked[number]
+            total = sum(mine) + self.market[number] + self.fees[number] + self.opening[number]
+            if total or min(mine) < 0:
+                raise Refused(
+                    f"the ledger of {asset.name} does not add up: free {mine[0]}, locked {mine[1]}, sum {total}",
+                    hint="a fault of the engine: keep the run's journal and report it",
+                )
+
+    def _check(self, asset: int, after: int, name: str) -> None:
+        if after < 0:
+            raise Refused(
+                f"{name} {self.assets[asset].name} would become {after}",
+                hint="a fault of the engine: keep the run's journal and report it",
+            )

@@ -1,0 +1,100 @@
+"""Liquidity: what an order that takes could get at its arrival, price by price.
+
+`best` and `levels` see only what the tape held before the arrival. What was taken from a level is remembered until the
+market says something new about it, so nothing is sold twice; later history is not changed by us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from gnomon.exchange.order import Side
+from gnomon.exchange.outcome import QuoteKind, Rule
+from gnomon.exchange.prints import Prints
+from gnomon.exchange.rules import AUTO, Fills
+
+
+class Best(NamedTuple):
+    """The best prices in ticks, 0 where there is none, and where they come from."""
+
+    bid: int
+    ask: int
+    kind: QuoteKind
+    print: int = -1  # the tape position that they stand on
+
+
+class Level(NamedTuple):
+    """Lots that can be had at a price."""
+
+    price: int
+    lots: int
+    number: int  # from 1, best first
+    rule: Rule
+
+
+class Liquidity(Protocol):
+    """Where takers find their counterpart."""
+
+    def best(self, position: int, time_ns: int, /) -> Best: ...
+
+    def levels(self, side: Side, position: int, time_ns: int, /) -> Iterator[Level]:
+        """For a taker of this side, best price first."""
+        ...
+
+    def take(self, side: Side, level: Level, lots: int, /) -> None: ...
+
+
+class NoLiquidity:
+    """The rule `rest`: nothing is assumed beyond the prints."""
+
+    def best(self, _position: int, _time_ns: int) -> Best:
+        return Best(0, 0, QuoteKind.NONE)
+
+    def levels(self, _side: Side, _position: int, _time_ns: int) -> Iterator[Level]:
+        return iter(())
+
+    def take(self, _side: Side, _level: Level, _lots: int) -> None:
+        raise AssertionError("nothing was offered")
+
+
+class SyntheticQuote:
+    """A quote around the last print: its aggressor met the price it printed at, the other side is a spread away."""
+
+    __slots__ = ("_fills", "_prints", "_taken", "_taken_at")
+
+    def __init__(self, prints: Prints, fills: Fills) -> None:
+        self._prints = prints
+        self._fills = fills
+        self._taken: dict[tuple[Side, int], int] = {}
+        self._taken_at = -1
+
+    def best(self, position: int, _time_ns: int) -> Best:
+        if position == 0:
+            return Best(0, 0, QuoteKind.NONE)
+        last = position - 1
+        price, side, spread = int(self._prints.price[last]), int(self._prints.side[last]), self._fills.spread_ticks
+        if side > 0:
+            return Best(price - spread, price, QuoteKind.SYNTHETIC, last)
+        if side < 0:
+            return Best(price, price + spread, QuoteKind.SYNTHETIC, last)
+        return Best(price - spread // 2, price - (-spread // 2), QuoteKind.SYNTHETIC, last)
+
+    def levels(self, side: Side, position: int, time_ns: int) -> Iterator[Level]:
+        best = self.best(position, time_ns)
+        if best.kind is QuoteKind.NONE:
+            return
+        if self._taken_at != position:
+            self._taken, self._taken_at = {}, position
+        lots = self._fills.level_lots
+        if lots == AUTO:
+            lots = self._prints.level_lots(position)
+        for number in range(1, self._fills.max_levels + 1):
+            price = best.ask + number - 1 if side is Side.BUY else best.bid - number + 1
+            left = lots - self._taken.get((side, price), 0)
+            if price > 0 and left > 0:
+                yield Level(price, left, number, Rule.TAKER_SYNTHETIC)
+
+    def take(self, side: Side, level: Level, lots: int) -> None:
+        key = side, level.price
+        self._taken[key] = self._taken.get(key, 0) + lots

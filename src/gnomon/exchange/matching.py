@@ -1,0 +1,164 @@
+"""Matching: what prints give to resting orders, what taking orders find, and which stops a print sets off.
+
+The rules of resting orders are in `queue`, where takers find their counterpart in `liquidity`; here they meet the
+orders. A maker fill is always at the order's own price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gnomon.exchange.book import Book, observe
+from gnomon.exchange.liquidity import Level
+from gnomon.exchange.order import Order, SelfTrade, Side, Status
+from gnomon.exchange.outcome import FillFlag, Role, Rule, Triggered
+from gnomon.exchange.queue import Given, serve
+from gnomon.exchange.rules import SHARE_ONE, WHOLE, Fills
+from gnomon.exchange.working import Reason, Working
+
+
+class Step(NamedTuple):
+    """One price of a taking order's way: `lots` of a level, or an own resting order that it meets."""
+
+    price: int
+    lots: int
+    level: Level | None
+    mine: Order | None = None
+
+
+def on_print(working: Working, book: Book, position: int, fills: Fills) -> None:
+    """The print at `position`: stops first look at it, then the resting orders that its aggressor meets."""
+    prints = book.prints
+    price, lots, side = int(prints.price[position]), int(prints.lots[position]), int(prints.side[position])
+    book.position = position + 1
+    if book.stops:
+        _set_off(working, book, position, price)
+    if side <= 0 and book.bids and book.bids[0].price >= price:
+        _serve(working, book, book.bids, position, fills)
+    if side >= 0 and book.asks and book.asks[0].price <= price:
+        _serve(working, book, book.asks, position, fills)
+
+
+def _set_off(working: Working, book: Book, position: int, price: int) -> None:
+    fired = [order for order in book.stops if observe(order, price)]
+    for order in fired:
+        if order.number in working.orders:  # not ended by the other leg of its pair
+            working.leave_list(order)
+            book.stops.remove(order)
+            working.out.append(Triggered(order.number, position, price))
+    book.refresh()
+
+
+def _serve(working: Working, book: Book, orders: list[Order], position: int, fills: Fills) -> None:
+    prints = book.prints
+    price, lots, side = int(prints.price[position]), int(prints.lots[position]), int(prints.side[position])
+    flags = 0 if side else int(FillFlag.SIDE_UNKNOWN)
+    sign = 1 if orders[0].side is Side.BUY else -1
+    touched = [order for order in orders if sign * order.price >= sign * price]
+    for given in serve(touched, price, lots, fills):
+        if given.order.number not in working.orders:
+            continue  # ended in this step by the fill of the other leg
+        working.fill(
+            book, given.order, given.order.price, given.lots, _maker(given, position, price, lots, side, flags)
+        )
+
+
+def _maker(given: Given, position: int, price: int, lots: int, side: int, flags: int) -> Reason:
+    return Reason(
+        given.rule, Role.MAKER, position, price, lots, side, given.ahead_before, given.ahead_after, given.excess,
+        given.share_cap, flags=flags,
+    )  # fmt: skip
+
+
+def plan(book: Book, order: Order, time_ns: int, fills: Fills) -> Iterator[Step]:
+    """Where the order would find its lots, best price first, as the market stands; own orders first at their price.
+
+    Slippage is added against the taker; a limit is never exceeded.
+    """
+    is_buy = order.side is Side.BUY
+    sign = 1 if is_buy else -1
+    limit = order.price
+    own = iter(list(book.asks if is_buy else book.bids))
+    mine = next(own, None)
+    for level in book.liquidity.levels(order.side, book.position, time_ns):
+        if limit and sign * level.price > sign * limit:
+            break
+        while mine is not None and sign * mine.price <= sign * level.price:
+            if limit and sign * mine.price > sign * limit:
+                break
+            yield Step(mine.price, mine.remaining, None, mine)
+            mine = next(own, None)
+        price = level.price + sign * fills.slippage_ticks
+        if limit:
+            price = min(price, limit) if is_buy else max(price, limit)
+        lots = level.lots if fills.share == WHOLE else level.lots * fills.share // SHARE_ONE
+        if lots and price > 0:
+            yield Step(price, lots, level)
+    while mine is not None and (not limit or sign * mine.price <= sign * limit):
+        yield Step(mine.price, mine.remaining, None, mine)
+        mine = next(own, None)
+
+
+def take(working: Working, book: Book, order: Order, time_ns: int, fills: Fills) -> None:
+    """Take what is there for the order now. What is left of it is the caller's to rest or to end."""
+    steps = list(plan(book, order, time_ns, fills))
+    best = book.liquidity.best(book.position, time_ns)
+    levels = sum(step.level is not None for step in steps)
+    for step in steps:
+        if order.number not in working.orders:
+            return
+        if step.mine is not None:
+            if _meet_own(working, book, order, step.mine):
+                return
+            continue
+        level = step.level
+        assert level is not None
+        lots = min(step.lots, order.remaining)
+        book.liquidity.take(order.side, level, lots)
+        reason = Reason(
+            level.rule, Role.TAKER, best.print, level.price, level.lots, 0, level=level.number, levels=levels, best=best
+        )
+        working.fill(book, order, step.price, lots, reason)
+
+
+def reach(steps: list[Step], order: Order, book: Book) -> tuple[int, int]:
+    """Lots that the steps hold for the order (its size, or what its quote amount buys), and their notional in units.
+
+    Own orders count only where the order would trade with them.
+    """
+    lots = notional = 0
+    for step in steps:
+        if step.mine is not None and order.stp is not SelfTrade.NONE:
+            continue
+        unit = book.listing.notional(step.price, 1)
+        wanted = (order.quote_units - notional) // unit if order.quote_units else order.remaining - lots
+        got = min(step.lots, wanted)
+        if got <= 0:
+            break
+        lots += got
+        notional += got * unit
+    return lots, notional
+
+
+def _meet_own(working: Working, book: Book, taker: Order, maker: Order) -> bool:
+    """Self-trade prevention; whether the taker is done."""
+    if maker.number not in working.orders:
+        return False
+    mode = taker.stp
+    if mode is SelfTrade.NONE:
+        lots = min(taker.remaining, maker.remaining)
+        for order, role in ((maker, Role.MAKER), (taker, Role.TAKER)):
+            working.fill(book, order, maker.price, lots, Reason(Rule.SELF, role, flags=int(FillFlag.SELF_TRADE)))
+        return taker.remaining == 0
+    if mode in (SelfTrade.DECREMENT, SelfTrade.TRANSFER):
+        lots = min(taker.remaining, maker.remaining)
+        working.decrement(maker, lots)
+        working.decrement(taker, lots)
+        return taker.remaining == 0
+    if mode in (SelfTrade.EXPIRE_MAKER, SelfTrade.EXPIRE_BOTH):
+        working.finish(maker, Status.EXPIRED_IN_MATCH)
+    if mode in (SelfTrade.EXPIRE_TAKER, SelfTrade.EXPIRE_BOTH):
+        working.finish(taker, Status.EXPIRED_IN_MATCH)
+        return True
+    return False

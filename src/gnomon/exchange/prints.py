@@ -1,0 +1,61 @@
+"""Prints: one instrument's recorded trades as the venue reads them, and how far it has read.
+
+Columns are in tape order: time never falls, equal times keep the order of the source. `side` is the aggressor: 1 bought,
+-1 sold, 0 unknown (counts for both). A position is a row number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gnomon.units import SECOND_NS, IntArray
+
+AHEAD_WINDOW_NS: Final = 60 * SECOND_NS
+LEVEL_PRINTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prints:
+    """Columns of equal length, read-only: ns, ticks, lots, aggressor."""
+
+    time_ns: IntArray
+    price: IntArray
+    lots: IntArray
+    side: npt.NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    @classmethod
+    def empty(cls) -> Prints:
+        none = np.empty(0, np.int64)
+        return cls(none, none, none, np.empty(0, np.int8))
+
+    def until(self, time_ns: int, start: int = 0) -> int:
+        """The position after all prints of `time_ns` or earlier, given that those before `start` are."""
+        times = self.time_ns
+        if start >= len(times) or times[start] > time_ns:
+            return start
+        return start + int(np.searchsorted(times[start:], time_ns, "right"))
+
+    def ahead(self, price: int, position: int, time_ns: int) -> int:
+        """A model of the lots that wait at a price where depth is not recorded.
+
+        `max(V(p), ceil(V / n))` over the 60 s before: V(p) what was printed at the price, V all that was printed, n how
+        many prices were.
+        """
+        first = int(np.searchsorted(self.time_ns[:position], time_ns - AHEAD_WINDOW_NS, "right"))
+        prices, lots = self.price[first:position], self.lots[first:position]
+        if not len(prices):
+            return 0
+        at_price = int(lots[prices == price].sum())
+        return max(at_price, -(-int(lots.sum()) // len(np.unique(prices))))
+
+    def level_lots(self, position: int) -> int:
+        """Lots assumed at each price of a synthetic quote: a twentieth of the last 100 prints, at least 1."""
+        recent = self.lots[max(0, position - LEVEL_PRINTS) : position]
+        return max(1, -(-int(recent.sum()) // 20))
