@@ -30,7 +30,7 @@ class Step(NamedTuple):
 def on_print(working: Working, book: Book, position: int, fills: Fills) -> None:
     """The print at `position`: stops first look at it, then the resting orders that its aggressor meets."""
     prints = book.prints
-    price, lots, side = int(prints.price[position]), int(prints.lots[position]), int(prints.side[position])
+    price, side = int(prints.price[position]), int(prints.side[position])
     book.position = position + 1
     if book.stops:
         _set_off(working, book, position, price)

@@ -145,7 +145,7 @@ Request = Place | PlaceList | Cancel | CancelAll | Amend | Replace | Quote
 
 
 class Order:
-    """One order at the venue: what was asked, and how far it has come. Lots and ticks; money in units of `lock_asset`."""
+    """One order at the venue: what was asked, and how far it has come. Lots, ticks, ns; locks in units."""
 
     __slots__ = (
         "ahead",

@@ -115,7 +115,7 @@ class Triggered(NamedTuple):
 
 
 class Filled(NamedTuple):
-    """One fill, in integers: which print or price allowed it, by what rule, what stood before us. See engine notes 11."""
+    """One fill, in integers: which print or price allowed it, by what rule, and what stood before us."""
 
     number: int  # the order
     fill: int  # counted from 1

@@ -1,7 +1,7 @@
 """Prints: one instrument's recorded trades as the venue reads them, and how far it has read.
 
-Columns are in tape order: time never falls, equal times keep the order of the source. `side` is the aggressor: 1 bought,
--1 sold, 0 unknown (counts for both). A position is a row number.
+Columns are in tape order: time never falls, equal times keep the order of the source. `side` is the aggressor: 1
+bought, -1 sold, 0 unknown (counts for both). A position is a row number.
 """
 
 from __future__ import annotations

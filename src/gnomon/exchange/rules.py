@@ -213,7 +213,7 @@ class Fees:
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Fees:
-        """From a session's words: rates as decimals, `asset` = "received", "quote" or {asset = "BNB", discount = "0.75"}."""
+        """Rates as decimals; `asset` is "received", "quote" or {asset = "BNB", discount = "0.75"}."""
         known = {"maker", "taker", "asset"}
         for name in given:
             if name not in known:
@@ -319,7 +319,7 @@ class Rules:
 
 
 def preset(name: str) -> dict[str, Any]:
-    """The words of a preset. Realistic: the defaults. Ideal: a touch fills whole. Hostile: a tenth of what goes through."""
+    """Realistic: the defaults. Ideal: a touch fills whole. Hostile: a tenth of what goes through the price."""
     presets: dict[str, dict[str, Any]] = {
         "realistic": {},
         "ideal": {"resting": "touch", "volume_share": "none"},
