@@ -35,6 +35,7 @@ NOT_LOADED = {
     "gnomon.chance": PURE,
     "gnomon.market": PURE,
     "gnomon.forecast": PURE,
+    "gnomon.exchange": PURE,
     "gnomon.score": PURE,
     "gnomon.store": HEAVY | FRAMES | {"fastapi", "httpx", "psycopg"},
     "gnomon.sources": HEAVY | SQL | {"fastapi", "ccxt"},

@@ -1,1 +1,1 @@
-"""A venue: deterministic, in integers, pure. What fills, at what price, and why."""
+"""A venue: what an order meets, by rules alone."""
