@@ -1,0 +1,258 @@
+"""The engine: the one loop that brings everything to the exchange and to the trader, in the total order.
+
+Time jumps to the next instant at which something of ours can change or somebody must be asked: a request arrives, a
+print reaches an own order, a wake is due. What lies between is searched, not walked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Any, Final, Protocol
+
+from gnomon.exchange.book import Book, Thresholds
+from gnomon.exchange.draws import Draws
+from gnomon.exchange.exchange import Arrival, Entry, Exchange, Printed
+from gnomon.exchange.order import PlaceList, Replace, Request
+from gnomon.exchange.outcome import Outcome, Triggered
+from gnomon.exchange.rules import FeeAsset, Leg
+from gnomon.market.block_index import BlockIndex
+from gnomon.market.lanes import Lane
+from gnomon.replay.streams import NEVER_NS, Stream
+
+Search = Callable[[Any, BlockIndex, int, int, Thresholds], int]
+"""`first_crossing`: by numpy, compiled, or print by print."""
+
+FIRST_REACH: Final = 64
+LAST_REACH: Final = 1 << 20
+
+
+class Keeper(Protocol):
+    """Where the engine writes what goes in and what comes out."""
+
+    def sent(self, now_ns: int, number: int, arrival_ns: int, request: Request) -> None: ...
+
+    def came(self, now_ns: int, lane: Lane, source: int, event: Any, outcomes: Sequence[Outcome]) -> None: ...
+
+    def told(self, stream: int, wakes: int, now_ns: int) -> None: ...
+
+    def fired(self, now_ns: int, name: str) -> None: ...
+
+
+class Told(Protocol):
+    """The desk, as the engine drives it."""
+
+    now_ns: int
+    outbox: list[Request]
+    alarms: list[tuple[int, str]]
+
+    def hear(self, due_ns: int, outcomes: list[Outcome]) -> None: ...
+
+    def alarm(self, name: str) -> None: ...
+
+
+class Watch:
+    """How far one book's tape is known to hold nothing for its orders."""
+
+    __slots__ = ("book", "clear", "hit", "index", "reach", "search", "source", "thresholds")
+
+    def __init__(self, book: Book, index: BlockIndex, source: int, search: Search) -> None:
+        self.book = book
+        self.index = index
+        self.source = source
+        self.search = search
+        self.clear = 0
+        self.hit = -1
+        self.reach = FIRST_REACH
+        self.thresholds = book.thresholds
+
+    def look(self, stop: int) -> int:
+        """The next position before `stop` that concerns an own order, -1 where none does."""
+        book = self.book
+        if book.thresholds is not self.thresholds:
+            self.thresholds = book.thresholds
+            self.clear, self.hit, self.reach = book.position, -1, FIRST_REACH
+        if self.hit >= 0:
+            return self.hit if self.hit < stop else -1
+        if stop <= self.clear:
+            return -1
+        found = self.search(book.prints, self.index, self.clear, stop, self.thresholds)
+        self.clear = found
+        if found < stop:
+            self.hit = found
+            return found
+        return -1
+
+    def passed(self, position: int) -> None:
+        """The print there has been told."""
+        self.clear, self.hit = position + 1, -1
+
+    def clear_until_ns(self) -> int:
+        """A time before which no own order is concerned; each asking looks twice as far as the last."""
+        prints = self.book.prints
+        stop = min(len(prints), self.clear + self.reach)
+        self.reach = min(2 * self.reach, LAST_REACH)
+        found = self.look(stop)
+        if found >= 0:
+            return int(prints.time_ns[found])
+        return int(prints.time_ns[stop]) if stop < len(prints) else NEVER_NS
+
+
+class Replay:
+    """One trader's course through a window of history."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        indexes: Mapping[int, BlockIndex],
+        streams: Sequence[Stream],
+        desk: Told,
+        keeper: Keeper,
+        draws: Draws,
+        end_ns: int,
+        search: Search,
+    ) -> None:
+        self._exchange = exchange
+        self._streams = list(streams)
+        self._desk = desk
+        self._keeper = keeper
+        self._draws = draws
+        self._end_ns = end_ns
+        self._watches = [
+            Watch(book, indexes[number], number, search) for number, book in sorted(exchange.books.items())
+        ]
+        self._heap: list[tuple[int, int, int, int, Any]] = []
+        self._pushed = 0
+        self._requests = 0
+        self._last_arrival_ns = 0
+        latency = exchange.rules.latency
+        self._entry, self._reply, self._may_overtake = latency.entry, latency.reply, latency.may_overtake
+        self._last_reply_ns = 0
+        self._whole_market = exchange.rules.fees.asset is FeeAsset.OTHER
+
+    def run(self) -> None:
+        """To the end of the window."""
+        heap, desk = self._heap, self._desk
+        while True:
+            stream = min(self._streams, key=_next_ns, default=None)
+            due_ns = stream.next_ns if stream is not None else NEVER_NS
+            is_event = bool(heap) and heap[0][:2] < (due_ns, Lane.DELIVERY)
+            at_ns, lane = heap[0][:2] if is_event else (due_ns, int(Lane.DELIVERY))
+            if at_ns >= self._end_ns:
+                if not self._hit_before(self._end_ns - 1, Lane.DELIVERY):
+                    return
+            elif self._hit_before(at_ns, lane):
+                pass
+            elif is_event:
+                self._process(heappop(heap))
+            else:
+                assert stream is not None
+                self._wake(stream, heap[0][0] if heap else self._end_ns)
+            if desk.outbox:
+                self._send()
+
+    def start(self) -> None:
+        """What the trader asked for before the first wake."""
+        self._send()
+
+    def _hit_before(self, at_ns: int, lane: int) -> bool:
+        """Process the first print before (at_ns, lane) that concerns an own order; whether there was one."""
+        first: tuple[int, int, Watch] | None = None
+        for watch in self._watches:
+            book = watch.book
+            if book.is_idle:
+                continue
+            stop = book.prints.until(at_ns if lane > Lane.PRINT else at_ns - 1, watch.clear)
+            found = watch.look(stop)
+            if found >= 0:
+                key = int(book.prints.time_ns[found]), found, watch
+                if first is None or key[0] < first[0]:
+                    first = key
+        if first is None:
+            return False
+        at_ns, position, watch = first
+        event = Printed(watch.source, position)
+        outcomes = self._exchange.apply(event)
+        watch.passed(position)
+        if outcomes:
+            self._answer(at_ns, Lane.PRINT, watch.source, event, outcomes)
+        return True
+
+    def _wake(self, stream: Stream, limit_ns: int) -> None:
+        """Tell the trader wakes of this stream until something else may be due."""
+        for other in self._streams:
+            if other is not stream:
+                limit_ns = min(limit_ns, other.next_ns)
+        for watch in self._watches:
+            if not watch.book.is_idle and stream.next_ns < limit_ns:
+                limit_ns = min(limit_ns, watch.clear_until_ns())
+        wakes = stream.run(self._desk, limit_ns)
+        self._keeper.told(self._streams.index(stream), wakes, self._desk.now_ns)
+
+    def _send(self) -> None:
+        """What a hook left in the outbox is on its way; so are the alarms that it set."""
+        desk = self._desk
+        now_ns = desk.now_ns
+        for request in desk.outbox:
+            self._requests += 1
+            delay_ns = max(1, self._delay(self._entry, "latency.entry", self._requests))
+            arrival_ns = now_ns + delay_ns
+            if not self._may_overtake:
+                arrival_ns = self._last_arrival_ns = max(arrival_ns, self._last_arrival_ns)
+            self._keeper.sent(now_ns, self._requests, arrival_ns, request)
+            self._push(arrival_ns, Lane.ARRIVAL, 1, Arrival(arrival_ns, now_ns, self._requests, request))
+        for at_ns, name in desk.alarms:
+            self._push(max(at_ns, now_ns + 1), Lane.TIMER, 0, name)
+        desk.outbox.clear()
+        desk.alarms.clear()
+
+    def _delay(self, leg: Leg, component: str, entity: int) -> int:
+        return leg.const_ns if leg.table is None else self._draws.latency_ns(leg.table, component, entity)
+
+    def _push(self, at_ns: int, lane: Lane, source: int, payload: Any) -> None:
+        self._pushed += 1
+        heappush(self._heap, (at_ns, int(lane), source, self._pushed, payload))
+
+    def _process(self, entry: tuple[int, int, int, int, Any]) -> None:
+        at_ns, lane, source, _, payload = entry
+        if lane == Lane.ARRIVAL:
+            self._pass_by(at_ns, payload)
+            outcomes = self._exchange.apply(payload)
+            self._answer(at_ns, Lane.ARRIVAL, source, payload, outcomes)
+        elif lane == Lane.TIMER:
+            self._desk.now_ns = at_ns
+            self._keeper.fired(at_ns, payload)
+            self._desk.alarm(payload)
+
+    def _pass_by(self, at_ns: int, event: Arrival | Entry) -> None:
+        """Prints up to the instant that concerned no order are behind the books that the event looks at."""
+        for watch in self._watches:
+            book = watch.book
+            if self._whole_market or book.listing.number == _instrument(event, self._exchange):
+                book.position = book.prints.until(at_ns, book.position)
+
+    def _answer(self, at_ns: int, lane: Lane, source: int, event: Any, outcomes: list[Outcome]) -> None:
+        self._keeper.came(at_ns, lane, source, event, outcomes)
+        for outcome in outcomes:
+            if type(outcome) is Triggered:
+                self._push(at_ns, Lane.ARRIVAL, 0, Entry(at_ns, outcome.number))
+        delay_ns = self._delay(self._reply, "latency.reply", self._pushed)
+        due_ns = at_ns + delay_ns
+        if not self._may_overtake:
+            due_ns = self._last_reply_ns = max(due_ns, self._last_reply_ns)
+        self._desk.hear(due_ns, outcomes)
+
+
+def _next_ns(stream: Stream) -> int:
+    return stream.next_ns
+
+
+def _instrument(event: Arrival | Entry, exchange: Exchange) -> int:
+    if isinstance(event, Entry):
+        return exchange.working.orders[event.order].instrument
+    request = event.request
+    if isinstance(request, Replace):
+        return request.order.instrument
+    if isinstance(request, PlaceList):
+        return request.orders[0].instrument if request.orders else 0
+    return request.instrument

@@ -1,0 +1,1 @@
+"""Who decides: strategies, and the desk that is all they may touch."""

@@ -1,0 +1,100 @@
+"""What a trader is told of: prints and bars of the market, in integers first.
+
+One object of each kind is used again and again: it is valid inside the hook only. Whoever wants to keep something keeps
+the numbers.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from gnomon.exchange.listing import Listing
+
+
+class Trade:
+    """A market print. `side` is the aggressor: 1 bought, -1 sold, 0 unknown; `position` its row on the tape."""
+
+    __slots__ = ("_tick", "listing", "lots", "position", "price_ticks", "side", "time_ns")
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self._tick = float(listing.tick)
+        self.time_ns = self.price_ticks = self.lots = self.side = self.position = 0
+
+    @property
+    def instrument(self) -> str:
+        return self.listing.id
+
+    @property
+    def price(self) -> float:
+        return self.price_ticks * self._tick
+
+    @property
+    def qty(self) -> Decimal:
+        return self.lots * self.listing.lot
+
+
+class Candle:
+    """A closed bar of one instrument; prices in ticks, volume in lots."""
+
+    __slots__ = (
+        "_tick",
+        "close_ns",
+        "close_ticks",
+        "high_ticks",
+        "listing",
+        "low_ticks",
+        "open_ns",
+        "open_ticks",
+        "position",
+        "volume_lots",
+    )
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self._tick = float(listing.tick)
+        self.open_ns = self.close_ns = self.position = 0
+        self.open_ticks = self.high_ticks = self.low_ticks = self.close_ticks = self.volume_lots = 0
+
+    @property
+    def instrument(self) -> str:
+        return self.listing.id
+
+    @property
+    def open(self) -> float:
+        return self.open_ticks * self._tick
+
+    @property
+    def high(self) -> float:
+        return self.high_ticks * self._tick
+
+    @property
+    def low(self) -> float:
+        return self.low_ticks * self._tick
+
+    @property
+    def close(self) -> float:
+        return self.close_ticks * self._tick
+
+    @property
+    def volume(self) -> Decimal:
+        return self.volume_lots * self.listing.lot
+
+
+class Bar:
+    """The candles that closed at one instant, by instrument."""
+
+    __slots__ = ("candles", "time_ns")
+
+    def __init__(self, candles: dict[str, Candle]) -> None:
+        self.candles = candles
+        self.time_ns = 0
+
+    @property
+    def candle(self) -> Candle:
+        """The only one."""
+        (only,) = self.candles.values()
+        return only
+
+    def __getitem__(self, instrument: str) -> Candle:
+        return self.candles[instrument]
