@@ -1,64 +1,47 @@
-"""The book of own orders of one instrument, and what the tape must reach before one of them is concerned.
-
-Four thresholds stand for all of them, so that history can be searched and need not be walked:
-
-| threshold | concerned by                                                          |
-|-----------|-----------------------------------------------------------------------|
-| `bid`     | a seller's print (or one of unknown side) at or below it              |
-| `ask`     | a buyer's print (or one of unknown side) at or above it               |
-| `up`      | any print at or above it: stops that need a rise, trailing references |
-| `down`    | any print at or below it                                              |
-"""
+"""The book of own orders of one instrument: who rests, who waits, and how far the tape has been read."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
+from gnomon.exchange.bars import Bars
 from gnomon.exchange.liquidity import Liquidity
 from gnomon.exchange.listing import Listing
-from gnomon.exchange.order import Order, OrderType, Side
+from gnomon.exchange.order import Order, Side
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Resting
-from gnomon.units import INT64_MAX
-
-NEVER_DOWN: Final = -1
-NEVER_UP: Final = INT64_MAX
-BIPS: Final = 10_000
-
-
-class Thresholds(NamedTuple):
-    """Prices in ticks; `NEVER_DOWN` and `NEVER_UP` where nothing waits."""
-
-    bid: int = NEVER_DOWN
-    ask: int = NEVER_UP
-    up: int = NEVER_UP
-    down: int = NEVER_DOWN
-
-
-IDLE: Final = Thresholds()
+from gnomon.exchange.stops import trigger_prices
+from gnomon.exchange.thresholds import IDLE, NEVER_DOWN, NEVER_UP, Thresholds
 
 
 class Book:
     """Own orders of one instrument. `bids` and `asks` are best first, then by arrival; `position` is the next print."""
 
     __slots__ = (
+        "_last",
+        "ambiguous_bars",
         "asks",
         "bids",
         "liquidity",
         "listing",
+        "open_left",
+        "open_of",
         "pair_ask",
         "pair_bid",
+        "path",
+        "path_flags",
+        "path_of",
         "position",
-        "prints",
         "resting",
         "stops",
         "takers",
+        "tape",
         "thresholds",
+        "waiting",
     )
 
-    def __init__(self, listing: Listing, prints: Prints, liquidity: Liquidity, resting: Resting) -> None:
+    def __init__(self, listing: Listing, tape: Prints | Bars, liquidity: Liquidity, resting: Resting) -> None:
         self.listing = listing
-        self.prints = prints
+        self.tape = tape
+        self._last = 0
         self.liquidity = liquidity
         self.resting = resting
         self.position = 0
@@ -68,18 +51,55 @@ class Book:
         self.takers: list[Order] = []  # waiting for prints of their own side (rule next_print)
         self.pair_bid: Order | None = None
         self.pair_ask: Order | None = None
+        self.waiting: list[Order] = []  # MARKET orders that wait for a bar's open or close
         self.thresholds = IDLE
+        self.open_left = 0  # lots of a bar's open that are still to be had
+        self.open_of = -1  # the bar that they are of
+        self.path = (0, 0, 0, 0)
+        self.path_of = -1  # the bar that the path is of
+        self.path_flags = 0
+        self.ambiguous_bars = 0
 
     @property
     def is_idle(self) -> bool:
-        return not (self.bids or self.asks or self.stops or self.takers)
+        return not (self.bids or self.asks or self.stops or self.takers or self.waiting)
 
     def open_orders(self) -> list[Order]:
-        return sorted([*self.bids, *self.asks, *self.stops, *self.takers], key=_number)
+        return sorted([*self.bids, *self.asks, *self.stops, *self.takers, *self.waiting], key=_number)
+
+    def resting_orders(self) -> list[Order]:
+        """Those that a bar's path may concern, by arrival."""
+        return sorted([*self.bids, *self.asks, *self.stops], key=_number)
+
+    @property
+    def prints(self) -> Prints:
+        """Its tape, of an instrument that has prints."""
+        assert isinstance(self.tape, Prints)
+        return self.tape
+
+    @property
+    def bars(self) -> Bars:
+        """Its tape, of an instrument that has candles only."""
+        assert isinstance(self.tape, Bars)
+        return self.tape
+
+    @property
+    def has_bars(self) -> bool:
+        return isinstance(self.tape, Bars)
+
+    def see(self, time_ns: int) -> None:
+        """What the tape holds up to `time_ns` is behind it."""
+        self.position = self.tape.until(time_ns, self.position)
+        if isinstance(self.tape, Bars) and self.position:
+            row = self.position - 1
+            is_over = time_ns >= self.tape.close_ns[row]
+            self._last = int((self.tape.close if is_over else self.tape.open)[row])
 
     def last_price(self) -> int:
-        """Ticks of the last print, 0 before the first."""
-        return int(self.prints.price[self.position - 1]) if self.position else 0
+        """Ticks of the last print, or of a bar's open while it lasts and its close after that; 0 before the first."""
+        if isinstance(self.tape, Bars):
+            return self._last
+        return int(self.tape.price[self.position - 1]) if self.position else 0
 
     def rest(self, order: Order) -> None:
         """To the end of the queue at its price."""
@@ -98,7 +118,7 @@ class Book:
 
     def remove(self, order: Order) -> None:
         """Out of whichever list holds it."""
-        for orders in (self.bids if order.side is Side.BUY else self.asks, self.stops, self.takers):
+        for orders in (self.bids if order.side is Side.BUY else self.asks, self.stops, self.takers, self.waiting):
             if order in orders:
                 orders.remove(order)
         if order is self.pair_bid:
@@ -116,6 +136,8 @@ class Book:
         for order in self.stops:
             rise, fall = trigger_prices(order)
             up, down = min(up, rise), max(down, fall)
+        if self.waiting:
+            ask = 0  # the next bar, whatever its prices
         for order in self.takers:  # whatever the price: a buyer's print serves our buying
             bid, ask = (bid, 0) if order.side is Side.BUY else (NEVER_UP, ask)
         self.thresholds = Thresholds(bid, ask, up, down)
@@ -130,46 +152,3 @@ def _insert(orders: list[Order], order: Order, sign: int) -> None:
     while index and sign * orders[index - 1].price > sign * order.price:
         index -= 1
     orders.insert(index, order)
-
-
-def needs_rise(order: Order) -> bool:
-    """Whether its condition is a rise to the stop price: STOP_LOSS BUY and TAKE_PROFIT SELL."""
-    is_loss = order.type in (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT)
-    return is_loss == (order.side is Side.BUY)
-
-
-def trigger_prices(order: Order) -> tuple[int, int]:
-    """The nearest prices above and below at which the state of a stop changes: it triggers, or its reference moves."""
-    if not order.trailing_bips or (order.stop and not order.is_reached):
-        return (order.stop, NEVER_DOWN) if needs_rise(order) else (NEVER_UP, order.stop)
-    if not order.reference:  # no print yet: the first one sets it, whatever its price
-        return 0, NEVER_DOWN
-    if order.side is Side.BUY:
-        fires = -(-order.reference * (BIPS + order.trailing_bips) // BIPS)
-        return fires, order.reference - 1
-    fires = order.reference * (BIPS - order.trailing_bips) // BIPS
-    return order.reference + 1, fires
-
-
-def observe(order: Order, price: int) -> bool:
-    """Tell a waiting stop of a print at `price` (any side); whether it fires.
-
-    Trailing orders: BUY fires at `p * 10000 >= low * (10000 + delta)`, SELL at `p * 10000 <= high * (10000 - delta)`,
-    with the lowest (highest) print since tracking began. With a stop price tracking begins at the first print that
-    meets it, which sets the reference.
-    """
-    if not order.trailing_bips:
-        return price >= order.stop if needs_rise(order) else price <= order.stop
-    if order.stop and not order.is_reached:
-        order.is_reached = price >= order.stop if needs_rise(order) else price <= order.stop
-        if order.is_reached:
-            order.reference = price
-        return False
-    if not order.reference:
-        order.reference = price
-        return False
-    if order.side is Side.BUY:
-        order.reference = min(order.reference, price)
-        return price * BIPS >= order.reference * (BIPS + order.trailing_bips)
-    order.reference = max(order.reference, price)
-    return price * BIPS <= order.reference * (BIPS - order.trailing_bips)

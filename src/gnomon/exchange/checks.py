@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gnomon.exchange.book import Book
+from gnomon.exchange.liquidity import Best
 from gnomon.exchange.listing import Filters
 from gnomon.exchange.order import PRICED_TYPES, STOP_TYPES, OrderType, Place, Side, TimeInForce
-from gnomon.exchange.outcome import Refusal
+from gnomon.exchange.outcome import QuoteKind, Refusal
 from gnomon.units import INT64_MAX
 
 
@@ -126,6 +127,8 @@ def trigger(place: Place, book: Book) -> Broken | None:
 def would_take(side: Side, price: int, book: Book, time_ns: int) -> Broken | None:
     """Whether a limit at `price` meets the best opposite price as the taker rule sees it, own orders included."""
     best = book.liquidity.best(book.position, time_ns)
+    if book.has_bars:
+        best = Best(book.last_price(), book.last_price(), QuoteKind.BAR)
     if side is Side.BUY:
         asks = [one for one in (best.ask, book.asks[0].price if book.asks else 0) if one > 0]
         if asks and price >= min(asks):

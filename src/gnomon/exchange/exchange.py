@@ -12,6 +12,16 @@ from typing import Any, NamedTuple
 
 from gnomon.errors import Invalid
 from gnomon.exchange import checks
+from gnomon.exchange.bar_matching import (
+    is_in_time,
+    is_marketable,
+    move_point,
+    open_cap,
+    open_point,
+    take_last_close,
+    take_open,
+)
+from gnomon.exchange.bars import Bars
 from gnomon.exchange.book import Book
 from gnomon.exchange.checks import Broken
 from gnomon.exchange.funds import Funds
@@ -39,7 +49,7 @@ from gnomon.exchange.order import (
 )
 from gnomon.exchange.outcome import Outcome, Refusal, Rejected
 from gnomon.exchange.prints import Prints
-from gnomon.exchange.rules import AUTO, Resting, Rules, Taker
+from gnomon.exchange.rules import AUTO, FeeAsset, FillMoment, Resting, Rules, Taker
 from gnomon.exchange.working import Working
 
 
@@ -50,6 +60,14 @@ class Arrival(NamedTuple):
     decided_ns: int
     number: int  # of the request
     request: Request
+
+
+class BarPoint(NamedTuple):
+    """A bar that may concern an own order is at a point of its path: 0 its open, 3 its close."""
+
+    instrument: int
+    position: int
+    point: int
 
 
 class Printed(NamedTuple):
@@ -66,20 +84,20 @@ class Entry(NamedTuple):
     order: int
 
 
-Event = Arrival | Printed | Entry
+Event = Arrival | Printed | BarPoint | Entry
 """What the venue is told. A print that concerns no order need not be told: `Book.position` says how far it has read."""
 
 
 class Exchange:
     """One account's orders, funds and fills over the prints of the listings."""
 
-    def __init__(self, listings: Sequence[Listing], prints: Mapping[int, Prints], rules: Rules) -> None:
+    def __init__(self, listings: Sequence[Listing], tapes: Mapping[int, Prints | Bars], rules: Rules) -> None:
         """`Invalid` when two listings scale an asset differently, or a balance names an asset that none trades."""
         self.rules = rules
         self.listings = {one.number: one for one in listings}
         self.ledger = Ledger(_assets(listings))
         self.books = {
-            one.number: Book(one, prints[one.number], _liquidity(prints[one.number], rules), rules.fills.resting)
+            one.number: Book(one, tapes[one.number], _liquidity(tapes[one.number], rules), rules.fills.resting)
             for one in listings
         }
         self.working = Working(self.books, Funds(self.ledger, self.listings, rules.fees, self._worth))
@@ -112,10 +130,27 @@ class Exchange:
         if type(event) is Printed:
             on_print(self.working, self.books[event.instrument], event.position, self.rules.fills)
         elif type(event) is Arrival:
+            self._see(_instrument(event.request), event.time_ns)
             self._handlers[type(event.request)](event, event.request)
+        elif type(event) is BarPoint:
+            book = self.books[event.instrument]
+            if event.point == 0:
+                open_point(self.working, book, event.position, self.rules.fills)
+            else:
+                move_point(self.working, book, event.position, event.point, self.rules.fills)
         elif type(event) is Entry:
-            self._enter(self.working.orders[event.order], event.time_ns)
+            order = self.working.orders[event.order]
+            self._see(order.instrument, event.time_ns)
+            self._enter(order, event.time_ns)
         return out
+
+    def _see(self, instrument: int, time_ns: int) -> None:
+        """Prints up to the instant that concerned no order are behind the books that are looked at."""
+        if self.rules.fees.asset is FeeAsset.OTHER:
+            for book in self.books.values():
+                book.see(time_ns)
+        elif instrument in self.books:
+            self.books[instrument].see(time_ns)
 
     # --- new orders ---------------------------------------------------------------------------------------------------
 
@@ -153,7 +188,8 @@ class Exchange:
         book, funds = self.books[order.instrument], self.working.funds
         free = funds.free_for(book.listing, order.side)
         if order.type is OrderType.MARKET:
-            return self._begin_market(order, book, event, free)
+            begin = self._begin_on_bars if book.has_bars else self._begin_market
+            return begin(order, book, event, free)
         need = self.working.need(order)
         if need > free:
             return Broken(Refusal.INSUFFICIENT_BALANCE, need, free)
@@ -187,23 +223,54 @@ class Exchange:
             self.working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
         return None
 
+    def _begin_on_bars(self, order: Order, book: Book, event: Arrival, free: int) -> Broken | None:
+        """At the open of the bar that it is in time for, or of the next; or at the close that was just decided on."""
+        fills, working = self.rules.fills, self.working
+        last = book.last_price()
+        if order.quote_units:
+            order.lots = order.remaining = order.quote_units // max(1, book.listing.notional(last, 1)) if last else 0
+            if not order.lots:
+                return Broken(Refusal.NO_LIQUIDITY, order.quote_units)
+        cost = working.funds.need(book.listing, order.side, last, order.lots)
+        if cost > free:
+            return Broken(Refusal.INSUFFICIENT_BALANCE, cost, free)
+        working.admit(order, event.number, 0)
+        if fills.moment is FillMoment.THIS_CLOSE:
+            take_last_close(working, book, order, event.time_ns, fills)
+        elif fills.moment is FillMoment.NEXT_OPEN and is_in_time(book, event.decided_ns, event.time_ns, fills):
+            take_open(working, book, order, fills)
+        else:
+            book.waiting.append(order)
+            book.refresh()
+        return None
+
     def _work(self, order: Order, book: Book, time_ns: int) -> None:
         """A priced order meets the market: it takes what it may, and rests with what is left."""
         fills, working = self.rules.fills, self.working
         is_maker = order.type is OrderType.LIMIT_MAKER or order.tif is TimeInForce.GTX
         if not is_maker:
-            if order.tif is TimeInForce.FOK:
-                lots, _ = reach(list(plan(book, order, time_ns, fills)), order, book)
-                if lots < order.remaining:
-                    working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
-                    return
-            take(working, book, order, time_ns, fills)
+            if order.tif is TimeInForce.FOK and not self._finds_all(order, book, time_ns):
+                working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
+                return
+            if not book.has_bars:
+                take(working, book, order, time_ns, fills)
+            elif is_in_time(book, order.decided_ns, time_ns, fills) and is_marketable(book, order):
+                take_open(working, book, order, fills)
         if order.number not in working.orders:
             return
         if order.tif in (TimeInForce.IOC, TimeInForce.FOK):
             working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
         else:
             book.rest(order)
+
+    def _finds_all(self, order: Order, book: Book, time_ns: int) -> bool:
+        """Whether its whole quantity is there inside its limit now."""
+        fills = self.rules.fills
+        if not book.has_bars:
+            lots, _ = reach(list(plan(book, order, time_ns, fills)), order, book)
+            return lots >= order.remaining
+        in_time = is_in_time(book, order.decided_ns, time_ns, fills)
+        return in_time and is_marketable(book, order) and open_cap(book, fills) >= order.remaining
 
     def _enter(self, order: Order, time_ns: int) -> None:
         """A triggered stop: as a MARKET or a LIMIT order from here on, at the venue already."""
@@ -228,6 +295,8 @@ class Exchange:
         """Lots of other people before it, as the rules say."""
         fills = self.rules.fills
         if fills.resting is not Resting.QUEUE:
+            return 0
+        if book.has_bars:
             return 0
         return fills.ahead if fills.ahead != AUTO else book.prints.ahead(order.price, book.position, time_ns)
 
@@ -347,6 +416,15 @@ class Exchange:
         return None
 
 
+def _instrument(request: Request) -> int:
+    """The one that a request is about, -1 for none."""
+    if isinstance(request, Replace):
+        return request.order.instrument
+    if isinstance(request, PlaceList):
+        return request.orders[0].instrument if request.orders else -1
+    return request.instrument
+
+
 def _stays(order: Order | None, price: int, quote: Quote) -> bool:
     return order is not None and quote.keep and order.price == price and order.remaining == quote.lots == order.lots
 
@@ -359,7 +437,7 @@ def _assets(listings: Sequence[Listing]) -> list[Asset]:
     return list(assets.values())
 
 
-def _liquidity(prints: Prints, rules: Rules) -> Liquidity:
-    if rules.fills.taker is Taker.REST:
+def _liquidity(tape: Prints | Bars, rules: Rules) -> Liquidity:
+    if isinstance(tape, Bars) or rules.fills.taker is Taker.REST:
         return NoLiquidity()
-    return SyntheticQuote(prints, rules.fills)
+    return SyntheticQuote(tape, rules.fills)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gnomon.exchange.book import Book, observe
+from gnomon.exchange.book import Book
 from gnomon.exchange.liquidity import Level
 from gnomon.exchange.order import Order, SelfTrade, Side, Status
 from gnomon.exchange.outcome import FillFlag, Role, Rule, Triggered
 from gnomon.exchange.queue import Given, serve
 from gnomon.exchange.rules import SHARE_ONE, WHOLE, Fills
+from gnomon.exchange.stops import observe
 from gnomon.exchange.working import Reason, Working
 
 
@@ -45,6 +46,7 @@ def _set_off(working: Working, book: Book, position: int, price: int) -> None:
     for order in fired:
         if order.number in working.orders:  # not ended by the other leg of its pair
             working.leave_list(order)
+            order.is_waiting = False
             book.stops.remove(order)
             working.out.append(Triggered(order.number, position, price))
     book.refresh()

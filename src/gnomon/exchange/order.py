@@ -155,6 +155,7 @@ class Order:
         "executed",
         "instrument",
         "is_reached",
+        "is_waiting",
         "list",
         "lock",
         "lots",
@@ -199,6 +200,7 @@ class Order:
         self.since = 0  # first tape position that may fill it
         self.reference = 0  # trailing: the best price since tracking began, 0 not yet tracking
         self.is_reached = False  # a stop with a trailing delta: its stop price was met
+        self.is_waiting = place.type in STOP_TYPES  # for its trigger
         self.list: OrderList | None = None
 
     @property

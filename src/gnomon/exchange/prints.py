@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gnomon.exchange.thresholds import NEVER_DOWN, NEVER_UP, Thresholds, any_of
 from gnomon.units import SECOND_NS, IntArray
 
 AHEAD_WINDOW_NS: Final = 60 * SECOND_NS
@@ -41,6 +42,21 @@ class Prints:
         if start >= len(times) or times[start] > time_ns:
             return start
         return start + int(np.searchsorted(times[start:], time_ns, "right"))
+
+    def reached(self, start: int, stop: int, thresholds: Thresholds) -> npt.NDArray[np.bool_]:
+        """Which of the rows in [start, stop) reach a threshold."""
+        price, side = self.price[start:stop], self.side[start:stop]
+        bid, ask, up, down = thresholds
+        masks: list[npt.NDArray[np.bool_]] = []
+        if bid > NEVER_DOWN:
+            masks.append((price <= bid) & (side <= 0))
+        if ask < NEVER_UP:
+            masks.append((price >= ask) & (side >= 0))
+        if up < NEVER_UP:
+            masks.append(price >= up)
+        if down > NEVER_DOWN:
+            masks.append(price <= down)
+        return any_of(masks, stop - start)
 
     def ahead(self, price: int, position: int, time_ns: int) -> int:
         """A model of the lots that wait at a price where depth is not recorded.

@@ -6,28 +6,29 @@ how much was printed.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gnomon.exchange.book import NEVER_DOWN, NEVER_UP, Thresholds
+from gnomon.exchange.bars import Bars
 from gnomon.exchange.prints import Prints
+from gnomon.exchange.thresholds import NEVER_DOWN, NEVER_UP, Thresholds, any_of
 from gnomon.market.block_index import BLOCKS, BlockIndex, Bounds
 
 DIRECT_ROWS: Final = 256
 """Stretches up to here are compared at once: the index would cost more calls than it saves rows."""
 
 
-def first_crossing(prints: Prints, index: BlockIndex, start: int, stop: int, thresholds: Thresholds) -> int:
+def first_crossing(tape: Prints | Bars, index: BlockIndex, start: int, stop: int, thresholds: Thresholds) -> int:
     """The first position in [start, stop) whose print reaches a threshold; `stop` where none does."""
     at = start
     while at < stop:
         if stop - at <= DIRECT_ROWS:
-            return at + _first(_reached(prints, at, stop, thresholds), stop - at)
+            return at + _first(tape.reached(at, stop, thresholds), stop - at)
         if at % BLOCKS[0]:
             edge = at + BLOCKS[0] - at % BLOCKS[0]
-            hit = at + _first(_reached(prints, at, edge, thresholds), edge - at)
+            hit = at + _first(tape.reached(at, edge, thresholds), edge - at)
             if hit < edge:
                 return hit
             at = edge
@@ -35,7 +36,7 @@ def first_crossing(prints: Prints, index: BlockIndex, start: int, stop: int, thr
         at, is_found = _skip(index, at, stop, thresholds)
         if is_found:
             edge = min(stop, at + BLOCKS[0])
-            return at + _first(_reached(prints, at, edge, thresholds), edge - at)
+            return at + _first(tape.reached(at, edge, thresholds), edge - at)
     return stop
 
 
@@ -68,24 +69,9 @@ def _first(mask: npt.NDArray[np.bool_], none: int) -> int:
     return found if mask[found] else none
 
 
-def _reached(prints: Prints, start: int, stop: int, thresholds: Thresholds) -> npt.NDArray[np.bool_]:
-    price, side = prints.price[start:stop], prints.side[start:stop]
-    bid, ask, up, down = thresholds
-    masks: list[npt.NDArray[Any]] = []
-    if bid > NEVER_DOWN:
-        masks.append((price <= bid) & (side <= 0))
-    if ask < NEVER_UP:
-        masks.append((price >= ask) & (side >= 0))
-    if up < NEVER_UP:
-        masks.append(price >= up)
-    if down > NEVER_DOWN:
-        masks.append(price <= down)
-    return _any_of(masks, stop - start)
-
-
 def _touched(bounds: Bounds, first: int, last: int, thresholds: Thresholds) -> npt.NDArray[np.bool_]:
     bid, ask, up, down = thresholds
-    masks: list[npt.NDArray[Any]] = []
+    masks: list[npt.NDArray[np.bool_]] = []
     if bid > NEVER_DOWN:
         masks.append(bounds.min_sell[first:last] <= bid)
     if ask < NEVER_UP:
@@ -94,13 +80,4 @@ def _touched(bounds: Bounds, first: int, last: int, thresholds: Thresholds) -> n
         masks.append(bounds.max_any[first:last] >= up)
     if down > NEVER_DOWN:
         masks.append(bounds.min_any[first:last] <= down)
-    return _any_of(masks, last - first)
-
-
-def _any_of(masks: list[npt.NDArray[Any]], rows: int) -> npt.NDArray[np.bool_]:
-    if not masks:
-        return np.zeros(rows, np.bool_)
-    reached = masks[0]
-    for mask in masks[1:]:
-        reached |= mask
-    return reached
+    return any_of(masks, last - first)

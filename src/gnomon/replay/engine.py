@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final, Protocol
 
-from gnomon.exchange.book import Book, Thresholds
+from gnomon.exchange.book import Book
 from gnomon.exchange.draws import Draws
-from gnomon.exchange.exchange import Arrival, Entry, Exchange, Printed
-from gnomon.exchange.order import PlaceList, Replace, Request
+from gnomon.exchange.exchange import Arrival, BarPoint, Entry, Event, Exchange, Printed
+from gnomon.exchange.order import Request
 from gnomon.exchange.outcome import Outcome, Triggered
-from gnomon.exchange.rules import FeeAsset, Leg
+from gnomon.exchange.rules import Leg
+from gnomon.exchange.thresholds import Thresholds
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.lanes import Lane
 from gnomon.replay.streams import NEVER_NS, Stream
@@ -54,7 +55,7 @@ class Told(Protocol):
 class Watch:
     """How far one book's tape is known to hold nothing for its orders."""
 
-    __slots__ = ("book", "clear", "hit", "index", "reach", "search", "source", "thresholds")
+    __slots__ = ("book", "clear", "hit", "index", "passed", "reach", "search", "source", "thresholds")
 
     def __init__(self, book: Book, index: BlockIndex, source: int, search: Search) -> None:
         self.book = book
@@ -62,6 +63,7 @@ class Watch:
         self.source = source
         self.search = search
         self.clear = 0
+        self.passed = 0  # rows that have been told, and are not looked at again
         self.hit = -1
         self.reach = FIRST_REACH
         self.thresholds = book.thresholds
@@ -71,31 +73,32 @@ class Watch:
         book = self.book
         if book.thresholds is not self.thresholds:
             self.thresholds = book.thresholds
-            self.clear, self.hit, self.reach = book.position, -1, FIRST_REACH
+            self.clear, self.hit, self.reach = max(self.passed, book.position - book.has_bars), -1, FIRST_REACH
         if self.hit >= 0:
             return self.hit if self.hit < stop else -1
         if stop <= self.clear:
             return -1
-        found = self.search(book.prints, self.index, self.clear, stop, self.thresholds)
+        found = self.search(book.tape, self.index, self.clear, stop, self.thresholds)
         self.clear = found
         if found < stop:
             self.hit = found
             return found
         return -1
 
-    def passed(self, position: int) -> None:
-        """The print there has been told."""
-        self.clear, self.hit = position + 1, -1
+    def tell(self, position: int) -> None:
+        """The row there has been told."""
+        self.clear = self.passed = position + 1
+        self.hit = -1
 
     def clear_until_ns(self) -> int:
         """A time before which no own order is concerned; each asking looks twice as far as the last."""
-        prints = self.book.prints
-        stop = min(len(prints), self.clear + self.reach)
+        tape = self.book.tape
+        stop = min(len(tape), self.clear + self.reach)
         self.reach = min(2 * self.reach, LAST_REACH)
         found = self.look(stop)
         if found >= 0:
-            return int(prints.time_ns[found])
-        return int(prints.time_ns[stop]) if stop < len(prints) else NEVER_NS
+            return int(tape.time_ns[found])
+        return int(tape.time_ns[stop]) if stop < len(tape) else NEVER_NS
 
 
 class Replay:
@@ -128,7 +131,7 @@ class Replay:
         latency = exchange.rules.latency
         self._entry, self._reply, self._may_overtake = latency.entry, latency.reply, latency.may_overtake
         self._last_reply_ns = 0
-        self._whole_market = exchange.rules.fees.asset is FeeAsset.OTHER
+        self._now_ns = 0
 
     def run(self) -> None:
         """To the end of the window."""
@@ -162,21 +165,33 @@ class Replay:
             book = watch.book
             if book.is_idle:
                 continue
-            stop = book.prints.until(at_ns if lane > Lane.PRINT else at_ns - 1, watch.clear)
+            stop = book.tape.until(at_ns if lane > Lane.PRINT else at_ns - 1, watch.clear)
             found = watch.look(stop)
             if found >= 0:
-                key = int(book.prints.time_ns[found]), found, watch
+                key = int(book.tape.time_ns[found]), found, watch
                 if first is None or key[0] < first[0]:
                     first = key
         if first is None:
             return False
         at_ns, position, watch = first
-        event = Printed(watch.source, position)
-        outcomes = self._exchange.apply(event)
-        watch.passed(position)
-        if outcomes:
-            self._answer(at_ns, Lane.PRINT, watch.source, event, outcomes)
+        watch.tell(position)
+        if watch.book.has_bars:
+            self._push_points(watch, position)
+        else:
+            self._apply(at_ns, Lane.PRINT, watch.source, Printed(watch.source, position))
         return True
+
+    def _push_points(self, watch: Watch, position: int) -> None:
+        """The points of a bar that are still to come."""
+        for point, at_ns in enumerate(watch.book.bars.times_ns(position)):
+            if at_ns > self._now_ns or position >= watch.book.position:
+                self._push(at_ns, Lane.PRINT, watch.source, BarPoint(watch.source, position, point))
+
+    def _apply(self, at_ns: int, lane: Lane, source: int, event: Event) -> None:
+        self._now_ns = at_ns
+        outcomes = self._exchange.apply(event)
+        if outcomes:
+            self._answer(at_ns, lane, source, event, outcomes)
 
     def _wake(self, stream: Stream, limit_ns: int) -> None:
         """Tell the trader wakes of this stream until something else may be due."""
@@ -187,6 +202,7 @@ class Replay:
             if not watch.book.is_idle and stream.next_ns < limit_ns:
                 limit_ns = min(limit_ns, watch.clear_until_ns())
         wakes = stream.run(self._desk, limit_ns)
+        self._now_ns = self._desk.now_ns
         self._keeper.told(self._streams.index(stream), wakes, self._desk.now_ns)
 
     def _send(self) -> None:
@@ -215,26 +231,17 @@ class Replay:
 
     def _process(self, entry: tuple[int, int, int, int, Any]) -> None:
         at_ns, lane, source, _, payload = entry
-        if lane == Lane.ARRIVAL:
-            self._pass_by(at_ns, payload)
-            outcomes = self._exchange.apply(payload)
-            self._answer(at_ns, Lane.ARRIVAL, source, payload, outcomes)
-        elif lane == Lane.TIMER:
-            self._desk.now_ns = at_ns
+        if lane == Lane.TIMER:
+            self._now_ns = self._desk.now_ns = at_ns
             self._keeper.fired(at_ns, payload)
             self._desk.alarm(payload)
-
-    def _pass_by(self, at_ns: int, event: Arrival | Entry) -> None:
-        """Prints up to the instant that concerned no order are behind the books that the event looks at."""
-        for watch in self._watches:
-            book = watch.book
-            if self._whole_market or book.listing.number == _instrument(event, self._exchange):
-                book.position = book.prints.until(at_ns, book.position)
+        else:
+            self._apply(at_ns, Lane(lane), source, payload)
 
     def _answer(self, at_ns: int, lane: Lane, source: int, event: Any, outcomes: list[Outcome]) -> None:
         self._keeper.came(at_ns, lane, source, event, outcomes)
         for outcome in outcomes:
-            if type(outcome) is Triggered:
+            if type(outcome) is Triggered and type(event) is Printed:
                 self._push(at_ns, Lane.ARRIVAL, 0, Entry(at_ns, outcome.number))
         delay_ns = self._delay(self._reply, "latency.reply", self._pushed)
         due_ns = at_ns + delay_ns
@@ -245,14 +252,3 @@ class Replay:
 
 def _next_ns(stream: Stream) -> int:
     return stream.next_ns
-
-
-def _instrument(event: Arrival | Entry, exchange: Exchange) -> int:
-    if isinstance(event, Entry):
-        return exchange.working.orders[event.order].instrument
-    request = event.request
-    if isinstance(request, Replace):
-        return request.order.instrument
-    if isinstance(request, PlaceList):
-        return request.orders[0].instrument if request.orders else 0
-    return request.instrument

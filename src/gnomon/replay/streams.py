@@ -10,8 +10,9 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from gnomon.exchange.bars import Bars
 from gnomon.exchange.prints import Prints
-from gnomon.trader.events import Trade
+from gnomon.trader.events import Bar, Trade
 from gnomon.units import INT64_MAX
 
 BLOCK_WAKES: Final = 4_096
@@ -93,6 +94,68 @@ class TradeStream:
             at += 1
             position += step
             hook(desk, trade)
+            if outbox:
+                break
+        self._burst = FIRST_BURST if outbox else min(2 * self._burst, BLOCK_WAKES)
+        self._at = at
+        if at == len(times):
+            self._load()
+        else:
+            self.next_ns = times[at]
+        return at - first
+
+
+class BarStream:
+    """A wake at every close of one instrument's candles, `feed_ns` after it."""
+
+    def __init__(self, bars: Bars, bar: Bar, hook: Callable[[Any, Bar], object], rows: range, feed_ns: int) -> None:
+        """`rows` are the positions that wake."""
+        self._bars = bars
+        self._bar = bar
+        self._candle = bar.candle
+        self._hook = hook
+        self._rows = rows
+        self._feed_ns = feed_ns
+        self._done = 0
+        self._at = 0
+        self._burst = FIRST_BURST
+        self._times: list[int] = []
+        self.next_ns = NEVER_NS
+        self._load()
+
+    def _load(self) -> None:
+        self._done += len(self._times)
+        self._at = 0
+        rows = self._rows[self._done : self._done + BLOCK_WAKES]
+        chosen, bars = slice(rows.start, rows.stop), self._bars
+        self._closes_ns = bars.close_ns[chosen].tolist()
+        self._times = [time + self._feed_ns for time in self._closes_ns] if self._feed_ns else self._closes_ns
+        self._columns = [
+            column[chosen].tolist()
+            for column in (bars.open_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
+        ]
+        self.next_ns = self._times[0] if self._times else NEVER_NS
+
+    def run(self, desk: Clocked, limit_ns: int) -> int:
+        times, first, bar, candle, hook, outbox = (
+            self._times, self._at, self._bar, self._candle, self._hook, desk.outbox,
+        )  # fmt: skip
+        stop = max(first + 1, bisect_left(times, limit_ns, first, min(len(times), first + self._burst)))
+        at, position = first, self._rows[self._done + first]
+        rows = (column[first:stop] for column in (times, self._closes_ns, *self._columns))
+        for time, closed, opened, open_, high, low, close, volume in zip(*rows, strict=True):
+            desk.now_ns = time
+            bar.time_ns = candle.close_ns = closed
+            candle.open_ns = opened
+            candle.open_ticks = open_
+            candle.high_ticks = high
+            candle.low_ticks = low
+            candle.close_ticks = close
+            candle.volume_lots = volume
+            candle.position = position
+            at += 1
+            position += 1
+            hook(desk, bar)
             if outbox:
                 break
         self._burst = FIRST_BURST if outbox else min(2 * self._burst, BLOCK_WAKES)

@@ -1,0 +1,173 @@
+"""Matching on bars: the points of a candle meet the own orders, where a dataset has no prints.
+
+`open_point` and `move_point` are told in their order for a candle that concerns an order; `take_open` serves one that
+arrives in time to be in the market before its open.
+"""
+
+from __future__ import annotations
+
+from gnomon.exchange.bars import POINTS, Act, Walk, capped, opposite, walk_through, worth_at_close
+from gnomon.exchange.book import Book
+from gnomon.exchange.liquidity import Best
+from gnomon.exchange.order import Order, Side, Status
+from gnomon.exchange.outcome import FillFlag, QuoteKind, Refusal, Role, Rule, Triggered
+from gnomon.exchange.rules import WHOLE, FillMoment, Fills, Resolve
+from gnomon.exchange.working import Reason, Working
+
+
+def is_in_time(book: Book, decided_ns: int, arrived_ns: int, fills: Fills) -> bool:
+    """Whether an order is in the market before the open of the bar that it arrives in: decided by then, and arrived
+    within the grace."""
+    row = book.position - 1
+    if row < 0:
+        return False
+    opens, closes = int(book.bars.open_ns[row]), int(book.bars.close_ns[row])
+    part, whole = fills.open_grace
+    return decided_ns <= opens and arrived_ns <= opens + (closes - opens) * part // whole
+
+
+def open_point(working: Working, book: Book, position: int, fills: Fills) -> None:
+    """The open of a bar: waiting MARKET orders fill at it, then what the gap jumped over."""
+    book.position = position + 1
+    if fills.moment is not FillMoment.NEXT_CLOSE:
+        for order in list(book.waiting):
+            take_open(working, book, order, fills)
+    walk = Walk(book.resting_orders(), fills)
+    walk.gap(int(book.bars.open[position]), _left_at_open(book))
+    _apply(working, book, walk, position, 0, 0)
+
+
+def is_marketable(book: Book, order: Order) -> bool:
+    """Whether a limit meets the open of the bar at hand."""
+    price = int(book.bars.open[book.position - 1])
+    return price <= order.price if order.side is Side.BUY else price >= order.price
+
+
+def take_last_close(working: Working, book: Book, order: Order, time_ns: int, fills: Fills) -> None:
+    """At the close of the newest bar that is over: the price it was decided on, labelled optimistic in every report."""
+    row = book.position - 1
+    while row >= 0 and int(book.bars.close_ns[row]) > time_ns:
+        row -= 1
+    if row < 0:
+        working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
+    else:
+        _take_close(working, book, order, row, fills)
+
+
+def take_open(working: Working, book: Book, order: Order, fills: Fills) -> None:
+    """A taker at the open of the bar at hand, as far as its volume goes. A MARKET order's remainder expires."""
+    row = book.position - 1
+    lots, price, cap = _left_at_open(book), int(book.bars.open[row]), open_cap(book, fills)
+    slip = fills.slippage_ticks if order.side is Side.BUY else -fills.slippage_ticks
+    paid = max(1, price + slip)
+    if order.price:
+        paid = min(paid, order.price) if order.side is Side.BUY else max(paid, order.price)
+    take = min(order.remaining, cap)
+    if take and _can_pay(working, book, order, paid, take):
+        book.open_left = lots - (take if fills.share != WHOLE else 0)
+        working.fill(book, order, paid, take, _reason(book, row, 0, Rule.BAR_OPEN, Role.TAKER, 0))
+    if order.number in working.orders and not order.price:
+        working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
+
+
+def move_point(working: Working, book: Book, position: int, point: int, fills: Fills) -> None:
+    """The price goes on to the next point (1 to 3) of the bar's path."""
+    if point == 1 or book.path_of != position:
+        _choose_path(working, book, position, fills)
+    path, volumes = book.path, book.bars.volumes(position)
+    walk = Walk(book.resting_orders(), fills)
+    walk.move(path[point - 1], path[point], volumes[point])
+    _apply(working, book, walk, position, point, book.path_flags)
+    if point == POINTS - 1 and fills.moment is FillMoment.NEXT_CLOSE:
+        for order in list(book.waiting):
+            _take_close(working, book, order, position, fills)
+
+
+def _choose_path(working: Working, book: Book, position: int, fills: Fills) -> None:
+    """The declared path, or the worse one; a bar where they differ in our fills is ambiguous, and counted."""
+    path = book.bars.path(position, fills.path)
+    orders, volumes = book.resting_orders(), book.bars.volumes(position)
+    acts = walk_through(orders, path, volumes, fills, with_gap=False)
+    others = walk_through(orders, opposite(path), volumes, fills, with_gap=False)
+    is_ambiguous = _fills_of(acts) != _fills_of(others)
+    if is_ambiguous and fills.resolve is Resolve.WORST:
+        close = path[-1]
+        if worth_at_close(others, working.orders, close) < worth_at_close(acts, working.orders, close):
+            path = opposite(path)
+    book.path, book.path_of = path, position
+    book.path_flags = int(FillFlag.AMBIGUOUS_BAR) if is_ambiguous else 0
+    book.ambiguous_bars += is_ambiguous
+
+
+def _fills_of(acts: list[Act]) -> list[tuple[int, int, int]]:
+    return sorted((act.number, act.price, act.lots) for act in acts if act.lots)
+
+
+def _apply(working: Working, book: Book, walk: Walk, position: int, point: int, flags: int) -> None:
+    """Do to the orders what the walk did to their ghosts."""
+    for act in walk.acts:
+        order = working.orders.get(act.number)
+        if order is None:
+            continue
+        if act.is_trigger:
+            working.leave_list(order)
+            order.is_waiting = False
+            book.stops.remove(order)
+            working.out.append(Triggered(order.number, position, act.price))
+            if order.price:
+                book.rest(order)
+        elif act.role is Role.MAKER or _can_pay(working, book, order, act.price, act.lots):
+            working.fill(book, order, act.price, act.lots, _reason(book, position, point, act.rule, act.role, flags))
+    for order in book.resting_orders():
+        ghost = walk.ghosts.get(order.number)
+        if ghost is not None:
+            order.reference, order.is_reached = ghost.reference, ghost.is_reached
+    for act in walk.acts:  # a triggered MARKET order that found too little
+        order = working.orders.get(act.number)
+        if order is not None and act.is_trigger and not order.price:
+            working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
+    book.refresh()
+
+
+def _take_close(working: Working, book: Book, order: Order, position: int, fills: Fills) -> None:
+    price = int(book.bars.close[position])
+    slip = fills.slippage_ticks if order.side is Side.BUY else -fills.slippage_ticks
+    paid, lots = max(1, price + slip), book.bars.volumes(position)[-1]
+    take = min(order.remaining, capped(lots, fills))
+    if take and _can_pay(working, book, order, paid, take):
+        reason = _reason(book, position, POINTS - 1, Rule.BAR_CLOSE, Role.TAKER, 0)
+        working.fill(book, order, paid, take, reason)
+    if order.number in working.orders:
+        working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
+
+
+def _can_pay(working: Working, book: Book, order: Order, price: int, lots: int) -> bool:
+    """Whether the account can pay for a taker fill; the order ends where it cannot."""
+    funds = working.funds
+    short = funds.need(book.listing, order.side, price, lots) - order.lock
+    if short > funds.free_for(book.listing, order.side):
+        working.finish(order, Status.EXPIRED, Refusal.INSUFFICIENT_BALANCE)
+        return False
+    if short > 0 and order.lock:
+        funds.lock(order, short)
+    return True
+
+
+def open_cap(book: Book, fills: Fills) -> int:
+    """Lots that may still be ours at the open of the bar at hand."""
+    return capped(_left_at_open(book), fills)
+
+
+def _left_at_open(book: Book) -> int:
+    row = book.position - 1
+    if book.open_of != row:
+        book.open_left, book.open_of = book.bars.volumes(row)[0], row
+    return book.open_left
+
+
+def _reason(book: Book, position: int, point: int, rule: Rule, role: Role, flags: int) -> Reason:
+    """`print` is the bar's position, `print_side` the point of it (0 open to 3 close)."""
+    path = book.path if book.path_of == position else (int(book.bars.open[position]),) * POINTS
+    best = Best(path[point], path[point], QuoteKind.BAR, position)
+    lots = book.bars.volumes(position)[point]
+    return Reason(rule, role, position, path[point], lots, point, best=best, flags=flags)
