@@ -12,7 +12,7 @@ from gnomon.exchange.liquidity import Best
 from gnomon.exchange.order import Order, Side, Status
 from gnomon.exchange.outcome import FillFlag, QuoteKind, Refusal, Role, Rule, Triggered
 from gnomon.exchange.rules import WHOLE, FillMoment, Fills, Resolve
-from gnomon.exchange.working import Reason, Working
+from gnomon.exchange.working import Working
 
 
 def is_in_time(book: Book, decided_ns: int, arrived_ns: int, fills: Fills) -> bool:
@@ -65,7 +65,7 @@ def take_open(working: Working, book: Book, order: Order, fills: Fills) -> None:
     take = min(order.remaining, cap)
     if take and _can_pay(working, book, order, paid, take):
         book.open_left = lots - (take if fills.share != WHOLE else 0)
-        working.fill(book, order, paid, take, _reason(book, row, 0, Rule.BAR_OPEN, Role.TAKER, 0))
+        _fill(working, book, order, paid, take, Rule.BAR_OPEN, Role.TAKER, row, 0, 0)
     if order.number in working.orders and not order.price:
         working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
 
@@ -117,7 +117,7 @@ def _apply(working: Working, book: Book, walk: Walk, position: int, point: int, 
             if order.price:
                 book.rest(order)
         elif act.role is Role.MAKER or _can_pay(working, book, order, act.price, act.lots):
-            working.fill(book, order, act.price, act.lots, _reason(book, position, point, act.rule, act.role, flags))
+            _fill(working, book, order, act.price, act.lots, act.rule, act.role, position, point, flags)
     for order in book.resting_orders():
         ghost = walk.ghosts.get(order.number)
         if ghost is not None:
@@ -126,7 +126,7 @@ def _apply(working: Working, book: Book, walk: Walk, position: int, point: int, 
         order = working.orders.get(act.number)
         if order is not None and act.is_trigger and not order.price:
             working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
-    book.refresh()
+    book.moved()
 
 
 def _take_close(working: Working, book: Book, order: Order, position: int, fills: Fills) -> None:
@@ -135,21 +135,20 @@ def _take_close(working: Working, book: Book, order: Order, position: int, fills
     paid, lots = max(1, price + slip), book.bars.volumes(position)[-1]
     take = min(order.remaining, capped(lots, fills))
     if take and _can_pay(working, book, order, paid, take):
-        reason = _reason(book, position, POINTS - 1, Rule.BAR_CLOSE, Role.TAKER, 0)
-        working.fill(book, order, paid, take, reason)
+        _fill(working, book, order, paid, take, Rule.BAR_CLOSE, Role.TAKER, position, POINTS - 1, 0)
     if order.number in working.orders:
         working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
 
 
 def _can_pay(working: Working, book: Book, order: Order, price: int, lots: int) -> bool:
     """Whether the account can pay for a taker fill; the order ends where it cannot."""
-    funds = working.funds
-    short = funds.need(book.listing, order.side, price, lots) - order.lock
-    if short > funds.free_for(book.listing, order.side):
+    purse = book.purse
+    short = purse.need(order.side, price, lots) - order.lock
+    if short > purse.free(order.side):
         working.finish(order, Status.EXPIRED, Refusal.INSUFFICIENT_BALANCE)
         return False
     if short > 0 and order.lock:
-        funds.lock(order, short)
+        purse.lock(order, short)
     return True
 
 
@@ -165,9 +164,12 @@ def _left_at_open(book: Book) -> int:
     return book.open_left
 
 
-def _reason(book: Book, position: int, point: int, rule: Rule, role: Role, flags: int) -> Reason:
-    """`print` is the bar's position, `print_side` the point of it (0 open to 3 close)."""
-    path = book.path if book.path_of == position else (int(book.bars.open[position]),) * POINTS
+def _fill(
+    working: Working, book: Book, order: Order, price: int, lots: int, rule: Rule, role: Role, position: int,
+    point: int, flags: int,
+) -> None:  # fmt: skip
+    """A fill at a point of a bar: `print` is the bar's position, `print_side` the point (0 open to 3 close)."""
+    path = book.path if book.path_of == position else (book.bars.open.item(position),) * POINTS
     best = Best(path[point], path[point], QuoteKind.BAR, position)
-    lots = book.bars.volumes(position)[point]
-    return Reason(rule, role, position, path[point], lots, point, best=best, flags=flags)
+    volume = book.bars.volumes(position)[point]
+    working.fill(book, order, price, lots, rule, role, position, path[point], volume, point, best=best, flags=flags)

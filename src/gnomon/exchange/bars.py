@@ -119,7 +119,7 @@ class Ghost:
         self.reference = order.reference
         self.is_reached = order.is_reached
         self.remaining = order.remaining
-        self.pair = order.list.number if order.list is not None else 0
+        self.pair = order.pair.number if order.pair is not None else 0
 
     def fires_at(self) -> int:
         """The price at which its condition is met, as things stand; 0 where none can be named yet."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gnomon.exchange.bars import Bars
+from gnomon.exchange.funds import Purse
 from gnomon.exchange.liquidity import Liquidity
 from gnomon.exchange.listing import Listing
 from gnomon.exchange.order import Order, Side
@@ -10,13 +13,18 @@ from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Resting
 from gnomon.exchange.stops import trigger_prices
 from gnomon.exchange.thresholds import IDLE, NEVER_DOWN, NEVER_UP, Thresholds
+from gnomon.units import INT64_MAX
+
+_BUY: Final = Side.BUY
 
 
 class Book:
     """Own orders of one instrument. `bids` and `asks` are best first, then by arrival; `position` is the next print."""
 
     __slots__ = (
+        "_bounds",
         "_last",
+        "_thresholds",
         "ambiguous_bars",
         "asks",
         "bids",
@@ -30,18 +38,27 @@ class Book:
         "path_flags",
         "path_of",
         "position",
+        "purse",
         "resting",
         "stops",
         "takers",
         "tape",
-        "thresholds",
         "waiting",
     )
 
-    def __init__(self, listing: Listing, tape: Prints | Bars, liquidity: Liquidity, resting: Resting) -> None:
+    def __init__(
+        self, listing: Listing, tape: Prints | Bars, liquidity: Liquidity, resting: Resting, purse: Purse
+    ) -> None:
         self.listing = listing
         self.tape = tape
+        self.purse = purse
         self._last = 0
+        rules = listing.filters
+        self._bounds = (
+            rules.min_price_ticks, rules.max_price_ticks or INT64_MAX, max(1, rules.min_lots),
+            rules.max_lots or INT64_MAX, rules.step_lots, rules.min_notional_units,
+            rules.max_notional_units or INT64_MAX, rules.max_orders or INT64_MAX,
+        )  # fmt: skip
         self.liquidity = liquidity
         self.resting = resting
         self.position = 0
@@ -52,7 +69,7 @@ class Book:
         self.pair_bid: Order | None = None
         self.pair_ask: Order | None = None
         self.waiting: list[Order] = []  # MARKET orders that wait for a bar's open or close
-        self.thresholds = IDLE
+        self._thresholds: Thresholds | None = IDLE
         self.open_left = 0  # lots of a bar's open that are still to be had
         self.open_of = -1  # the bar that they are of
         self.path = (0, 0, 0, 0)
@@ -101,34 +118,70 @@ class Book:
             return self._last
         return int(self.tape.price[self.position - 1]) if self.position else 0
 
+    def is_plain(self, price: int, lots: int, open_orders: int) -> bool:
+        """Whether a limit order passes every filter of the listing (`checks.filters` says which one it breaks)."""
+        low, high, least, most, step, small, large, count = self._bounds
+        worth = price * lots * self.purse.notional_unit
+        return (
+            low <= price <= high
+            and least <= lots <= most
+            and small <= worth <= large
+            and open_orders < count
+            and (step == 1 or lots % step == 0)
+        )
+
+    def meets(self, side: Side, price: int, time_ns: int) -> bool:
+        """Whether a limit at `price` would find a counterpart now, own orders included."""
+        best = self.liquidity.best(self.position, time_ns)
+        if side is _BUY:
+            return (0 < best.ask <= price) or (bool(self.asks) and self.asks[0].price <= price)
+        return (0 < price <= best.bid) or (bool(self.bids) and self.bids[0].price >= price)
+
     def rest(self, order: Order) -> None:
         """To the end of the queue at its price."""
-        order.since = self.position
-        if order.side is Side.BUY:
+        if order.side is _BUY:
             _insert(self.bids, order, -1)
         else:
             _insert(self.asks, order, 1)
-        self.refresh()
+        self._thresholds = None
 
     def wait(self, order: Order) -> None:
         """A stop, until its condition is met."""
-        order.since = self.position
         self.stops.append(order)
-        self.refresh()
+        self._thresholds = None
+
+    def wait_for_bar(self, order: Order) -> None:
+        """A MARKET order, until the next open or close of a bar."""
+        self.waiting.append(order)
+        self._thresholds = None
 
     def remove(self, order: Order) -> None:
         """Out of whichever list holds it."""
-        for orders in (self.bids if order.side is Side.BUY else self.asks, self.stops, self.takers, self.waiting):
+        self._thresholds = None
+        side = self.bids if order.side is _BUY else self.asks
+        if order in side:
+            side.remove(order)
+            if order is self.pair_bid:
+                self.pair_bid = None
+            elif order is self.pair_ask:
+                self.pair_ask = None
+            return
+        for orders in (self.stops, self.takers, self.waiting):
             if order in orders:
                 orders.remove(order)
-        if order is self.pair_bid:
-            self.pair_bid = None
-        elif order is self.pair_ask:
-            self.pair_ask = None
-        self.refresh()
 
-    def refresh(self) -> None:
-        """Set the thresholds to what stands now."""
+    def moved(self) -> None:
+        """What its orders wait for has changed."""
+        self._thresholds = None
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """As things stand. A new object whenever something has changed."""
+        if self._thresholds is None:
+            self._thresholds = self._now()
+        return self._thresholds
+
+    def _now(self) -> Thresholds:
         beyond = 1 if self.resting is Resting.THROUGH else 0
         bid = self.bids[0].price - beyond if self.bids else NEVER_DOWN
         ask = self.asks[0].price + beyond if self.asks else NEVER_UP
@@ -140,7 +193,7 @@ class Book:
             ask = 0  # the next bar, whatever its prices
         for order in self.takers:  # whatever the price: a buyer's print serves our buying
             bid, ask = (bid, 0) if order.side is Side.BUY else (NEVER_UP, ask)
-        self.thresholds = Thresholds(bid, ask, up, down)
+        return Thresholds(bid, ask, up, down)
 
 
 def _number(order: Order) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gnomon.errors import Invalid
 from gnomon.exchange import checks
@@ -24,7 +24,7 @@ from gnomon.exchange.bar_matching import (
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.book import Book
 from gnomon.exchange.checks import Broken
-from gnomon.exchange.funds import Funds
+from gnomon.exchange.funds import purses
 from gnomon.exchange.ledger import Ledger, Posting
 from gnomon.exchange.liquidity import Liquidity, NoLiquidity, SyntheticQuote
 from gnomon.exchange.listing import Asset, Listing
@@ -47,10 +47,13 @@ from gnomon.exchange.order import (
     Status,
     TimeInForce,
 )
-from gnomon.exchange.outcome import Outcome, Refusal, Rejected
+from gnomon.exchange.outcome import Outcome, Quoted, Refusal, Rejected
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import AUTO, FeeAsset, FillMoment, Resting, Rules, Taker
 from gnomon.exchange.working import Working
+
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
 
 
 class Arrival(NamedTuple):
@@ -96,11 +99,12 @@ class Exchange:
         self.rules = rules
         self.listings = {one.number: one for one in listings}
         self.ledger = Ledger(_assets(listings))
+        purse = purses(self.ledger, self.listings, rules.fees, self._worth)
         self.books = {
-            one.number: Book(one, tapes[one.number], _liquidity(tapes[one.number], rules), rules.fills.resting)
-            for one in listings
+            number: Book(one, tapes[number], _liquidity(tapes[number], rules), rules.fills.resting, purse[number])
+            for number, one in self.listings.items()
         }
-        self.working = Working(self.books, Funds(self.ledger, self.listings, rules.fees, self._worth))
+        self.working = Working(self.books)
         self.lists_made = 0
         self._handlers: dict[type, Callable[[Arrival, Any], None]] = {
             Place: self._place,
@@ -159,8 +163,7 @@ class Exchange:
         if broken:
             self._reject(event, broken)
             return
-        order = self.working.make(place, event.decided_ns, event.time_ns)
-        broken = self._fund(order, event)
+        broken = self._fund(Order.of(place, event.decided_ns, event.time_ns), event)
         if broken:
             self._reject(event, broken)
 
@@ -185,8 +188,8 @@ class Exchange:
 
     def _fund(self, order: Order, event: Arrival) -> Broken | None:
         """Lock what the order needs and let it begin; or what is missing."""
-        book, funds = self.books[order.instrument], self.working.funds
-        free = funds.free_for(book.listing, order.side)
+        book = self.books[order.instrument]
+        free = book.purse.free(order.side)
         if order.type is OrderType.MARKET:
             begin = self._begin_on_bars if book.has_bars else self._begin_market
             return begin(order, book, event, free)
@@ -196,11 +199,11 @@ class Exchange:
         if order.is_stop:
             if order.trailing_bips and not order.stop:
                 order.reference = book.last_price()
-            self.working.admit(order, event.number, need)
+            self.working.accept(order, event.number, need)
             book.wait(order)
             return None
         order.ahead = self._ahead(book, order, event.time_ns)
-        self.working.admit(order, event.number, need)
+        self.working.accept(order, event.number, need)
         self._work(order, book, event.time_ns)
         return None
 
@@ -212,12 +215,11 @@ class Exchange:
             if not lots:
                 return Broken(Refusal.NO_LIQUIDITY, order.quote_units)
             order.lots = order.remaining = lots
-        cost = self.working.funds.need(book.listing, order.side, 0, lots)
-        if order.side is Side.BUY:
-            cost = self.working.funds.with_fee(notional)
+        purse = book.purse
+        cost = purse.with_fee(notional) if order.side is Side.BUY else purse.need(order.side, 0, lots)
         if cost > free:
             return Broken(Refusal.INSUFFICIENT_BALANCE, cost, free)
-        self.working.admit(order, event.number, 0)
+        self.working.accept(order, event.number, 0)
         take(self.working, book, order, event.time_ns, self.rules.fills)
         if order.number in self.working.orders:
             self.working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
@@ -231,17 +233,16 @@ class Exchange:
             order.lots = order.remaining = order.quote_units // max(1, book.listing.notional(last, 1)) if last else 0
             if not order.lots:
                 return Broken(Refusal.NO_LIQUIDITY, order.quote_units)
-        cost = working.funds.need(book.listing, order.side, last, order.lots)
+        cost = book.purse.need(order.side, last, order.lots)
         if cost > free:
             return Broken(Refusal.INSUFFICIENT_BALANCE, cost, free)
-        working.admit(order, event.number, 0)
+        working.accept(order, event.number, 0)
         if fills.moment is FillMoment.THIS_CLOSE:
             take_last_close(working, book, order, event.time_ns, fills)
         elif fills.moment is FillMoment.NEXT_OPEN and is_in_time(book, event.decided_ns, event.time_ns, fills):
             take_open(working, book, order, fills)
         else:
-            book.waiting.append(order)
-            book.refresh()
+            book.wait_for_bar(order)
         return None
 
     def _work(self, order: Order, book: Book, time_ns: int) -> None:
@@ -281,12 +282,12 @@ class Exchange:
             return
         _, notional = reach(list(plan(book, order, time_ns, self.rules.fills)), order, book)
         if order.side is Side.BUY:
-            short = working.funds.with_fee(notional) - order.lock
-            if short > working.funds.free_for(book.listing, order.side):
+            short = book.purse.with_fee(notional) - order.lock
+            if short > book.purse.free(order.side):
                 working.finish(order, Status.EXPIRED, Refusal.INSUFFICIENT_BALANCE)
                 return
             if short > 0:
-                working.funds.lock(order, short)
+                book.purse.lock(order, short)
         take(working, book, order, time_ns, self.rules.fills)
         if order.number in working.orders:
             working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
@@ -314,9 +315,9 @@ class Exchange:
         if broken or book is None:
             self._reject(event, broken or Broken(Refusal.UNKNOWN_INSTRUMENT, profit.instrument))
             return
-        orders = [self.working.make(place, event.decided_ns, event.time_ns) for place in request.orders]
+        orders = [Order.of(place, event.decided_ns, event.time_ns) for place in request.orders]
         need = max(self.working.need(order) for order in orders)
-        free = self.working.funds.free_for(book.listing, profit.side)
+        free = book.purse.free(profit.side)
         if need > free:
             self._reject(event, Broken(Refusal.INSUFFICIENT_BALANCE, need, free))
             return
@@ -327,15 +328,15 @@ class Exchange:
         pair = OrderList(self.lists_made, ListKind.OCO)
         pair.legs = orders
         for order, lock in zip(orders, (need, 0), strict=True):  # one lock for both
-            order.list = pair
+            order.pair = pair
             if order.is_stop:
                 if order.trailing_bips and not order.stop:
                     order.reference = book.last_price()
-                self.working.admit(order, event.number, lock, pair.number)
+                self.working.accept(order, event.number, lock, pair.number)
                 book.wait(order)
             else:
                 order.ahead = self._ahead(book, order, event.time_ns)
-                self.working.admit(order, event.number, lock, pair.number)
+                self.working.accept(order, event.number, lock, pair.number)
                 book.rest(order)
 
     # --- changes ------------------------------------------------------------------------------------------------------
@@ -359,7 +360,7 @@ class Exchange:
         order = self.working.find(amend.number)
         if order is None or order.instrument != amend.instrument:
             self._reject(event, Broken(Refusal.UNKNOWN_ORDER, amend.number), amend.number)
-        elif order.list is not None or not order.executed + order.prevented < amend.lots < order.lots:
+        elif order.pair is not None or not order.executed + order.prevented < amend.lots < order.lots:
             self._reject(event, Broken(Refusal.NO_CHANGE, amend.lots, order.lots), amend.number)
         elif broken := self._check_amended(order, amend.lots):
             self._reject(event, broken, amend.number)
@@ -386,21 +387,54 @@ class Exchange:
         if book is None:
             self._reject(event, Broken(Refusal.UNKNOWN_INSTRUMENT, quote.instrument))
             return
-        bid, ask = book.pair_bid, book.pair_ask
-        bid_stays, ask_stays = _stays(bid, quote.bid, quote), _stays(ask, quote.ask, quote)
-        for order, stays in ((bid, bid_stays), (ask, ask_stays)):
-            if order is not None and not stays:
-                self.working.finish(order, Status.CANCELED)
-        kind = OrderType.LIMIT_MAKER if quote.post_only else OrderType.LIMIT
-        if quote.bid and not bid_stays:
-            book.pair_bid = self._quote_side(event, Place(quote.instrument, Side.BUY, kind, quote.lots, quote.bid))
-        if quote.ask and not ask_stays:
-            book.pair_ask = self._quote_side(event, Place(quote.instrument, Side.SELL, kind, quote.lots, quote.ask))
+        working, bid, ask = self.working, book.pair_bid, book.pair_ask
+        bid_gone = ask_gone = bid_released = ask_released = 0
+        if bid is not None and not (quote.keep and _stays(bid, quote.bid, quote.lots)):
+            bid_gone, bid_released, bid = bid.number, working.withdraw(book, bid), None
+        if ask is not None and not (quote.keep and _stays(ask, quote.ask, quote.lots)):
+            ask_gone, ask_released, ask = ask.number, working.withdraw(book, ask), None
+        told = len(working.out)
+        bid_lock = ask_lock = 0
+        bid_kept, ask_kept = bid is not None, ask is not None
+        if quote.bid and bid is None:
+            bid, bid_lock = self._quote_side(event, book, quote, _BUY, quote.bid)
+        if quote.ask and ask is None:
+            ask, ask_lock = self._quote_side(event, book, quote, _SELL, quote.ask)
+        working.out.insert(
+            told,
+            Quoted(
+                event.number, bid.number if bid else 0, ask.number if ask else 0, bid_lock, ask_lock, bid_kept,
+                ask_kept, bid_gone, ask_gone, bid_released, ask_released, bid.ahead if bid else 0,
+                ask.ahead if ask else 0,
+            ),
+        )  # fmt: skip
 
-    def _quote_side(self, event: Arrival, place: Place) -> Order | None:
-        made = self.working.made
-        self._place(event, place)
-        return self.working.orders.get(self.working.made) if self.working.made > made else None
+    def _quote_side(self, event: Arrival, book: Book, quote: Quote, side: Side, price: int) -> tuple[Order | None, int]:
+        """A plain limit order for one side of the pair, and what it locked; none where it is refused."""
+        lots, now_ns, working = quote.lots, event.time_ns, self.working
+        need = book.purse.need(side, price, lots)
+        if not book.is_plain(price, lots, len(working.orders)) or need > book.purse.free(side):
+            kind = OrderType.LIMIT_MAKER if quote.post_only else OrderType.LIMIT
+            broken = self._check(Place(quote.instrument, side, kind, lots, price), now_ns)
+            self._reject(event, broken or Broken(Refusal.INSUFFICIENT_BALANCE, need, book.purse.free(side)))
+            return None, 0
+        takes = book.meets(side, price, now_ns)
+        if takes and quote.post_only:
+            self._reject(event, checks.would_take(side, price, book, now_ns) or Broken(Refusal.WOULD_TAKE, price))
+            return None, 0
+        order = Order(quote.instrument, side, price, lots, event.decided_ns, now_ns)
+        order.ahead = self._ahead(book, order, now_ns)
+        working.admit(order, need)
+        if takes:
+            self._work(order, book, now_ns)
+        else:
+            book.rest(order)
+        if order.number in working.orders:
+            if side is _BUY:
+                book.pair_bid = order
+            else:
+                book.pair_ask = order
+        return order, need
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -425,8 +459,9 @@ def _instrument(request: Request) -> int:
     return request.instrument
 
 
-def _stays(order: Order | None, price: int, quote: Quote) -> bool:
-    return order is not None and quote.keep and order.price == price and order.remaining == quote.lots == order.lots
+def _stays(order: Order, price: int, lots: int) -> bool:
+    """Whether it is what a new quote asks for, whole."""
+    return order.price == price and order.remaining == lots == order.lots
 
 
 def _assets(listings: Sequence[Listing]) -> list[Asset]:

@@ -3,115 +3,109 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from gnomon.exchange.fees import fee_units, reserve_units
-from gnomon.exchange.ledger import Account, Ledger, Posting
+from gnomon.exchange.ledger import Ledger
 from gnomon.exchange.listing import Listing
 from gnomon.exchange.order import Order, OrderType, Side
-from gnomon.exchange.outcome import Role
 from gnomon.exchange.rules import RATE_ONE, FeeAsset, Fees
 
-
-class Settled(NamedTuple):
-    """What a fill moved."""
-
-    fee: int
-    fee_asset: int
-    rate: int
-    released: int
-    postings: tuple[Posting, ...]
+Worth = Callable[[str, str], tuple[int, int] | None]
+"""The last price of a third asset: (numerator, denominator) units of it per unit of the quote; None before a print."""
 
 
-class Funds:
-    """One account's money, by listing. `worth(asset, quote)` is the last price of a third asset as (numerator,
-    denominator) units of it per unit of the quote, or None where nothing has been printed."""
+class Purse:
+    """The money of one listing: which accounts its orders touch, and at what rates."""
 
-    __slots__ = ("_assets", "_base", "_fees", "_quote", "_reserve_rate", "_worth", "ledger")
+    __slots__ = ("_fees", "_worth", "base", "ledger", "listing", "lot_unit", "notional_unit", "quote", "reserve_rate")
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        listings: Mapping[int, Listing],
-        fees: Fees,
-        worth: Callable[[str, str], tuple[int, int] | None],
-    ) -> None:
+    def __init__(self, ledger: Ledger, listing: Listing, fees: Fees, worth: Worth) -> None:
+        numbers = {asset.name: number for number, asset in enumerate(ledger.assets)}
         self.ledger = ledger
+        self.listing = listing
+        self.base = numbers[listing.base.name]
+        self.quote = numbers[listing.quote.name]
+        self.notional_unit = listing.notional_unit
+        self.lot_unit = listing.lot_unit
+        self.reserve_rate = max(fees.maker, fees.taker, 0) if fees.asset is FeeAsset.QUOTE else 0
         self._fees = fees
         self._worth = worth
-        self._assets = {asset.name: number for number, asset in enumerate(ledger.assets)}
-        self._base = {number: self._assets[one.base.name] for number, one in listings.items()}
-        self._quote = {number: self._assets[one.quote.name] for number, one in listings.items()}
-        self._reserve_rate = max(fees.maker, fees.taker, 0) if fees.asset is FeeAsset.QUOTE else 0
 
-    def lock_asset(self, order: Order) -> int:
-        return (self._quote if order.side is Side.BUY else self._base)[order.instrument]
-
-    def need(self, listing: Listing, side: Side, price: int, lots: int) -> int:
+    def need(self, side: Side, price: int, lots: int) -> int:
         """Units to lock for `lots` at up to `price`: of the quote with its fees for a BUY, of the base for a SELL."""
-        if side is Side.SELL:
-            return listing.base_units(lots)
-        return self.with_fee(listing.notional(price, lots))
+        if side is _SELL:
+            return lots * self.lot_unit
+        notional = price * lots * self.notional_unit
+        return notional + reserve_units(notional, self.reserve_rate) if self.reserve_rate else notional
 
     def with_fee(self, notional: int) -> int:
         """What a BUY of this notional can cost in the quote, fees taken from there included."""
-        return notional + reserve_units(notional, self._reserve_rate)
+        return notional + reserve_units(notional, self.reserve_rate)
 
-    def free_for(self, listing: Listing, side: Side) -> int:
-        return self.ledger.free[(self._quote if side is Side.BUY else self._base)[listing.number]]
+    def free(self, side: Side) -> int:
+        """Units that a new order of the side may lock."""
+        return self.ledger.free[self.base if side is _SELL else self.quote]
 
     def lock(self, order: Order, units: int) -> None:
-        self.ledger.lock(self.lock_asset(order), units)
+        self.ledger.lock(self.base if order.side is _SELL else self.quote, units)
         order.lock += units
 
     def release(self, order: Order, keep: int = 0) -> int:
         """Set free what is locked beyond `keep`; how much."""
         units = order.lock - keep
         if units:
-            self.ledger.release(self.lock_asset(order), units)
+            self.ledger.release(self.base if order.side is _SELL else self.quote, units)
             order.lock = keep
         return units
 
-    def settle(self, listing: Listing, order: Order, price: int, lots: int, role: Role) -> Settled:
-        """Move what a fill of `lots` at `price` moves; the order's own remainder is already less by `lots`."""
-        rate = self._fees.maker if role is Role.MAKER else self._fees.taker
-        base, quote = self._base[listing.number], self._quote[listing.number]
-        notional, units = listing.notional(price, lots), listing.base_units(lots)
-        account = Account.LOCKED if order.lock else Account.FREE
+    def settle(self, order: Order, price: int, lots: int, is_maker: bool) -> tuple[int, int, int, int, bool, bool]:
+        """Move what a fill moves; the order's remainder is already less by `lots`.
+
+        The fee in units, its asset, the rate it was charged at, what the lock held too much and is free again, and
+        whether the trade and the fee came out of the lock.
+        """
         ledger = self.ledger
-        if order.side is Side.BUY:
-            paid = ledger.pay(quote, notional, account), ledger.receive(base, units)
-            received, received_asset = units, base
-            order.lock -= notional if account is Account.LOCKED else 0
+        notional, units = price * lots * self.notional_unit, lots * self.lot_unit
+        is_locked = order.lock > 0
+        if order.side is _SELL:
+            gives, gets, paid, received = self.base, self.quote, units, notional
         else:
-            paid = ledger.pay(base, units, account), ledger.receive(quote, notional)
-            received, received_asset = notional, quote
-            order.lock -= units if account is Account.LOCKED else 0
-        fee, fee_asset, rate = self._fee(rate, notional, quote, received, received_asset)
-        from_lock = fee_asset == quote and order.side is Side.BUY and order.lock >= fee > 0
-        charged = ledger.charge(fee_asset, fee, Account.LOCKED if from_lock else Account.FREE)
-        order.lock -= fee if from_lock else 0
-        released = self.release(order, self._keep(listing, order))
-        return Settled(fee, fee_asset, rate, released, (*paid, charged))
+            gives, gets, paid, received = self.quote, self.base, notional, units
+        rate, fee, fee_asset = self._fee(is_maker, notional, received, gets)
+        ledger.trade(gives, paid, gets, received, is_locked)
+        if is_locked:
+            order.lock -= paid
+        from_lock = fee_asset == gives and order.lock >= fee > 0
+        if from_lock:
+            order.lock -= fee
+        ledger.charge(fee_asset, fee, from_lock)
+        released = self.release(order, self._keep(order)) if order.lock else 0
+        return fee, fee_asset, rate, released, is_locked, from_lock
 
-    def _keep(self, listing: Listing, order: Order) -> int:
+    def _keep(self, order: Order) -> int:
         """What a lock must still hold after a fill."""
-        if not order.lock or not order.remaining:
+        if not order.remaining:
             return 0
-        return min(order.lock, self.need(listing, order.side, order.price or order.stop, order.remaining))
+        return min(order.lock, self.need(order.side, order.price or order.stop, order.remaining))
 
-    def _fee(self, rate: int, notional: int, quote: int, received: int, received_asset: int) -> tuple[int, int, int]:
-        if self._fees.asset is FeeAsset.QUOTE:
-            return fee_units(notional, rate), quote, rate
-        if self._fees.asset is FeeAsset.OTHER:
-            reduced = rate * self._fees.discount // RATE_ONE
-            worth = self._worth(self._fees.other, self.ledger.assets[quote].name)
-            other = self._assets.get(self._fees.other)
+    def _fee(self, is_maker: bool, notional: int, received: int, gets: int) -> tuple[int, int, int]:
+        """The rate, the fee and its asset."""
+        fees = self._fees
+        rate = fees.maker if is_maker else fees.taker
+        if fees.asset is FeeAsset.QUOTE:
+            return rate, fee_units(notional, rate), self.quote
+        if fees.asset is FeeAsset.OTHER:
+            reduced = rate * fees.discount // RATE_ONE
+            worth = self._worth(fees.other, self.listing.quote.name)
+            other = next((n for n, one in enumerate(self.ledger.assets) if one.name == fees.other), None)
             if worth and other is not None:
                 fee = fee_units(notional * worth[0] // worth[1], reduced)
                 if 0 <= fee <= self.ledger.free[other]:
-                    return fee, other, reduced
-        return fee_units(received, rate), received_asset, rate
+                    return reduced, fee, other
+        return rate, fee_units(received, rate), gets
+
+
+_SELL = Side.SELL
 
 
 def price_of_lock(order: Order, last: int) -> int:
@@ -119,3 +113,8 @@ def price_of_lock(order: Order, last: int) -> int:
     if order.type is OrderType.MARKET:
         return last
     return order.price or order.stop or last
+
+
+def purses(ledger: Ledger, listings: Mapping[int, Listing], fees: Fees, worth: Worth) -> dict[int, Purse]:
+    """One for each listing, by its number."""
+    return {number: Purse(ledger, one, fees, worth) for number, one in listings.items()}

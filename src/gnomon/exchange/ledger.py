@@ -50,36 +50,34 @@ class Ledger:
         return Posting(Account.OPENING, asset, -units), Posting(Account.FREE, asset, units)
 
     def lock(self, asset: int, units: int) -> None:
-        self._check(asset, self.free[asset] - units, "free")
-        self.free[asset] -= units
+        after = self.free[asset] - units
+        self._check(asset, after, "free")
+        self.free[asset] = after
         self.locked[asset] += units
 
     def release(self, asset: int, units: int) -> None:
-        self._check(asset, self.locked[asset] - units, "locked")
-        self.locked[asset] -= units
+        after = self.locked[asset] - units
+        self._check(asset, after, "locked")
+        self.locked[asset] = after
         self.free[asset] += units
 
-    def pay(self, asset: int, units: int, account: Account) -> Posting:
-        """Out of `FREE` or `LOCKED` to the market."""
-        side = self.locked if account is Account.LOCKED else self.free
-        self._check(asset, side[asset] - units, account.name.lower())
-        side[asset] -= units
-        self.market[asset] += units
-        return Posting(account, asset, -units)
+    def trade(self, gives: int, paid: int, gets: int, received: int, is_locked: bool) -> None:
+        """Pay from `LOCKED` or `FREE` to the market, and receive into `FREE`."""
+        side = self.locked if is_locked else self.free
+        after = side[gives] - paid
+        self._check(gives, after, "locked" if is_locked else "free")
+        side[gives] = after
+        self.market[gives] += paid
+        self.market[gets] -= received
+        self.free[gets] += received
 
-    def receive(self, asset: int, units: int) -> Posting:
-        """From the market to `FREE`."""
-        self.market[asset] -= units
-        self.free[asset] += units
-        return Posting(Account.FREE, asset, units)
-
-    def charge(self, asset: int, units: int, account: Account = Account.FREE) -> Posting:
-        """A fee; negative for a rebate."""
-        side = self.locked if account is Account.LOCKED else self.free
-        self._check(asset, side[asset] - units, account.name.lower())
-        side[asset] -= units
+    def charge(self, asset: int, units: int, is_locked: bool = False) -> None:
+        """A fee from `FREE` or `LOCKED`; negative for a rebate."""
+        side = self.locked if is_locked else self.free
+        after = side[asset] - units
+        self._check(asset, after, "locked" if is_locked else "free")
+        side[asset] = after
         self.fees[asset] += units
-        return Posting(account, asset, -units)
 
     def balance(self, asset: int) -> int:
         return self.free[asset] + self.locked[asset]

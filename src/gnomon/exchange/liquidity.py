@@ -7,7 +7,7 @@ market says something new about it, so nothing is sold twice; later history is n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gnomon.exchange.order import Side
 from gnomon.exchange.outcome import QuoteKind, Rule
@@ -45,11 +45,14 @@ class Liquidity(Protocol):
     def take(self, side: Side, level: Level, lots: int, /) -> None: ...
 
 
+_NONE: Final = Best(0, 0, QuoteKind.NONE)
+
+
 class NoLiquidity:
     """The rule `rest`: nothing is assumed beyond the prints."""
 
     def best(self, _position: int, _time_ns: int) -> Best:
-        return Best(0, 0, QuoteKind.NONE)
+        return _NONE
 
     def levels(self, _side: Side, _position: int, _time_ns: int) -> Iterator[Level]:
         return iter(())
@@ -71,7 +74,7 @@ class SyntheticQuote:
 
     def best(self, position: int, _time_ns: int) -> Best:
         if position == 0:
-            return Best(0, 0, QuoteKind.NONE)
+            return _NONE
         last = position - 1
         price, side, spread = int(self._prints.price[last]), int(self._prints.side[last]), self._fills.spread_ticks
         if side > 0:

@@ -7,16 +7,20 @@ orders. A maker fill is always at the order's own price.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gnomon.exchange.book import Book
 from gnomon.exchange.liquidity import Level
 from gnomon.exchange.order import Order, SelfTrade, Side, Status
 from gnomon.exchange.outcome import FillFlag, Role, Rule, Triggered
-from gnomon.exchange.queue import Given, serve
+from gnomon.exchange.queue import serve
 from gnomon.exchange.rules import SHARE_ONE, WHOLE, Fills
 from gnomon.exchange.stops import observe
-from gnomon.exchange.working import Reason, Working
+from gnomon.exchange.working import Working
+
+_MAKER: Final = Role.MAKER
+_SIDE_UNKNOWN: Final = int(FillFlag.SIDE_UNKNOWN)
+_SELF_TRADE: Final = int(FillFlag.SELF_TRADE)
 
 
 class Step(NamedTuple):
@@ -31,14 +35,15 @@ class Step(NamedTuple):
 def on_print(working: Working, book: Book, position: int, fills: Fills) -> None:
     """The print at `position`: stops first look at it, then the resting orders that its aggressor meets."""
     prints = book.prints
-    price, side = int(prints.price[position]), int(prints.side[position])
+    price, side = prints.price.item(position), prints.side.item(position)
     book.position = position + 1
     if book.stops:
         _set_off(working, book, position, price)
-    if side <= 0 and book.bids and book.bids[0].price >= price:
-        _serve(working, book, book.bids, position, fills)
-    if side >= 0 and book.asks and book.asks[0].price <= price:
-        _serve(working, book, book.asks, position, fills)
+    bids, asks = book.bids, book.asks
+    if side <= 0 and bids and bids[0].price >= price:
+        _serve(working, book, bids, position, price, side, fills)
+    if side >= 0 and asks and asks[0].price <= price:
+        _serve(working, book, asks, position, price, side, fills)
 
 
 def _set_off(working: Working, book: Book, position: int, price: int) -> None:
@@ -49,28 +54,24 @@ def _set_off(working: Working, book: Book, position: int, price: int) -> None:
             order.is_waiting = False
             book.stops.remove(order)
             working.out.append(Triggered(order.number, position, price))
-    book.refresh()
+    book.moved()
 
 
-def _serve(working: Working, book: Book, orders: list[Order], position: int, fills: Fills) -> None:
-    prints = book.prints
-    price, lots, side = int(prints.price[position]), int(prints.lots[position]), int(prints.side[position])
-    flags = 0 if side else int(FillFlag.SIDE_UNKNOWN)
-    sign = 1 if orders[0].side is Side.BUY else -1
-    touched = [order for order in orders if sign * order.price >= sign * price]
-    for given in serve(touched, price, lots, fills):
-        if given.order.number not in working.orders:
-            continue  # ended in this step by the fill of the other leg
-        working.fill(
-            book, given.order, given.order.price, given.lots, _maker(given, position, price, lots, side, flags)
-        )
-
-
-def _maker(given: Given, position: int, price: int, lots: int, side: int, flags: int) -> Reason:
-    return Reason(
-        given.rule, Role.MAKER, position, price, lots, side, given.ahead_before, given.ahead_after, given.excess,
-        given.share_cap, flags=flags,
-    )  # fmt: skip
+def _serve(
+    working: Working, book: Book, orders: list[Order], position: int, price: int, side: int, fills: Fills
+) -> None:
+    lots = book.prints.lots.item(position)
+    flags = 0 if side else _SIDE_UNKNOWN
+    if orders is book.bids:
+        touched = [order for order in orders if order.price >= price]
+    else:
+        touched = [order for order in orders if order.price <= price]
+    for order, given, rule, before, after, excess, cap in serve(touched, price, lots, fills):
+        if order.number in working.orders:  # not ended in this step by the fill of the other leg
+            working.fill(
+                book, order, order.price, given, rule, _MAKER, position, price, lots, side, before, after, excess, cap,
+                flags=flags,
+            )  # fmt: skip
 
 
 def plan(book: Book, order: Order, time_ns: int, fills: Fills) -> Iterator[Step]:
@@ -118,10 +119,10 @@ def take(working: Working, book: Book, order: Order, time_ns: int, fills: Fills)
         assert level is not None
         lots = min(step.lots, order.remaining)
         book.liquidity.take(order.side, level, lots)
-        reason = Reason(
-            level.rule, Role.TAKER, best.print, level.price, level.lots, 0, level=level.number, levels=levels, best=best
-        )
-        working.fill(book, order, step.price, lots, reason)
+        working.fill(
+            book, order, step.price, lots, level.rule, Role.TAKER, best.print, level.price, level.lots,
+            level=level.number, levels=levels, best=best,
+        )  # fmt: skip
 
 
 def reach(steps: list[Step], order: Order, book: Book) -> tuple[int, int]:
@@ -151,7 +152,7 @@ def _meet_own(working: Working, book: Book, taker: Order, maker: Order) -> bool:
     if mode is SelfTrade.NONE:
         lots = min(taker.remaining, maker.remaining)
         for order, role in ((maker, Role.MAKER), (taker, Role.TAKER)):
-            working.fill(book, order, maker.price, lots, Reason(Rule.SELF, role, flags=int(FillFlag.SELF_TRADE)))
+            working.fill(book, order, maker.price, lots, Rule.SELF, role, -1, flags=_SELF_TRADE)
         return taker.remaining == 0
     if mode in (SelfTrade.DECREMENT, SelfTrade.TRANSFER):
         lots = min(taker.remaining, maker.remaining)

@@ -147,61 +147,46 @@ Request = Place | PlaceList | Cancel | CancelAll | Amend | Replace | Quote
 class Order:
     """One order at the venue: what was asked, and how far it has come. Lots, ticks, ns; locks in units."""
 
-    __slots__ = (
-        "ahead",
-        "arrived_ns",
-        "client",
-        "decided_ns",
-        "executed",
-        "instrument",
-        "is_reached",
-        "is_waiting",
-        "list",
-        "lock",
-        "lots",
-        "number",
-        "prevented",
-        "price",
-        "quote_executed",
-        "quote_units",
-        "reference",
-        "remaining",
-        "side",
-        "since",
-        "status",
-        "stop",
-        "stp",
-        "tif",
-        "trailing_bips",
-        "type",
-    )
+    number = 0  # given when it is admitted
+    type = OrderType.LIMIT
+    tif = TimeInForce.GTC
+    status = Status.NEW
+    stop = 0
+    trailing_bips = 0
+    quote_units = 0
+    stp = SelfTrade.EXPIRE_MAKER
+    client = 0
+    executed = 0  # lots
+    quote_executed = 0  # money units
+    prevented = 0  # lots lost to self-trade prevention
+    lock = 0  # units still locked: quote of a BUY, base of a SELL
+    ahead = 0  # lots of other people before it at its price
+    reference = 0  # trailing: the best price since tracking began, 0 not yet tracking
+    is_reached = False  # a stop with a trailing delta: its stop price was met
+    is_waiting = False  # a stop, for its trigger
+    pair: OrderList | None = None
 
-    def __init__(self, number: int, place: Place, decided_ns: int, arrived_ns: int) -> None:
-        self.number = number
-        self.instrument = place.instrument
-        self.side = place.side
-        self.type = place.type
-        self.tif = place.tif
-        self.lots = self.remaining = place.lots
-        self.price = place.price
-        self.stop = place.stop
-        self.trailing_bips = place.trailing_bips
-        self.quote_units = place.quote_units
-        self.stp = place.stp
-        self.client = place.client
+    def __init__(self, instrument: int, side: Side, price: int, lots: int, decided_ns: int, arrived_ns: int) -> None:
+        """A plain limit order; whatever else it is, is set by `of`."""
+        self.instrument = instrument
+        self.side = side
+        self.price = price
+        self.lots = self.remaining = lots
         self.decided_ns = decided_ns
         self.arrived_ns = arrived_ns
-        self.status = Status.NEW
-        self.executed = 0  # lots
-        self.quote_executed = 0  # money units
-        self.prevented = 0  # lots lost to self-trade prevention
-        self.lock = 0  # units still locked: quote of a BUY, base of a SELL
-        self.ahead = 0  # lots of other people before it at its price
-        self.since = 0  # first tape position that may fill it
-        self.reference = 0  # trailing: the best price since tracking began, 0 not yet tracking
-        self.is_reached = False  # a stop with a trailing delta: its stop price was met
-        self.is_waiting = place.type in STOP_TYPES  # for its trigger
-        self.list: OrderList | None = None
+
+    @classmethod
+    def of(cls, place: Place, decided_ns: int, arrived_ns: int) -> Order:
+        order = cls(place.instrument, place.side, place.price, place.lots, decided_ns, arrived_ns)
+        order.type = place.type
+        order.tif = place.tif
+        order.stop = place.stop
+        order.trailing_bips = place.trailing_bips
+        order.quote_units = place.quote_units
+        order.stp = place.stp
+        order.client = place.client
+        order.is_waiting = place.type in STOP_TYPES
+        return order
 
     @property
     def is_open(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
-from gnomon.exchange.ledger import Posting
+from gnomon.exchange.ledger import Account, Posting
 from gnomon.exchange.order import Request, Side, Status
 
 
@@ -147,7 +147,32 @@ class Filled(NamedTuple):
     fee_asset: int
     flags: int
     released: int  # units of the lock that the fill set free
-    postings: tuple[Posting, ...]
+    base: int  # number of the asset bought or sold
+    quote: int  # number of the asset paid in
+    base_units: int
+    notional: int  # units of the quote
+    is_locked: bool  # paid from LOCKED
+    is_fee_locked: bool
+
+    def postings(self) -> tuple[Posting, ...]:
+        """What the fill moved: both assets of the trade, the fee, and what the lock held too much."""
+        account = Account.LOCKED if self.is_locked else Account.FREE
+        if self.side is Side.BUY:
+            gives, paid, gets, received = self.quote, self.notional, self.base, self.base_units
+        else:
+            gives, paid, gets, received = self.base, self.base_units, self.quote, self.notional
+        postings = [
+            Posting(account, gives, -paid),
+            Posting(Account.MARKET, gives, paid),
+            Posting(Account.MARKET, gets, -received),
+            Posting(Account.FREE, gets, received),
+        ]
+        if self.fee:
+            charged = Account.LOCKED if self.is_fee_locked else Account.FREE
+            postings += [Posting(charged, self.fee_asset, -self.fee), Posting(Account.FEES, self.fee_asset, self.fee)]
+        if self.released:
+            postings += [Posting(Account.LOCKED, gives, -self.released), Posting(Account.FREE, gives, self.released)]
+        return tuple(postings)
 
 
 class Quoted(NamedTuple):
