@@ -48,9 +48,9 @@ class Bars:
     def until(self, time_ns: int, start: int = 0) -> int:
         """The position after all bars that open at `time_ns` or earlier, given that those before `start` do."""
         times = self.open_ns
-        if start >= len(times) or times[start] > time_ns:
+        if start >= len(times) or times.item(start) > time_ns:
             return start
-        return start + int(np.searchsorted(times[start:], time_ns, "right"))
+        return start + int(times[start:].searchsorted(time_ns, "right"))
 
     def reached(self, start: int, stop: int, thresholds: Thresholds) -> npt.NDArray[np.bool_]:
         """Which of the rows in [start, stop) reach a threshold: both sides see the low and the high."""

@@ -175,6 +175,11 @@ class Book:
         self._thresholds = None
 
     @property
+    def latest(self) -> Thresholds | None:
+        """The thresholds if nothing has changed since they were asked for."""
+        return self._thresholds
+
+    @property
     def thresholds(self) -> Thresholds:
         """As things stand. A new object whenever something has changed."""
         if self._thresholds is None:

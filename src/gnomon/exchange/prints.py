@@ -39,9 +39,9 @@ class Prints:
     def until(self, time_ns: int, start: int = 0) -> int:
         """The position after all prints of `time_ns` or earlier, given that those before `start` are."""
         times = self.time_ns
-        if start >= len(times) or times[start] > time_ns:
+        if start >= len(times) or times.item(start) > time_ns:
             return start
-        return start + int(np.searchsorted(times[start:], time_ns, "right"))
+        return start + int(times[start:].searchsorted(time_ns, "right"))
 
     def reached(self, start: int, stop: int, thresholds: Thresholds) -> npt.NDArray[np.bool_]:
         """Which of the rows in [start, stop) reach a threshold."""

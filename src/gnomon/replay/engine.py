@@ -19,7 +19,8 @@ from gnomon.exchange.rules import Leg
 from gnomon.exchange.thresholds import Thresholds
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.lanes import Lane
-from gnomon.replay.streams import NEVER_NS, Stream
+from gnomon.replay.streams import NEVER_NS, Stream, TradeStream
+from gnomon.replay.windows import Windows
 
 Search = Callable[[Any, BlockIndex, int, int, Thresholds], int]
 """`first_crossing`: by numpy, compiled, or print by print."""
@@ -53,33 +54,50 @@ class Told(Protocol):
 
 
 class Watch:
-    """How far one book's tape is known to hold nothing for its orders."""
+    """How far one book's tape is known to hold nothing for its orders: rows before `clear`, times before `safe_ns`."""
 
-    __slots__ = ("book", "clear", "hit", "index", "passed", "reach", "search", "source", "thresholds")
+    __slots__ = ("book", "clear", "hit", "index", "passed", "reach", "safe_ns", "search", "source", "thresholds",
+                 "windows")  # fmt: skip
 
-    def __init__(self, book: Book, index: BlockIndex, source: int, search: Search) -> None:
+    def __init__(
+        self, book: Book, index: BlockIndex, source: int, search: Search, windows: Windows | None = None
+    ) -> None:
         self.book = book
         self.index = index
         self.source = source
         self.search = search
+        self.windows = windows
         self.clear = 0
         self.passed = 0  # rows that have been told, and are not looked at again
         self.hit = -1
         self.reach = FIRST_REACH
-        self.thresholds = book.thresholds
+        self.safe_ns = 0
+        self.thresholds: Thresholds | None = None
+
+    def renew(self) -> None:
+        """The orders are others now: nothing is known beyond what the book has read."""
+        book = self.book
+        self.thresholds = thresholds = book.thresholds
+        self.clear, self.hit, self.reach = max(self.passed, book.position - book.has_bars), -1, FIRST_REACH
+        if self.windows is not None:
+            self.clear = self.windows.clear_until(self.clear, thresholds)
+        self._note_time()
 
     def look(self, stop: int) -> int:
         """The next position before `stop` that concerns an own order, -1 where none does."""
-        book = self.book
-        if book.thresholds is not self.thresholds:
-            self.thresholds = book.thresholds
-            self.clear, self.hit, self.reach = max(self.passed, book.position - book.has_bars), -1, FIRST_REACH
         if self.hit >= 0:
             return self.hit if self.hit < stop else -1
         if stop <= self.clear:
             return -1
-        found = self.search(book.tape, self.index, self.clear, stop, self.thresholds)
+        assert self.thresholds is not None
+        if self.windows is not None:
+            self.clear = self.windows.clear_until(self.clear, self.thresholds)
+            if stop <= self.clear:
+                self._note_time()
+                return -1
+        found = self.search(self.book.tape, self.index, self.clear, stop, self.thresholds)
         self.clear = found
+        self._note_time()
         if found < stop:
             self.hit = found
             return found
@@ -89,16 +107,18 @@ class Watch:
         """The row there has been told."""
         self.clear = self.passed = position + 1
         self.hit = -1
+        self._note_time()
 
-    def clear_until_ns(self) -> int:
-        """A time before which no own order is concerned; each asking looks twice as far as the last."""
+    def _note_time(self) -> None:
+        times = self.book.tape.time_ns
+        self.safe_ns = times.item(self.clear) if self.clear < len(times) else NEVER_NS
+
+    def look_ahead(self) -> None:
+        """Move `safe_ns` on, twice as far at each asking."""
         tape = self.book.tape
         stop = min(len(tape), self.clear + self.reach)
         self.reach = min(2 * self.reach, LAST_REACH)
-        found = self.look(stop)
-        if found >= 0:
-            return int(tape.time_ns[found])
-        return int(tape.time_ns[stop]) if stop < len(tape) else NEVER_NS
+        self.look(stop)
 
 
 class Replay:
@@ -122,7 +142,8 @@ class Replay:
         self._draws = draws
         self._end_ns = end_ns
         self._watches = [
-            Watch(book, indexes[number], number, search) for number, book in sorted(exchange.books.items())
+            Watch(book, indexes[number], number, search, _windows(number, book, streams))
+            for number, book in sorted(exchange.books.items())
         ]
         self._heap: list[tuple[int, int, int, int, Any]] = []
         self._pushed = 0
@@ -165,6 +186,10 @@ class Replay:
             book = watch.book
             if book.is_idle:
                 continue
+            if book.latest is None or book.latest is not watch.thresholds:
+                watch.renew()
+            if at_ns < watch.safe_ns:
+                continue
             stop = book.tape.until(at_ns if lane > Lane.PRINT else at_ns - 1, watch.clear)
             found = watch.look(stop)
             if found >= 0:
@@ -196,11 +221,14 @@ class Replay:
     def _wake(self, stream: Stream, limit_ns: int) -> None:
         """Tell the trader wakes of this stream until something else may be due."""
         for other in self._streams:
-            if other is not stream:
-                limit_ns = min(limit_ns, other.next_ns)
+            if other is not stream and other.next_ns < limit_ns:
+                limit_ns = other.next_ns
         for watch in self._watches:
-            if not watch.book.is_idle and stream.next_ns < limit_ns:
-                limit_ns = min(limit_ns, watch.clear_until_ns())
+            if not watch.book.is_idle:
+                if stream.is_flowing:
+                    watch.look_ahead()
+                if watch.safe_ns < limit_ns:
+                    limit_ns = watch.safe_ns
         wakes = stream.run(self._desk, limit_ns)
         self._now_ns = self._desk.now_ns
         self._keeper.told(self._streams.index(stream), wakes, self._desk.now_ns)
@@ -248,6 +276,14 @@ class Replay:
         if not self._may_overtake:
             due_ns = self._last_reply_ns = max(due_ns, self._last_reply_ns)
         self._desk.hear(due_ns, outcomes)
+
+
+def _windows(number: int, book: Book, streams: Sequence[Stream]) -> Windows | None:
+    """The stretches between the wakes of the stream that reads this book's prints."""
+    for stream in streams:
+        if isinstance(stream, TradeStream) and stream.instrument == number and stream.rows.step > 1:
+            return Windows(book.prints, stream.rows.start + 1, stream.rows.step)
+    return None
 
 
 def _next_ns(stream: Stream) -> int:

@@ -35,6 +35,9 @@ class Stream(Protocol):
     next_ns: int
     """When the next wake is told, `NEVER_NS` after the last."""
 
+    is_flowing: bool
+    """Whether the last wakes asked for nothing, so that a longer run of them is likely."""
+
     def run(self, desk: Clocked, limit_ns: int) -> int:
         """Tell wakes before `limit_ns`, one at least if it is due then, until the trader wants something; how many."""
         ...
@@ -50,7 +53,9 @@ class TradeStream:
         self._prints = prints
         self._trade = trade
         self._hook = hook
-        self._rows = rows
+        self.rows = rows
+        self.instrument = trade.listing.number
+        self.is_flowing = True
         self._feed_ns = feed_ns
         self._done = 0  # wakes before the block
         self._at = 0
@@ -62,12 +67,12 @@ class TradeStream:
     @property
     def position(self) -> int:
         """Of the next wake's print."""
-        return self._rows[self._done + self._at]
+        return self.rows[self._done + self._at]
 
     def _load(self) -> None:
         self._done += len(self._times)
         self._at = 0
-        rows = self._rows[self._done : self._done + BLOCK_WAKES]
+        rows = self.rows[self._done : self._done + BLOCK_WAKES]
         chosen = slice(rows.start, rows.stop, rows.step)
         self._printed = self._prints.time_ns[chosen].tolist()
         self._times = [time + self._feed_ns for time in self._printed] if self._feed_ns else self._printed
@@ -79,8 +84,8 @@ class TradeStream:
     def run(self, desk: Clocked, limit_ns: int) -> int:
         times, first, trade, hook, outbox = self._times, self._at, self._trade, self._hook, desk.outbox
         stop = max(first + 1, bisect_left(times, limit_ns, first, min(len(times), first + self._burst)))
-        trade.position = position = self._rows[self._done + first]
-        step, at = self._rows.step, first
+        trade.position = position = self.rows[self._done + first]
+        step, at = self.rows.step, first
         for time, printed, price, lots, side in zip(
             times[first:stop], self._printed[first:stop], self._price[first:stop], self._lots[first:stop],
             self._side[first:stop], strict=True,
@@ -96,6 +101,7 @@ class TradeStream:
             hook(desk, trade)
             if outbox:
                 break
+        self.is_flowing = not outbox
         self._burst = FIRST_BURST if outbox else min(2 * self._burst, BLOCK_WAKES)
         self._at = at
         if at == len(times):
@@ -114,7 +120,8 @@ class BarStream:
         self._bar = bar
         self._candle = bar.candle
         self._hook = hook
-        self._rows = rows
+        self.rows = rows
+        self.is_flowing = True
         self._feed_ns = feed_ns
         self._done = 0
         self._at = 0
@@ -126,7 +133,7 @@ class BarStream:
     def _load(self) -> None:
         self._done += len(self._times)
         self._at = 0
-        rows = self._rows[self._done : self._done + BLOCK_WAKES]
+        rows = self.rows[self._done : self._done + BLOCK_WAKES]
         chosen, bars = slice(rows.start, rows.stop), self._bars
         self._closes_ns = bars.close_ns[chosen].tolist()
         self._times = [time + self._feed_ns for time in self._closes_ns] if self._feed_ns else self._closes_ns
@@ -141,7 +148,7 @@ class BarStream:
             self._times, self._at, self._bar, self._candle, self._hook, desk.outbox,
         )  # fmt: skip
         stop = max(first + 1, bisect_left(times, limit_ns, first, min(len(times), first + self._burst)))
-        at, position = first, self._rows[self._done + first]
+        at, position = first, self.rows[self._done + first]
         rows = (column[first:stop] for column in (times, self._closes_ns, *self._columns))
         for time, closed, opened, open_, high, low, close, volume in zip(*rows, strict=True):
             desk.now_ns = time
@@ -158,6 +165,7 @@ class BarStream:
             hook(desk, bar)
             if outbox:
                 break
+        self.is_flowing = not outbox
         self._burst = FIRST_BURST if outbox else min(2 * self._burst, BLOCK_WAKES)
         self._at = at
         if at == len(times):
