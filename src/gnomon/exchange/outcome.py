@@ -82,7 +82,9 @@ class Accepted(NamedTuple):
     status: Status
     lock: int
     ahead: int  # lots of other people before it at its price
-    list: int = 0
+    list: int
+    instrument: int
+    side: Side
 
 
 class Rejected(NamedTuple):
@@ -155,7 +157,7 @@ class Filled(NamedTuple):
     is_fee_locked: bool
 
     def postings(self) -> tuple[Posting, ...]:
-        """What the fill moved: both assets of the trade, the fee, and what the lock held too much."""
+        """What the trade and its fee moved; what the lock held too much went from locked to free beside it."""
         account = Account.LOCKED if self.is_locked else Account.FREE
         if self.side is Side.BUY:
             gives, paid, gets, received = self.quote, self.notional, self.base, self.base_units
@@ -170,8 +172,6 @@ class Filled(NamedTuple):
         if self.fee:
             charged = Account.LOCKED if self.is_fee_locked else Account.FREE
             postings += [Posting(charged, self.fee_asset, -self.fee), Posting(Account.FEES, self.fee_asset, self.fee)]
-        if self.released:
-            postings += [Posting(Account.LOCKED, gives, -self.released), Posting(Account.FREE, gives, self.released)]
         return tuple(postings)
 
 
@@ -179,6 +179,7 @@ class Quoted(NamedTuple):
     """A standing pair after a quote: the order of each side (0 none), whether it was kept, and what was withdrawn."""
 
     request: int
+    instrument: int
     bid: int
     ask: int
     bid_lock: int

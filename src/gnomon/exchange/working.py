@@ -58,7 +58,8 @@ class Working:
     def accept(self, order: Order, request: int, lock: int, list_number: int = 0) -> None:
         """Admit it, and say so."""
         self.admit(order, lock)
-        self.out.append(Accepted(order.number, request, order.status, lock, order.ahead, list_number))
+        self.out.append(Accepted(order.number, request, order.status, lock, order.ahead, list_number,
+                                 order.instrument, order.side))  # fmt: skip
 
     def fill(
         self, book: Book, order: Order, price: int, lots: int, rule: Rule, role: Role, position: int,

@@ -1,0 +1,183 @@
+"""The keeper: what the engine tells of itself, as records with their causes.
+
+`cause` makes a tree: a print, or a request, leads to the outcomes that came of it; a delivery leads to the requests that
+the trader made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from gnomon.exchange.exchange import Arrival, BarPoint, Entry, Event, Printed
+from gnomon.exchange.ledger import Posting
+from gnomon.exchange.order import Amend, Cancel, CancelAll, Place, PlaceList, Quote, Replace, Request, Side
+from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, Rejected, Triggered
+from gnomon.market.lanes import Lane
+from gnomon.replay.bodies import (
+    Action,
+    Leg,
+    Reject,
+    RequestAmend,
+    RequestCancel,
+    RequestCancelAll,
+    RequestList,
+    RequestReplace,
+    TimerFired,
+    TimerSet,
+    Trigger,
+)
+from gnomon.replay.journal import Journal
+
+PRINT_SIDES: Final = {1: 1, -1: 2, 0: 0}
+"""The aggressor as a Record writes it: 1 bought, 2 sold, 0 unknown."""
+
+
+class JournalKeeper:
+    """Writes a journal. `assets` are the (base, quote) numbers of each listing."""
+
+    def __init__(self, journal: Journal, assets: Mapping[int, tuple[int, int]]) -> None:
+        self.journal = journal
+        self._assets = assets
+        self._told = 0  # seq of the last delivery or timer: the cause of what the trader asks for
+        self._requests: dict[int, int] = {}  # request number to the seq of its record
+        self._orders: dict[int, tuple[int, Side]] = {}  # order number to instrument and side, for the asset of its lock
+        self._writers: dict[type, Callable[[int, int, int, int, Any, bool], int]] = {
+            Accepted: self._accepted,
+            Rejected: self._rejected,
+            Changed: self._changed,
+            Filled: self._filled,
+            Quoted: self._quoted,
+            Triggered: self._triggered,
+        }
+
+    # --- inputs -------------------------------------------------------------------------------------------------------
+
+    def sent(self, now_ns: int, number: int, arrival_ns: int, request: Request) -> None:
+        """A request is on its way; its record stands at the time of its arrival."""
+        if type(request) is Quote:
+            flags = request.keep + 2 * request.post_only
+            seq = self.journal.quote(
+                Lane.ARRIVAL, arrival_ns, self._told, 1, number, now_ns, request.instrument, request.bid, request.ask,
+                request.lots, flags,
+            )  # fmt: skip
+        elif type(request) is Place:
+            seq = self.journal.place(Lane.ARRIVAL, arrival_ns, self._told, 1, number, now_ns, *_leg(request))
+        else:
+            seq = self.journal.put(_body(request, number, now_ns), Lane.ARRIVAL, arrival_ns, self._told, 1)
+        self._requests[number] = seq
+
+    def timer_set(self, now_ns: int, number: int, due_ns: int, name: str) -> None:
+        self.journal.put(TimerSet(number, due_ns, name), Lane.DELIVERY, now_ns, self._told, 1)
+
+    # --- outputs ------------------------------------------------------------------------------------------------------
+
+    def told(self, source: int, layer: int, rows: tuple[int, int], wakes: int, first_ns: int, last_ns: int) -> None:
+        """The trader was woken by rows (after, upto] of a layer, `wakes` times."""
+        self._told = self.journal.deliver(
+            Lane.DELIVERY, first_ns, rows[1], source, [(layer, *rows)], wakes=wakes, last=last_ns,
+            cause_is_position=True,
+        )  # fmt: skip
+
+    def told_own(self, now_ns: int, source: int, seqs: tuple[int, int]) -> None:
+        """The trader was told its own events, records (after, upto]."""
+        self._told = self.journal.deliver(Lane.DELIVERY, now_ns, seqs[1], source, [], seqs, by_rule=False)
+
+    def fired(self, now_ns: int, number: int) -> None:
+        self._told = self.journal.put(TimerFired(number), Lane.TIMER, now_ns, 0, 1)
+
+    def came(self, now_ns: int, lane: Lane, source: int, event: Event, outcomes: Sequence[Outcome]) -> tuple[int, int]:
+        """What came of an event: records (after, upto]."""
+        after = self.journal.seq
+        if type(event) is Arrival:
+            cause, is_position = self._requests.pop(event.number, 0), False
+        elif isinstance(event, Printed | BarPoint):
+            cause, is_position = event.position, True
+        else:
+            assert isinstance(event, Entry)
+            cause, is_position = 0, False
+        for outcome in outcomes:
+            self._writers[type(outcome)](int(lane), now_ns, cause, source, outcome, is_position)
+        return after, self.journal.seq
+
+    def opened(self, now_ns: int, postings: Sequence[Posting]) -> None:
+        """The opening balances."""
+        self.journal.posting(0, now_ns, 0, 0, postings)
+
+    def _accepted(self, lane: int, t: int, cause: int, source: int, one: Accepted, _: bool) -> int:
+        self._orders[one.number] = one.instrument, one.side
+        return self.journal.accept(
+            lane, t, cause, source, one.number, one.request, one.status, self._lock_asset(one.number), one.lock,
+            one.ahead, one.list,
+        )  # fmt: skip
+
+    def _rejected(self, lane: int, t: int, cause: int, source: int, one: Rejected, _: bool) -> int:
+        body = Reject(one.request, one.number, one.refusal, 0, one.received, one.limit)
+        return self.journal.put(body, lane, t, cause, source)
+
+    def _changed(self, lane: int, t: int, cause: int, source: int, one: Changed, _: bool) -> int:
+        return self.journal.order(
+            lane, t, cause, source, one.number, one.status, one.reason, one.executed, one.remaining,
+            self._lock_asset(one.number), one.released,
+        )  # fmt: skip
+
+    def _filled(self, lane: int, t: int, cause: int, source: int, one: Filled, is_position: bool) -> int:
+        side = one.print_side if one.quote_kind == 3 else PRINT_SIDES[one.print_side]
+        fields = (
+            one.number, one.fill, one.instrument, one.side, one.status, one.rule, one.role, side, one.quote_kind,
+            one.flags, one.level, one.levels, one.price, one.lots, one.remaining, one.print, one.print_price,
+            one.print_lots, one.ahead_before, one.ahead_after, one.excess, one.share_cap, one.best_bid, one.best_ask,
+            one.decided_ns, one.arrived_ns, one.rate, one.fee_asset,
+        )  # fmt: skip
+        seq = self.journal.fill(
+            lane, t, cause, source, fields, one.fee, self._lock_asset(one.number), one.released,
+            cause_is_position=is_position,
+        )  # fmt: skip
+        return self.journal.posting(lane, t, seq, source, one.postings())
+
+    def _quoted(self, lane: int, t: int, cause: int, source: int, one: Quoted, _: bool) -> int:
+        base, quote = self._assets[one.instrument]
+        if one.bid:
+            self._orders[one.bid] = one.instrument, Side.BUY
+        if one.ask:
+            self._orders[one.ask] = one.instrument, Side.SELL
+        fields = (
+            one.request, one.bid_kept + 2 * one.ask_kept, quote, base, one.bid, one.ask, one.bid_gone, one.ask_gone,
+            one.bid_ahead, one.ask_ahead,
+        )  # fmt: skip
+        return self.journal.quoted(
+            lane, t, cause, source, fields, one.bid_lock, one.ask_lock, one.bid_released, one.ask_released
+        )
+
+    def _triggered(self, lane: int, t: int, cause: int, source: int, one: Triggered, is_position: bool) -> int:
+        body = Trigger(one.number, one.position, one.price)
+        return self.journal.put(body, lane, t, cause, source, cause_is_position=is_position)
+
+    def _lock_asset(self, number: int) -> int:
+        instrument, side = self._orders[number]
+        base, quote = self._assets[instrument]
+        return quote if side is Side.BUY else base
+
+
+def _leg(place: Place) -> tuple[int, ...]:
+    return (
+        place.instrument, place.side, place.type, place.tif, place.stp, int(place.reduce_only), place.lots, place.price,
+        place.stop, place.trailing_bips, place.quote_units, place.client,
+    )  # fmt: skip
+
+
+def _body(request: Request, number: int, decided_ns: int) -> Any:
+    head = number, decided_ns
+    match request:
+        case Cancel():
+            return RequestCancel(Action.CANCEL, *head, request.instrument, request.number, request.client)
+        case CancelAll():
+            return RequestCancelAll(Action.CANCEL_ALL, *head, request.instrument)
+        case Amend():
+            return RequestAmend(Action.AMEND, *head, request.instrument, request.number, request.lots)
+        case Replace():
+            return RequestReplace(Action.REPLACE, *head, request.number, (Leg(*_leg(request.order)),))
+        case PlaceList():
+            legs = tuple(Leg(*_leg(place)) for place in request.orders)
+            return RequestList(Action.LIST, *head, request.kind, legs)
+    raise AssertionError(f"no record for {request!r}")
