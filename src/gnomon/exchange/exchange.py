@@ -403,7 +403,8 @@ class Exchange:
         working.out.insert(
             told,
             Quoted(
-                event.number, quote.instrument, bid.number if bid else 0, ask.number if ask else 0, bid_lock, ask_lock, bid_kept,
+                event.number, quote.instrument, bid.number if bid else 0, ask.number if ask else 0, bid_lock, ask_lock,
+                bid_kept,
                 ask_kept, bid_gone, ask_gone, bid_released, ask_released, bid.ahead if bid else 0,
                 ask.ahead if ask else 0,
             ),

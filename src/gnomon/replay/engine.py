@@ -32,25 +32,44 @@ LAST_REACH: Final = 1 << 20
 class Keeper(Protocol):
     """Where the engine writes what goes in and what comes out."""
 
-    def sent(self, now_ns: int, number: int, arrival_ns: int, request: Request) -> None: ...
+    def sent(self, now_ns: int, number: int, arrival_ns: int, request: Request, /) -> None: ...
 
-    def came(self, now_ns: int, lane: Lane, source: int, event: Any, outcomes: Sequence[Outcome]) -> None: ...
+    def timer_set(self, now_ns: int, number: int, due_ns: int, name: str, /) -> None: ...
 
-    def told(self, stream: int, wakes: int, now_ns: int) -> None: ...
+    def came(
+        self, now_ns: int, lane: Lane, source: int, event: Event, outcomes: Sequence[Outcome], /
+    ) -> tuple[int, int]:
+        """The seqs (after, upto] of what came of an event."""
+        ...
 
-    def fired(self, now_ns: int, name: str) -> None: ...
+    def told(self, source: int, layer: int, rows: tuple[int, int], wakes: int, first_ns: int, last_ns: int, /) -> None:
+        """Rows (after, upto] of a layer, in `wakes` wakes."""
+        ...
+
+    def told_own(self, now_ns: int, source: int, seqs: tuple[int, int], /) -> None: ...
+
+    def fired(self, now_ns: int, number: int, /) -> None: ...
 
 
-class Told(Protocol):
+class Sitter(Protocol):
     """The desk, as the engine drives it."""
 
     now_ns: int
     outbox: list[Request]
     alarms: list[tuple[int, str]]
 
-    def hear(self, due_ns: int, outcomes: list[Outcome]) -> None: ...
+    def hear(self, due_ns: int, outcomes: Sequence[Outcome], /) -> None: ...
 
-    def alarm(self, name: str) -> None: ...
+    def alarm(self, name: str, /) -> None: ...
+
+    def close_decision(self) -> None: ...
+
+
+OWN: Final = ""
+"""The name of an alarm that stands for own events being due."""
+
+VENUE, TRADER, FIRST_LAYER = 0, 1, 2
+"""Sources of the total order. Layers follow in the order of the dataset."""
 
 
 class Watch:
@@ -129,7 +148,7 @@ class Replay:
         exchange: Exchange,
         indexes: Mapping[int, BlockIndex],
         streams: Sequence[Stream],
-        desk: Told,
+        desk: Sitter,
         keeper: Keeper,
         draws: Draws,
         end_ns: int,
@@ -142,9 +161,11 @@ class Replay:
         self._draws = draws
         self._end_ns = end_ns
         self._watches = [
-            Watch(book, indexes[number], number, search, _windows(number, book, streams))
+            Watch(book, indexes[number], FIRST_LAYER + number, search, _windows(number, book, streams))
             for number, book in sorted(exchange.books.items())
         ]
+        self._timers = 0
+        self._own: list[tuple[int, int, int]] = []  # due_ns and seqs of own events that are not told yet
         self._heap: list[tuple[int, int, int, int, Any]] = []
         self._pushed = 0
         self._requests = 0
@@ -160,7 +181,7 @@ class Replay:
         while True:
             stream = min(self._streams, key=_next_ns, default=None)
             due_ns = stream.next_ns if stream is not None else NEVER_NS
-            is_event = bool(heap) and heap[0][:2] < (due_ns, Lane.DELIVERY)
+            is_event = bool(heap) and heap[0][:2] <= (due_ns, Lane.DELIVERY)
             at_ns, lane = heap[0][:2] if is_event else (due_ns, int(Lane.DELIVERY))
             if at_ns >= self._end_ns:
                 if not self._hit_before(self._end_ns - 1, Lane.DELIVERY):
@@ -172,7 +193,7 @@ class Replay:
             else:
                 assert stream is not None
                 self._wake(stream, heap[0][0] if heap else self._end_ns)
-            if desk.outbox:
+            if desk.outbox or desk.alarms:
                 self._send()
 
     def start(self) -> None:
@@ -203,14 +224,14 @@ class Replay:
         if watch.book.has_bars:
             self._push_points(watch, position)
         else:
-            self._apply(at_ns, Lane.PRINT, watch.source, Printed(watch.source, position))
+            self._apply(at_ns, Lane.PRINT, watch.source, Printed(watch.book.listing.number, position))
         return True
 
     def _push_points(self, watch: Watch, position: int) -> None:
         """The points of a bar that are still to come."""
         for point, at_ns in enumerate(watch.book.bars.times_ns(position)):
             if at_ns > self._now_ns or position >= watch.book.position:
-                self._push(at_ns, Lane.PRINT, watch.source, BarPoint(watch.source, position, point))
+                self._push(at_ns, Lane.PRINT, watch.source, BarPoint(watch.book.listing.number, position, point))
 
     def _apply(self, at_ns: int, lane: Lane, source: int, event: Event) -> None:
         self._now_ns = at_ns
@@ -230,13 +251,14 @@ class Replay:
                 if watch.safe_ns < limit_ns:
                     limit_ns = watch.safe_ns
         wakes = stream.run(self._desk, limit_ns)
-        self._now_ns = self._desk.now_ns
-        self._keeper.told(self._streams.index(stream), wakes, self._desk.now_ns)
+        self._now_ns = now_ns = self._desk.now_ns
+        after, upto, first_ns = stream.told
+        self._keeper.told(TRADER, stream.layer, (after, upto), wakes, first_ns, now_ns)
 
     def _send(self) -> None:
         """What a hook left in the outbox is on its way; so are the alarms that it set."""
-        desk = self._desk
-        now_ns = desk.now_ns
+        desk, now_ns = self._desk, self._now_ns
+        desk.close_decision()
         for request in desk.outbox:
             self._requests += 1
             delay_ns = max(1, self._delay(self._entry, "latency.entry", self._requests))
@@ -244,9 +266,15 @@ class Replay:
             if not self._may_overtake:
                 arrival_ns = self._last_arrival_ns = max(arrival_ns, self._last_arrival_ns)
             self._keeper.sent(now_ns, self._requests, arrival_ns, request)
-            self._push(arrival_ns, Lane.ARRIVAL, 1, Arrival(arrival_ns, now_ns, self._requests, request))
-        for at_ns, name in desk.alarms:
-            self._push(max(at_ns, now_ns + 1), Lane.TIMER, 0, name)
+            self._push(arrival_ns, Lane.ARRIVAL, TRADER, Arrival(arrival_ns, now_ns, self._requests, request))
+        for due_ns, name in desk.alarms:
+            if name == OWN:
+                self._push(due_ns, Lane.DELIVERY, TRADER, None)
+            else:
+                self._timers += 1
+                due_ns = max(due_ns, now_ns + 1)
+                self._keeper.timer_set(now_ns, self._timers, due_ns, name)
+                self._push(due_ns, Lane.TIMER, TRADER, (self._timers, name))
         desk.outbox.clear()
         desk.alarms.clear()
 
@@ -260,22 +288,36 @@ class Replay:
     def _process(self, entry: tuple[int, int, int, int, Any]) -> None:
         at_ns, lane, source, _, payload = entry
         if lane == Lane.TIMER:
+            number, name = payload
             self._now_ns = self._desk.now_ns = at_ns
-            self._keeper.fired(at_ns, payload)
-            self._desk.alarm(payload)
+            self._keeper.fired(at_ns, number)
+            self._desk.alarm(name)
+        elif lane == Lane.DELIVERY:
+            self._now_ns = self._desk.now_ns = at_ns
+            self._tell_own(at_ns)
         else:
             self._apply(at_ns, Lane(lane), source, payload)
 
+    def _tell_own(self, at_ns: int) -> None:
+        """Everything of the trader's own that is due by now, in one wake."""
+        due = [one for one in self._own if one[0] <= at_ns]
+        if due:
+            self._own = [one for one in self._own if one[0] > at_ns]
+            self._keeper.told_own(at_ns, TRADER, (due[0][1], due[-1][2]))
+            self._desk.alarm(OWN)
+
     def _answer(self, at_ns: int, lane: Lane, source: int, event: Any, outcomes: list[Outcome]) -> None:
-        self._keeper.came(at_ns, lane, source, event, outcomes)
+        after, upto = self._keeper.came(at_ns, lane, source, event, outcomes)
         for outcome in outcomes:
             if type(outcome) is Triggered and type(event) is Printed:
-                self._push(at_ns, Lane.ARRIVAL, 0, Entry(at_ns, outcome.number))
+                self._push(at_ns, Lane.ARRIVAL, VENUE, Entry(at_ns, outcome.number))
         delay_ns = self._delay(self._reply, "latency.reply", self._pushed)
         due_ns = at_ns + delay_ns
         if not self._may_overtake:
             due_ns = self._last_reply_ns = max(due_ns, self._last_reply_ns)
         self._desk.hear(due_ns, outcomes)
+        if self._desk.alarms:
+            self._own.append((due_ns, after, upto))
 
 
 def _windows(number: int, book: Book, streams: Sequence[Stream]) -> Windows | None:

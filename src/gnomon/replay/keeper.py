@@ -1,7 +1,7 @@
 """The keeper: what the engine tells of itself, as records with their causes.
 
-`cause` makes a tree: a print, or a request, leads to the outcomes that came of it; a delivery leads to the requests that
-the trader made of it.
+`cause` makes a tree: a print, or a request, leads to the outcomes that came of it; a delivery leads to the requests
+that the trader made of it.
 """
 
 from __future__ import annotations

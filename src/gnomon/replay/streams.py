@@ -35,6 +35,12 @@ class Stream(Protocol):
     next_ns: int
     """When the next wake is told, `NEVER_NS` after the last."""
 
+    layer: int
+    """Number of the layer that it tells of."""
+
+    told: tuple[int, int, int]
+    """Of the last run: rows (after, upto] of the layer, and when the first wake was."""
+
     is_flowing: bool
     """Whether the last wakes asked for nothing, so that a longer run of them is likely."""
 
@@ -47,9 +53,11 @@ class TradeStream:
     """A wake at every n-th print of one instrument, `feed_ns` after it was printed."""
 
     def __init__(
-        self, prints: Prints, trade: Trade, hook: Callable[[Any, Trade], object], rows: range, feed_ns: int
+        self, prints: Prints, trade: Trade, hook: Callable[[Any, Trade], object], rows: range, feed_ns: int, layer: int
     ) -> None:
         """`rows` are the positions that wake."""
+        self.layer = layer
+        self.told = 0, 0, 0
         self._prints = prints
         self._trade = trade
         self._hook = hook
@@ -103,6 +111,8 @@ class TradeStream:
                 break
         self.is_flowing = not outbox
         self._burst = FIRST_BURST if outbox else min(2 * self._burst, BLOCK_WAKES)
+        last = self.rows[self._done + at - 1]
+        self.told = last - (at - first) * self.rows.step, last, times[first]
         self._at = at
         if at == len(times):
             self._load()
@@ -167,6 +177,8 @@ class BarStream:
                 break
         self.is_flowing = not outbox
         self._burst = FIRST_BURST if outbox else min(2 * self._burst, BLOCK_WAKES)
+        last = self.rows[self._done + at - 1]
+        self.told = last - (at - first) * self.rows.step, last, times[first]
         self._at = at
         if at == len(times):
             self._load()
