@@ -1,0 +1,220 @@
+"""Sessions: the plan of a replay, as a person writes it, and the states that it goes through.
+
+One TOML file drives `gnomon replay`, a session on the wire and the user interface:
+
+    [session]
+    dataset = "spy"
+    from = "2013-10-07"
+    to = "2013-10-08"
+    seed = 7
+
+    [rules]
+    fees = { maker = "0.0002", taker = "0.0005" }
+    latency = { entry = { const_ms = 10 } }
+    balances = { USD = "100000" }
+
+    [[entry]]
+    name = "maker"
+    trader = "market_maker"
+    params = { distance_ticks = 3 }
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final
+
+from gnomon.clock import Timeframe, iso, parse_instant
+from gnomon.errors import Conflict, Invalid, nearest
+from gnomon.exchange.draws import U64_MAX
+from gnomon.exchange.rules import Rules
+from gnomon.units import decimal as exact
+
+SESSION_KEYS: Final = (
+    "name", "dataset", "instruments", "from", "to", "timeframe", "warmup", "drive", "pace", "seed", "time_check",
+    "forecasts", "journal", "stall_s", "start_policy", "together",
+)  # fmt: skip
+ENTRY_KEYS: Final = ("name", "trader", "params", "balances")
+
+
+class Drive(StrEnum):
+    """How virtual time moves."""
+
+    IN_PROCESS = "inprocess"
+    LOCKSTEP = "lockstep"
+    PACED = "paced"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One trader's place in a session. `balances` replace those of the rules, asset by asset."""
+
+    name: str
+    trader: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    balances: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The plan. Times in UTC ns; `instruments` empty for all of the dataset; `to_ns` and `from_ns` 0 for its ends."""
+
+    dataset: str
+    name: str = ""
+    instruments: tuple[str, ...] = ()
+    from_ns: int = 0
+    to_ns: int = 0
+    timeframe: Timeframe | None = None
+    warmup_bars: int = 0
+    drive: Drive = Drive.IN_PROCESS
+    pace: str = "max"
+    seed: int | None = None
+    rules: Rules = field(default_factory=Rules)
+    entries: tuple[Entry, ...] = ()
+    journal: str = "full"
+    forecasts: str = "ledger"
+    time_check: str = "lenient"
+
+    @classmethod
+    def parse(cls, text: str) -> Session:
+        """The session of a TOML text; `Invalid` names the table and the key at fault."""
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise Invalid(f"the session is not TOML: {error}", hint="see docs/replay.md for an example") from None
+        return cls.of(document)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Session:
+        _known(document, ("session", "rules", "entry"), "the file")
+        table = document.get("session", {})
+        _known(table, SESSION_KEYS, "[session]")
+        if not table.get("dataset"):
+            raise Invalid("[session] names no dataset", hint="`gnomon datasets` lists what is stored")
+        window = {name: _instant(table[key]) for name, key in (("from_ns", "from"), ("to_ns", "to")) if key in table}
+        session = cls(
+            dataset=str(table["dataset"]),
+            name=str(table.get("name", "")),
+            instruments=tuple(str(one) for one in table.get("instruments", ())),
+            timeframe=Timeframe.parse(str(table["timeframe"])) if "timeframe" in table else None,
+            warmup_bars=_whole(table.get("warmup", 0), "warmup"),
+            drive=_drive(table.get("drive", "inprocess"), str(table.get("pace", "max"))),
+            pace=str(table.get("pace", "max")),
+            seed=_seed(table.get("seed")),
+            rules=Rules.parse(document.get("rules", {})),
+            entries=tuple(_entry(one, number) for number, one in enumerate(document.get("entry", ()), 1)),
+            journal=str(table.get("journal", "full")),
+            forecasts=str(table.get("forecasts", "ledger")),
+            time_check=str(table.get("time_check", "lenient")),
+            **window,
+        )
+        if session.to_ns and session.from_ns >= session.to_ns:
+            raise Invalid(
+                f"the window ends at {iso(session.to_ns)}, before it starts at {iso(session.from_ns)}",
+                hint="`from` is the first instant, `to` the first one after the last",
+            )
+        return session
+
+
+def _known(table: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in keys:
+            close = nearest(key, keys)
+            hint = f"did you mean {', '.join(close)}?" if close else f"one of {', '.join(keys)}"
+            raise Invalid(f"{where} has no key {key!r}", hint=hint)
+
+
+def _entry(table: Mapping[str, Any], number: int) -> Entry:
+    _known(table, ENTRY_KEYS, f"[[entry]] {number}")
+    if not table.get("trader"):
+        raise Invalid(f"[[entry]] {number} names no trader", hint='e.g. trader = "sma_cross"')
+    balances = {str(name): exact(amount) for name, amount in table.get("balances", {}).items()}
+    name = str(table.get("name", table["trader"]))
+    return Entry(name, str(table["trader"]), dict(table.get("params", {})), balances)
+
+
+def _instant(value: Any) -> int:
+    return parse_instant(str(value))
+
+
+def _whole(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Invalid(f"{name} is {value!r}", hint="a whole number, 0 or more")
+    return value
+
+
+def _drive(value: Any, pace: str) -> Drive:
+    if pace == "lockstep":
+        return Drive.LOCKSTEP
+    try:
+        return Drive(value)
+    except ValueError:
+        raise Invalid(f"drive {value!r}", hint=f"one of {', '.join(Drive)}") from None
+
+
+def _seed(value: Any) -> int | None:
+    if value is None:
+        return None
+    seed = _whole(value, "seed")
+    if seed > U64_MAX:
+        raise Invalid(f"seed {seed}", hint="from 0 to 2^64 - 1")
+    return seed
+
+
+# --- states ---------------------------------------------------------------------------------------------------------
+
+
+class Status(StrEnum):
+    """Where a session stands."""
+
+    CREATED = "created"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+MOVES: Final[dict[tuple[Status, str], Status]] = {
+    (Status.CREATED, "start"): Status.STARTING,
+    (Status.COMPLETED, "start"): Status.STARTING,
+    (Status.STOPPED, "start"): Status.STARTING,
+    (Status.FAILED, "start"): Status.STARTING,
+    (Status.STARTING, "attached"): Status.RUNNING,
+    (Status.STARTING, "timeout"): Status.FAILED,
+    (Status.RUNNING, "pause"): Status.PAUSED,
+    (Status.PAUSED, "resume"): Status.RUNNING,
+    (Status.PAUSED, "start"): Status.RUNNING,
+    (Status.PAUSED, "step"): Status.PAUSED,
+    (Status.RUNNING, "seek"): Status.RUNNING,
+    (Status.PAUSED, "seek"): Status.PAUSED,
+    (Status.RUNNING, "pace"): Status.RUNNING,
+    (Status.PAUSED, "pace"): Status.PAUSED,
+    (Status.RUNNING, "stop"): Status.STOPPED,
+    (Status.PAUSED, "stop"): Status.STOPPED,
+    (Status.RUNNING, "end"): Status.COMPLETED,
+    (Status.RUNNING, "error"): Status.FAILED,
+    # what is in effect already changes nothing
+    (Status.PAUSED, "pause"): Status.PAUSED,
+    (Status.RUNNING, "resume"): Status.RUNNING,
+    (Status.STOPPED, "stop"): Status.STOPPED,
+}
+"""Every move there is. Deleting is possible where `start` is, and while created."""
+
+
+def move(status: Status, action: str) -> Status:
+    """The status after an action; `Conflict` with what is allowed where there is no such move."""
+    try:
+        return MOVES[status, action]
+    except KeyError:
+        allowed = sorted({name for where, name in MOVES if where is status})
+        raise Conflict(
+            f"a {status} session cannot {action}",
+            hint=f"now: {', '.join(allowed) or 'nothing'}",
+            detail={"status": str(status), "action": action, "allowed": allowed},
+        ) from None
