@@ -334,4 +334,6 @@ def _plain(value: Any) -> Any:
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, StrEnum):
         return str(value)
+    if value is None:
+        return "none"
     return list(value) if isinstance(value, tuple) else value

@@ -151,6 +151,7 @@ class Replay:
         desk: Sitter,
         keeper: Keeper,
         draws: Draws,
+        start_ns: int,
         end_ns: int,
         search: Search,
     ) -> None:
@@ -173,7 +174,7 @@ class Replay:
         latency = exchange.rules.latency
         self._entry, self._reply, self._may_overtake = latency.entry, latency.reply, latency.may_overtake
         self._last_reply_ns = 0
-        self._now_ns = 0
+        self._now_ns = start_ns
 
     def run(self) -> None:
         """To the end of the window."""

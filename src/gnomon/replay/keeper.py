@@ -6,6 +6,7 @@ that the trader made of it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, 
 from gnomon.market.lanes import Lane
 from gnomon.replay.bodies import (
     Action,
+    Decision,
     Leg,
     Reject,
     RequestAmend,
@@ -39,6 +41,7 @@ class JournalKeeper:
     def __init__(self, journal: Journal, assets: Mapping[int, tuple[int, int]]) -> None:
         self.journal = journal
         self._assets = assets
+        self.rejects = 0
         self._told = 0  # seq of the last delivery or timer: the cause of what the trader asks for
         self._requests: dict[int, int] = {}  # request number to the seq of its record
         self._orders: dict[int, tuple[int, Side]] = {}  # order number to instrument and side, for the asset of its lock
@@ -69,6 +72,11 @@ class JournalKeeper:
 
     def timer_set(self, now_ns: int, number: int, due_ns: int, name: str) -> None:
         self.journal.put(TimerSet(number, due_ns, name), Lane.DELIVERY, now_ns, self._told, 1)
+
+    def write_decision(self, now_ns: int, packed: bytes, notes: Sequence[str]) -> None:
+        """One entry of the decision log: what was read and said, under the delivery that led to it."""
+        seen = hashlib.blake2b(packed, digest_size=32).digest()
+        self.journal.put(Decision(self._told, seen, (), (), "\n".join(notes)), Lane.DELIVERY, now_ns, self._told, 1)
 
     # --- outputs ------------------------------------------------------------------------------------------------------
 
@@ -112,6 +120,7 @@ class JournalKeeper:
         )  # fmt: skip
 
     def _rejected(self, lane: int, t: int, cause: int, source: int, one: Rejected, _: bool) -> int:
+        self.rejects += 1
         body = Reject(one.request, one.number, one.refusal, 0, one.received, one.limit)
         return self.journal.put(body, lane, t, cause, source)
 

@@ -7,13 +7,15 @@ until when. Columns become Python lists a block at a time, which costs a tenth o
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
+
+import numpy as np
 
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.prints import Prints
 from gnomon.trader.events import Bar, Trade
-from gnomon.units import INT64_MAX
+from gnomon.units import INT64_MAX, IntArray
 
 BLOCK_WAKES: Final = 4_096
 FIRST_BURST: Final = 4
@@ -39,7 +41,7 @@ class Stream(Protocol):
     """Number of the layer that it tells of."""
 
     told: tuple[int, int, int]
-    """Of the last run: rows (after, upto] of the layer, and when the first wake was."""
+    """Of the last run: rows (after, upto] of the layer, counted from 1, and when the first wake was."""
 
     is_flowing: bool
     """Whether the last wakes asked for nothing, so that a longer run of them is likely."""
@@ -112,7 +114,7 @@ class TradeStream:
         self.is_flowing = not outbox
         self._burst = FIRST_BURST if outbox else min(2 * self._burst, BLOCK_WAKES)
         last = self.rows[self._done + at - 1]
-        self.told = last - (at - first) * self.rows.step, last, times[first]
+        self.told = last + 1 - (at - first) * self.rows.step, last + 1, times[first]
         self._at = at
         if at == len(times):
             self._load()
@@ -122,66 +124,89 @@ class TradeStream:
 
 
 class BarStream:
-    """A wake at every close of one instrument's candles, `feed_ns` after it."""
+    """A wake at every instant at which candles closed, of one instrument or several, `feed_ns` after it.
 
-    def __init__(self, bars: Bars, bar: Bar, hook: Callable[[Any, Bar], object], rows: range, feed_ns: int) -> None:
-        """`rows` are the positions that wake."""
+    A bar tells which candles closed then: those of instruments that had none are as they were, with `is_new` false.
+    """
+
+    def __init__(
+        self,
+        bars: Sequence[Bars],
+        bar: Bar,
+        hook: Callable[[Any, Bar], object],
+        window_ns: tuple[int, int],
+        feed_ns: int,
+        layer: int,
+    ) -> None:
+        """`bars` in the order of `bar.candles`; closes in (start, end] wake."""
+        self.layer = layer
+        self.told = 0, 0, 0
+        self.is_flowing = True
+        self.next_ns = NEVER_NS
         self._bars = bars
         self._bar = bar
-        self._candle = bar.candle
+        self._candles = list(bar.candles.values())
         self._hook = hook
-        self.rows = rows
-        self.is_flowing = True
         self._feed_ns = feed_ns
+        start_ns, end_ns = window_ns
+        closes = [one.close_ns[(one.close_ns > start_ns) & (one.close_ns <= end_ns)] for one in bars]
+        self._closes_ns = closes[0] if len(closes) == 1 else np.unique(np.concatenate(closes))
         self._done = 0
         self._at = 0
         self._burst = FIRST_BURST
         self._times: list[int] = []
-        self.next_ns = NEVER_NS
         self._load()
 
     def _load(self) -> None:
         self._done += len(self._times)
         self._at = 0
-        rows = self.rows[self._done : self._done + BLOCK_WAKES]
-        chosen, bars = slice(rows.start, rows.stop), self._bars
-        self._closes_ns = bars.close_ns[chosen].tolist()
-        self._times = [time + self._feed_ns for time in self._closes_ns] if self._feed_ns else self._closes_ns
-        self._columns = [
-            column[chosen].tolist()
-            for column in (bars.open_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
-        ]
+        closes = self._closes_ns[self._done : self._done + BLOCK_WAKES]
+        self._closed: list[int] = closes.tolist()
+        self._times = [time + self._feed_ns for time in self._closed] if self._feed_ns else self._closed
+        self._columns = [_block(one, closes) for one in self._bars]
         self.next_ns = self._times[0] if self._times else NEVER_NS
 
     def run(self, desk: Clocked, limit_ns: int) -> int:
-        times, first, bar, candle, hook, outbox = (
-            self._times, self._at, self._bar, self._candle, self._hook, desk.outbox,
-        )  # fmt: skip
+        times, first, bar, hook, outbox = self._times, self._at, self._bar, self._hook, desk.outbox
         stop = max(first + 1, bisect_left(times, limit_ns, first, min(len(times), first + self._burst)))
-        at, position = first, self.rows[self._done + first]
-        rows = (column[first:stop] for column in (times, self._closes_ns, *self._columns))
-        for time, closed, opened, open_, high, low, close, volume in zip(*rows, strict=True):
-            desk.now_ns = time
-            bar.time_ns = candle.close_ns = closed
-            candle.open_ns = opened
-            candle.open_ticks = open_
-            candle.high_ticks = high
-            candle.low_ticks = low
-            candle.close_ticks = close
-            candle.volume_lots = volume
-            candle.position = position
+        at = first
+        while at < stop:
+            desk.now_ns = times[at]
+            bar.time_ns = self._closed[at]
+            for candle, (rows, opened, open_, high, low, close, volume) in zip(
+                self._candles, self._columns, strict=True
+            ):
+                row = rows[at]
+                candle.is_new = row >= 0
+                if row >= 0:
+                    candle.position = row
+                    candle.close_ns = bar.time_ns
+                    candle.open_ns = opened[at]
+                    candle.open_ticks = open_[at]
+                    candle.high_ticks = high[at]
+                    candle.low_ticks = low[at]
+                    candle.close_ticks = close[at]
+                    candle.volume_lots = volume[at]
             at += 1
-            position += 1
             hook(desk, bar)
             if outbox:
                 break
         self.is_flowing = not outbox
         self._burst = FIRST_BURST if outbox else min(2 * self._burst, BLOCK_WAKES)
-        last = self.rows[self._done + at - 1]
-        self.told = last - (at - first) * self.rows.step, last, times[first]
+        self.told = self._done + first, self._done + at, times[first]
         self._at = at
         if at == len(times):
             self._load()
         else:
             self.next_ns = times[at]
         return at - first
+
+
+def _block(bars: Bars, closes_ns: IntArray) -> tuple[list[int], ...]:
+    """The rows that close at the instants (-1 none), and their columns, as lists."""
+    rows = np.minimum(bars.close_ns.searchsorted(closes_ns), max(0, len(bars) - 1))
+    if not len(bars):
+        return ([-1] * len(closes_ns),) * 7
+    found = np.where(bars.close_ns[rows] == closes_ns, rows, -1)
+    columns = (bars.open_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    return found.tolist(), *(column[rows].tolist() for column in columns)

@@ -7,6 +7,7 @@ the numbers.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from gnomon.exchange.listing import Listing
 
@@ -42,6 +43,7 @@ class Candle:
         "close_ns",
         "close_ticks",
         "high_ticks",
+        "is_new",
         "listing",
         "low_ticks",
         "open_ns",
@@ -53,6 +55,7 @@ class Candle:
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
         self._tick = float(listing.tick)
+        self.is_new = True  # it closed at the instant of the bar
         self.open_ns = self.close_ns = self.position = 0
         self.open_ticks = self.high_ticks = self.low_ticks = self.close_ticks = self.volume_lots = 0
 
@@ -98,3 +101,33 @@ class Bar:
 
     def __getitem__(self, instrument: str) -> Candle:
         return self.candles[instrument]
+
+
+class BestQuote(NamedTuple):
+    """Best bid and ask as known at `time_ns`, in ticks and lots; 0 where a side is empty."""
+
+    instrument: int
+    time_ns: int
+    bid_ticks: int
+    ask_ticks: int
+    bid_lots: int = 0
+    ask_lots: int = 0
+
+
+class Timer(NamedTuple):
+    """A timer of the desk has run out."""
+
+    name: str
+
+
+class Phase(NamedTuple):
+    """The session opens, begins a day, or closes. `day` counts from 1, 0 outside of days."""
+
+    name: str
+    day: int = 0
+
+
+class Degraded(NamedTuple):
+    """Something that the trader relies on is not what it should be."""
+
+    reason: str

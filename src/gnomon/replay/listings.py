@@ -1,0 +1,75 @@
+"""Listings of a run: instruments as the venue trades them, in the grids of their series, every asset at one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from gnomon.errors import Invalid
+from gnomon.exchange.listing import Asset, Filters, Listing
+from gnomon.market.instrument import Instrument
+from gnomon.units import MONEY_DECIMALS, Grid
+
+QUOTES: Final = tuple("USDT USDC BUSD FDUSD TUSD USDP DAI USD EUR GBP JPY TRY BTC ETH BNB".split())
+"""What a crypto symbol may end in, the longest first where one ends in another."""
+
+SCALE_MAX: Final = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """An instrument and the grids that its rows lie on."""
+
+    instrument: Instrument
+    tick: Grid
+    lot: Grid
+
+
+def pair_of(instrument: Instrument) -> tuple[str, str]:
+    """Base and quote. A share is paid in USD; `Invalid` where a crypto or fx symbol does not say what it is paid in."""
+    symbol = instrument.symbol.upper()
+    for separator in ("/", "-", "_"):
+        base, found, quote = symbol.partition(separator)
+        if found and base and quote:
+            return base, quote.partition(":")[0]
+    if instrument.asset_class == "equity":
+        return symbol, "USD"
+    if instrument.asset_class == "fx_commodity":
+        return (symbol[:3], symbol[3:]) if len(symbol) == 6 and symbol.isalpha() else (symbol, "USD")
+    for quote in QUOTES:
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return symbol.removesuffix(quote), quote
+    raise Invalid(f"what is {instrument.id} paid in?", hint="name it BASE/QUOTE, e.g. BTC/USDT")
+
+
+def listings(traded: Sequence[Traded], filters: Mapping[str, Filters] | None = None) -> tuple[Listing, ...]:
+    """Numbered in order. An asset's scale is 8 decimals, or as many as its smallest step needs (at most 18)."""
+    pairs = [pair_of(one.instrument) for one in traded]
+    scales: dict[str, int] = {}
+    for (base, quote), one in zip(pairs, traded, strict=True):
+        for name, step in ((base, one.lot.step), (quote, one.tick.step * one.lot.step)):
+            scales[name] = max(scales.get(name, MONEY_DECIMALS), _decimals(step))
+    for name, scale in scales.items():
+        if scale > SCALE_MAX:
+            raise Invalid(f"{name} would need {scale} decimals", hint="import the series on coarser grids")
+    chosen = filters or {}
+    return tuple(
+        Listing(
+            number,
+            one.instrument.id,
+            Asset(base, scales[base]),
+            Asset(quote, scales[quote]),
+            one.tick.step,
+            one.lot.step,
+            chosen.get(one.instrument.id, Filters()),
+        )
+        for number, ((base, quote), one) in enumerate(zip(pairs, traded, strict=True))
+    )
+
+
+def _decimals(step: Decimal) -> int:
+    exponent = step.normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(0, -exponent)

@@ -1,0 +1,237 @@
+"""A run: one trader's course through one session, from its ground and rules to its digests.
+
+`play` puts the pieces together and lets the engine go; nothing in it decides a fill. `replay_inputs` does the same from
+a Record's inputs, without the trader: what `gnomon verify` compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from gnomon.clock import iso
+from gnomon.errors import Invalid
+from gnomon.exchange.draws import Draws
+from gnomon.exchange.exchange import Exchange
+from gnomon.exchange.outcome import Outcome
+from gnomon.exchange.prints import Prints
+from gnomon.exchange.rules import Rules
+from gnomon.exchange.search import first_crossing
+from gnomon.replay.bodies import SCHEMA, Attach, EndReason, Genesis, Wake
+from gnomon.replay.digests import Digests, canonical, config_digest
+from gnomon.replay.engine import FIRST_LAYER, TRADER, Replay, Search
+from gnomon.replay.ground import ENGINE_VERSION, Ground, tables
+from gnomon.replay.journal import Journal, Mode, Sink
+from gnomon.replay.keeper import JournalKeeper
+from gnomon.replay.streams import BarStream, Stream, TradeStream
+from gnomon.replay.view import TapeView
+from gnomon.trader import plan as trader_plan
+from gnomon.trader.decisions import Decision as Decided
+from gnomon.trader.desk import Desk, Finished
+from gnomon.trader.events import Bar, Candle, Trade
+from gnomon.trader.limits import Limits
+from gnomon.trader.sizing import Costs
+from gnomon.units import INT64_MAX
+
+ACCOUNTS: Final = ("free", "locked", "market", "fees", "opening")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunPlan:
+    """What a run is a function of, besides its trader. Window in UTC ns, [start, end)."""
+
+    ground: Ground
+    rules: Rules
+    start_ns: int
+    end_ns: int
+    seed: int
+    warmup_bars: int = 0
+    entry: int = 0
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        first_ns, last_ns = self.ground.span()
+        if not (self.start_ns < self.end_ns and self.start_ns < last_ns and first_ns < self.end_ns):
+            raise Invalid(
+                f"the window {iso(self.start_ns)} to {iso(self.end_ns)} is not in the dataset",
+                hint=f"it holds {iso(first_ns)} to {iso(last_ns)}",
+            )
+
+    def config(self) -> str:
+        """The canonical text that the config digest is over: everything that decides, no default left out."""
+        return canonical(
+            {
+                "schema": SCHEMA,
+                "engine": ENGINE_VERSION,
+                "window": {"start_ns": self.start_ns, "end_ns": self.end_ns},
+                "warmup_bars": self.warmup_bars,
+                "seed": self.seed,
+                "entry": self.entry,
+                "rules": self.rules.document(),
+                "limits": self.limits,
+                **tables(self.ground),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """What came of a run. `told` holds every outcome with its time, where it was asked for."""
+
+    digests: Digests
+    reason: EndReason
+    why: str
+    fills: int
+    orders: int
+    rejects: int
+    ambiguous_bars: int
+    balances: Mapping[str, Decimal]
+    told: Sequence[tuple[int, Outcome]]
+
+
+class _Course(JournalKeeper):
+    """The keeper of a run, which also counts, and keeps the outcomes for whoever reports on them."""
+
+    def __init__(self, journal: Journal, assets: Mapping[int, tuple[int, int]], keeps: bool) -> None:
+        super().__init__(journal, assets)
+        self.told_outcomes: list[tuple[int, Outcome]] = []
+        self._keeps = keeps
+
+    def came(self, now_ns: int, lane: Any, source: int, event: Any, outcomes: Sequence[Outcome]) -> tuple[int, int]:
+        if self._keeps:
+            self.told_outcomes.extend((now_ns, one) for one in outcomes)
+        return super().came(now_ns, lane, source, event, outcomes)
+
+    def decided(self, decision: Decided) -> None:
+        self.write_decision(decision.now_ns, decision.pack(), decision.notes)
+
+
+def play(
+    plan: RunPlan,
+    trader: Any,
+    *,
+    sink: Sink | None = None,
+    mode: Mode = "digest",
+    search: Search = first_crossing,
+    keeps: bool = True,
+) -> Played:
+    """Run a trader through the plan. Raises what the trader raises, after the journal has said that it failed."""
+    ground, rules = plan.ground, plan.rules
+    exchange = Exchange(ground.listings, {one.listing.number: one.tape for one in ground.tapes}, rules)
+    journal = Journal(_genesis(plan, exchange), plan.start_ns, sink=sink, mode=mode)
+    assets = {number: (book.purse.base, book.purse.quote) for number, book in exchange.books.items()}
+    course = _Course(journal, assets, keeps)
+    course.opened(plan.start_ns, exchange.open_balances())
+    for book in exchange.books.values():
+        book.see(plan.start_ns - 1)
+    view = TapeView(
+        ground, {number: book.liquidity for number, book in exchange.books.items()}, rules.latency.feed.const_ns
+    )
+    desk = Desk(_desk_plan(plan), view, diary=course)
+    streams = wake_streams(plan, trader)
+    _attach(journal, plan, trader)
+    draws = Draws(plan.seed)
+    indexes = {one.listing.number: one.index for one in ground.tapes}
+    engine = Replay(exchange, indexes, streams, desk, course, draws, plan.start_ns, plan.end_ns, search)
+    reason, why = EndReason.FAILED, ""
+    try:
+        desk.begin(trader)
+        engine.start()
+        engine.run()
+        reason = EndReason.WINDOW
+    except Finished as finished:
+        reason, why = EndReason.STOPPED, finished.reason
+    finally:
+        if reason is not EndReason.FAILED:
+            desk.end()
+        digests = _end(journal, exchange, draws, min(plan.end_ns, INT64_MAX), reason)
+    exchange.ledger.check()
+    return _played(exchange, course, digests, reason, why)
+
+
+def _genesis(plan: RunPlan, exchange: Exchange) -> Genesis:
+    config = plan.config()
+    layers = [f"{one.listing.id} {'candles' if one.is_bar_modelled else 'trades'}" for one in plan.ground.tapes]
+    return Genesis(
+        SCHEMA,
+        ENGINE_VERSION,
+        plan.ground.digest,
+        config_digest(config),
+        config,
+        ("venue", "trader", *layers),
+        tuple(one.id for one in plan.ground.listings),
+        tuple(asset.name for asset in exchange.ledger.assets),
+    )
+
+
+def _desk_plan(plan: RunPlan) -> trader_plan.Plan:
+    return trader_plan.Plan(
+        listings=plan.ground.listings,
+        start_ns=plan.start_ns,
+        end_ns=plan.end_ns,
+        timeframe=plan.ground.timeframe,
+        seed=plan.seed,
+        balances=plan.rules.balances,
+        costs=Costs.of(plan.rules.fees),
+        limits=plan.limits,
+        digest=config_digest(plan.config()).hex(),
+        entry=plan.entry,
+    )
+
+
+def _attach(journal: Journal, plan: RunPlan, trader: Any) -> None:
+    wakes = trader.wakes()
+    journal.put(Attach(0, 0), 0, plan.start_ns, 0, TRADER)
+    flags = wakes.own_events + 2 * wakes.timers + 4 * wakes.news
+    layers = tuple(FIRST_LAYER + one.listing.number for one in plan.ground.tapes) if wakes.closed_bars else ()
+    journal.put(Wake(flags, wakes.every_nth_print, wakes.volume, layers, ()), 0, plan.start_ns, 0, TRADER)
+
+
+def wake_streams(plan: RunPlan, trader: Any) -> list[Stream]:
+    """The streams that a trader's wake filter asks for, in the order of the layers."""
+    wakes, feed_ns = trader.wakes(), plan.rules.latency.feed.const_ns
+    streams: list[Stream] = []
+    hook: Callable[[Any, Any], object] | None = trader.hook("trade")
+    if wakes.every_nth_print and hook is not None:
+        for one in plan.ground.tapes:
+            if isinstance(one.tape, Prints):
+                first = one.tape.until(plan.start_ns - 1)
+                rows = range(first + wakes.every_nth_print - 1, len(one.tape), wakes.every_nth_print)
+                layer = FIRST_LAYER + one.listing.number
+                streams.append(TradeStream(one.tape, Trade(one.listing), hook, rows, feed_ns, layer))
+    hook = trader.hook("bar")
+    if wakes.closed_bars and hook is not None:
+        listings = [one.listing for one in plan.ground.tapes]
+        bars = [one.bars for one in plan.ground.tapes]
+        bar = Bar({one.id: Candle(one) for one in listings})
+        streams.append(BarStream(bars, bar, hook, (plan.start_ns, plan.end_ns), feed_ns, FIRST_LAYER + len(listings)))
+    return streams
+
+
+def _end(journal: Journal, exchange: Exchange, draws: Draws, at_ns: int, reason: EndReason) -> Digests:
+    ledger = exchange.ledger
+    columns = (ledger.free, ledger.locked, ledger.market, ledger.fees, ledger.opening)
+    balances = [
+        (account, asset, units)
+        for asset in range(len(ledger.assets))
+        for account, column in enumerate(columns)
+        if (units := column[asset])
+    ]
+    return journal.end(at_ns, reason, draws.tallies(), balances)
+
+
+def _played(exchange: Exchange, course: _Course, digests: Digests, reason: EndReason, why: str) -> Played:
+    ledger = exchange.ledger
+    return Played(
+        digests,
+        reason,
+        why,
+        exchange.working.fills_made,
+        exchange.working.made,
+        course.rejects,
+        sum(book.ambiguous_bars for book in exchange.books.values()),
+        {asset.name: asset.decimal(ledger.balance(number)) for number, asset in enumerate(ledger.assets)},
+        course.told_outcomes,
+    )

@@ -1,0 +1,109 @@
+"""The view: what a desk may read of the ground, as of its clock.
+
+A print is knowable when it has been printed and the feed has carried it; a candle at its close and the same way. Every
+answer holds what was knowable at `now_ns` and nothing else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gnomon.clock import Timeframe
+from gnomon.errors import NotFound
+from gnomon.exchange.bars import Bars
+from gnomon.exchange.liquidity import Liquidity
+from gnomon.exchange.outcome import QuoteKind
+from gnomon.exchange.prints import Prints
+from gnomon.market.candles import UNKNOWN_AMOUNT, Candles
+from gnomon.replay.ground import Ground, Tape, bars_from_prints
+from gnomon.trader.events import BestQuote
+from gnomon.trader.market import Last, Printed
+from gnomon.units import Grid
+
+
+class TapeView:
+    """The port `trader.market.Market` over the tapes of a run. `feed_ns` is the constant part of the feed's latency."""
+
+    def __init__(self, ground: Ground, liquidity: dict[int, Liquidity], feed_ns: int) -> None:
+        self._ground = ground
+        self._liquidity = liquidity
+        self._feed_ns = feed_ns
+        self._made: dict[tuple[int, str], Bars] = {}
+
+    def last(self, instrument: int, now_ns: int) -> Last | None:
+        """The newest price: of a print, or of a closed candle where nothing is printed."""
+        tape = self._ground.tapes[instrument].tape
+        if isinstance(tape, Prints):
+            stop = tape.until(now_ns - self._feed_ns)
+            if not stop:
+                return None
+            return Last(tape.time_ns.item(stop - 1) + self._feed_ns, tape.price.item(stop - 1))
+        stop = _closed(tape, now_ns - self._feed_ns)
+        if not stop:
+            return None
+        return Last(tape.close_ns.item(stop - 1) + self._feed_ns, tape.close.item(stop - 1))
+
+    def candles(self, instrument: int, timeframe: Timeframe, n: int, now_ns: int) -> Candles:
+        """The newest `n` closed bars, oldest first."""
+        tape = self._ground.tapes[instrument]
+        bars = self._bars(tape, timeframe)
+        stop = _closed(bars, now_ns - self._feed_ns)
+        rows = slice(max(0, stop - n), stop)
+        count = len(range(*rows.indices(len(bars))))
+        listing = tape.listing
+        return Candles(
+            instrument=listing.id,
+            timeframe=timeframe,
+            basis="raw",
+            tick=Grid(listing.tick),
+            lot=Grid(listing.lot),
+            money=Grid.of("0.00000001"),
+            open_ns=bars.open_ns[rows],
+            close_ns=bars.close_ns[rows],
+            knowable_ns=bars.close_ns[rows] + self._feed_ns,
+            open=bars.open[rows],
+            high=bars.high[rows],
+            low=bars.low[rows],
+            close=bars.close[rows],
+            volume=bars.volume[rows],
+            amount=np.full(count, UNKNOWN_AMOUNT, np.int64),
+            flags=np.zeros(count, np.uint8),
+        )
+
+    def trades(self, instrument: int, n: int, now_ns: int) -> Printed:
+        """The newest `n` prints, oldest first; none where the instrument has candles only."""
+        tape = self._ground.tapes[instrument].tape
+        if not isinstance(tape, Prints):
+            none = np.empty(0, np.int64)
+            return Printed(none, none, none, none)
+        stop = tape.until(now_ns - self._feed_ns)
+        rows = slice(max(0, stop - n), stop)
+        return Printed(
+            tape.time_ns[rows] + self._feed_ns, tape.price[rows], tape.lots[rows], tape.side[rows].astype(np.int64)
+        )
+
+    def best(self, instrument: int, now_ns: int) -> BestQuote | None:
+        """Best bid and ask, recorded or as the rules assume them; None where they assume none."""
+        tape = self._ground.tapes[instrument]
+        position = tape.tape.until(now_ns - self._feed_ns)
+        best = self._liquidity[instrument].best(position, now_ns)
+        if best.kind is QuoteKind.NONE or best.print < 0:
+            return None
+        return BestQuote(instrument, tape.tape.time_ns.item(best.print) + self._feed_ns, best.bid, best.ask)
+
+    def _bars(self, tape: Tape, timeframe: Timeframe) -> Bars:
+        if timeframe == self._ground.timeframe:
+            return tape.bars
+        key = tape.listing.number, str(timeframe)
+        if key not in self._made:
+            if not isinstance(tape.tape, Prints):
+                raise NotFound(
+                    f"no candles of {tape.listing.id} at {timeframe}", hint=f"the session has {self._ground.timeframe}"
+                )
+            self._made[key] = bars_from_prints(tape.tape, timeframe.nominal_ns)
+        return self._made[key]
+
+
+def _closed(bars: Bars, now_ns: int) -> int:
+    """How many bars are closed by the instant."""
+    return int(bars.close_ns.searchsorted(now_ns, "right"))

@@ -1,0 +1,84 @@
+"""The decision log: what was read, which forecasts, what was asked for and what was said, hook by hook.
+
+`seen` is a BLAKE2b-128 over the canonical bytes of every answer of the market and the news that was read. Own orders
+and balances are not in it: they follow from the outcomes, which the record holds anyway.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from gnomon.exchange.order import Request
+
+SEEN_BYTES: Final = 16
+NOTHING_SEEN: Final = hashlib.blake2b(digest_size=SEEN_BYTES).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision. `bar` is the ordinal of the session's bar, `forecasts` the ids that were read, in order."""
+
+    bar: int
+    now_ns: int
+    seen: bytes
+    forecasts: tuple[str, ...]
+    requests: tuple[Request, ...]
+    notes: tuple[str, ...]
+    metrics: tuple[tuple[str, float], ...] = ()
+
+    def pack(self) -> bytes:
+        """The same bytes for the same decision, whichever way the trader was driven."""
+        return canonical((self.bar, self.now_ns, self.seen, self.forecasts, self.requests, self.notes, self.metrics))
+
+
+class Diary(Protocol):
+    """Where decisions are kept."""
+
+    def decided(self, decision: Decision, /) -> None: ...
+
+
+class Seen:
+    """What was read since the last decision."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self) -> None:
+        self._state = hashlib.blake2b(digest_size=SEEN_BYTES)
+
+    def add(self, what: str, *answer: Any) -> None:
+        self._state.update(canonical((what, *answer)))
+
+    def digest(self) -> bytes:
+        return self._state.digest()
+
+
+def canonical(value: Any) -> bytes:
+    """Bytes that say the type and the length of everything in them: arrays little-endian, integers in decimal."""
+    match value:
+        case None:
+            return b"n"
+        case bool() | np.bool_():
+            return b"b1" if value else b"b0"
+        case int():  # enumerations too
+            return _sized(b"i", str(int(value)).encode())
+        case float():
+            return b"f" + struct.pack("<d", value)
+        case str():
+            return _sized(b"s", value.encode())
+        case bytes():
+            return _sized(b"x", value)
+        case np.ndarray():
+            kind = value.dtype.newbyteorder("<")
+            return _sized(b"a" + kind.str.encode() + b";", np.ascontiguousarray(value, kind).tobytes())
+        case tuple() | list():
+            return _sized(b"t" + type(value).__name__.encode() + b";", b"".join(map(canonical, value)))
+    raise TypeError(f"no canonical bytes of {type(value).__name__}")
+
+
+def _sized(kind: bytes, body: bytes) -> bytes:
+    return kind + str(len(body)).encode() + b":" + body
