@@ -12,7 +12,9 @@ from gnomon.exchange.listing import Asset, Filters, Listing
 from gnomon.market.instrument import Instrument
 from gnomon.units import MONEY_DECIMALS, Grid
 
-QUOTES: Final = tuple("USDT USDC BUSD FDUSD TUSD USDP DAI USD EUR GBP JPY TRY BTC ETH BNB".split())
+QUOTES: Final = (
+    "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI", "USD", "EUR", "GBP", "JPY", "TRY", "BTC", "ETH", "BNB",
+)  # fmt: skip
 """What a crypto symbol may end in, the longest first where one ends in another."""
 
 SCALE_MAX: Final = 18

@@ -443,3 +443,28 @@ job_notes: Final = Table(
     _needed("kind", Text),  # step, progress
     _needed("document", Text),  # JSON
 )
+
+# --- runs -------------------------------------------------------------------------------
+
+runs: Final = Table(
+    "runs",  # one trader's course through one session, written once when it is over
+    metadata,
+    Column("id", Text, primary_key=True),
+    _needed("session", Text, index=True),  # its name, or the dataset's
+    _needed("entry", Text),
+    _needed("sweep", Text, index=True),  # id of the sweep that it belongs to, empty for none
+    _needed("trader", Text),
+    _needed("params", Text),  # JSON
+    _needed("seed", Text),  # u64, decimal
+    _needed("dataset", Text),  # content hash
+    _needed("spec", Text),  # the session as TOML
+    _needed("status", Text),  # completed, stopped, failed
+    _needed("reason", Text),
+    _needed("digests", Text),  # JSON: dataset, config, inputs, outputs, chain, fingerprint
+    _needed("fingerprint", Text, index=True),
+    _needed("engine", BigInteger),
+    _needed("counts", Text),  # JSON: fills, orders, rejects, ambiguous_bars
+    _needed("summary", Text),  # JSON, `score.runs.Summary.row()`
+    _needed("journal", Text),  # full or digest
+    _needed("created_at", BigInteger),
+)
