@@ -82,7 +82,7 @@ def run(genesis: Genesis) -> Run:
             for _ in range(at["wakes"]):
                 t += 50
                 told = journal.deliver(80, t, 0, 1, [(0, (t - 50) // 50, t // 50)])
-            asked = journal.quote(60, t + 1, told, 1, step, t, 0, at["price"] - 5, at["price"] + 5, at["lots"], 1)
+            asked = journal.quote(80, t, told, 1, step, t + 1, 0, at["price"] - 5, at["price"] + 5, at["lots"], 1)
             lock = (at["price"] - 5) * at["lots"]
             fields = (step, 0, 0, 1, order + 1, order + 2, order, max(0, order - 1), 0, 0)
             quoted = journal.quoted(60, t + 1, asked, 0, fields, lock, at["lots"], 0, 0)

@@ -183,11 +183,11 @@ class Leg(Body):
 
 @dataclass(frozen=True, slots=True)
 class RequestPlace(Body):
-    """One new order. The header's t is its arrival."""
+    """One new order. The header's t is when it was decided."""
 
     action: int = u8("1")
     number: int = u64("of the request")
-    decided: int = i64("ns")
+    arrival: int = i64("ns, at the venue")
     instrument: int = u32("number")
     side: int = u8("1 buy, 2 sell")
     type: int = u8("`exchange.order.OrderType`")
@@ -208,7 +208,7 @@ class RequestCancel(Body):
 
     action: int = u8("2")
     number: int = u64("of the request")
-    decided: int = i64("ns")
+    arrival: int = i64("ns, at the venue")
     instrument: int = u32("number")
     order: int = u64("order number")
     client: int = u64("ordinal of the client order id, where the number is 0")
@@ -220,7 +220,7 @@ class RequestCancelAll(Body):
 
     action: int = u8("3")
     number: int = u64("of the request")
-    decided: int = i64("ns")
+    arrival: int = i64("ns, at the venue")
     instrument: int = u32("number")
 
 
@@ -230,7 +230,7 @@ class RequestAmend(Body):
 
     action: int = u8("4")
     number: int = u64("of the request")
-    decided: int = i64("ns")
+    arrival: int = i64("ns, at the venue")
     instrument: int = u32("number")
     order: int = u64("order number")
     lots: int = i64("new total, lots")
@@ -242,7 +242,7 @@ class RequestReplace(Body):
 
     action: int = u8("5")
     number: int = u64("of the request")
-    decided: int = i64("ns")
+    arrival: int = i64("ns, at the venue")
     order: int = u64("order number that goes")
     legs: tuple[Leg, ...] = rows(Leg, "the one that comes")
 
@@ -253,7 +253,7 @@ class RequestList(Body):
 
     action: int = u8("6")
     number: int = u64("of the request")
-    decided: int = i64("ns")
+    arrival: int = i64("ns, at the venue")
     kind: int = u8("1 OCO, 2 OTO, 3 OTOCO")
     legs: tuple[Leg, ...] = rows(Leg, "OCO: two; OTO: working, pending; OTOCO: working, two legs")
 
@@ -264,7 +264,7 @@ class RequestQuote(Body):
 
     action: int = u8("7")
     number: int = u64("of the request")
-    decided: int = i64("ns")
+    arrival: int = i64("ns, at the venue")
     instrument: int = u32("number")
     bid: int = i64("ticks")
     ask: int = i64("ticks")
@@ -314,19 +314,18 @@ class Credit(Body):
 
 @dataclass(frozen=True, slots=True)
 class Span(Body):
-    """What was delivered of one layer: positions in (from, to]."""
+    """What was delivered of one layer: positions in (after, upto]."""
 
     layer: int = u32("number of the layer")
-    after: int = u64("position, exclusive")
-    upto: int = u64("position, inclusive")
+    after: int = i64("position, exclusive; -1 from the first on")
+    upto: int = i64("position, inclusive")
 
 
 @dataclass(frozen=True, slots=True)
 class Deliver(Body):
-    """A trader was told something. Wakes that follow by rule alone extend one record; the header's t is the first's."""
+    """A trader was told something. Wakes that follow by rule alone extend one record; the header's t is the last's."""
 
     wakes: int = u64("how many")
-    last: int = i64("ns, the last of them")
     own_after: int = u64("seq, exclusive: own events told")
     own_upto: int = u64("seq, inclusive")
     spans: tuple[Span, ...] = rows(Span, "market data told")
@@ -506,11 +505,10 @@ class Pending(Body):
     """At a flush: the delivery that may still be extended, as it stands. For recovery; the last one counts."""
 
     source: int = u32("of the delivery")
-    t: int = i64("ns, its first wake")
+    t: int = i64("ns, its last wake so far")
     cause: int = u64("of the delivery")
     flags: int = u8("of the delivery")
     wakes: int = u64("how many so far")
-    last: int = i64("ns")
     own_after: int = u64("seq, exclusive")
     own_upto: int = u64("seq, inclusive")
     spans: tuple[Span, ...] = rows(Span, "market data told so far")

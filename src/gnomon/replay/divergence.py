@@ -12,7 +12,7 @@ from typing import cast
 
 from gnomon.replay.bodies import Deliver, EndReason
 from gnomon.replay.digests import Prefix, differences
-from gnomon.replay.header import RecordType
+from gnomon.replay.header import Header, RecordType
 from gnomon.replay.record import Record, Recorded
 
 
@@ -133,15 +133,19 @@ def _order(one: Recorded) -> tuple[int, int, int, bool]:
 
 def _shorter(mine: Recorded, other: Recorded) -> Recorded | None:
     """Of two deliveries that begin alike, the one that ends earlier."""
-    if mine.type is not RecordType.DELIVER or mine.header[1:-2] != other.header[1:-2]:
+    if mine.type is not RecordType.DELIVER or _apart_from_t(mine) != _apart_from_t(other):
         return None
     one, two = cast(Deliver, mine.body), cast(Deliver, other.body)
     begins = [(span.layer, span.after) for span in one.spans], one.own_after, one.own_upto
     if begins != ([(span.layer, span.after) for span in two.spans], two.own_after, two.own_upto):
         return None
-    if one.last == two.last or (one.last < two.last) != (one.wakes < two.wakes):
+    if mine.t == other.t or (mine.t < other.t) != (one.wakes < two.wakes):
         return None
-    return mine if one.last < two.last else other
+    return mine if mine.t < other.t else other
+
+
+def _apart_from_t(one: Recorded) -> Header:
+    return one.header._replace(t=0)
 
 
 def _judge(first: Recorded, mine: Recorded | None, other: Recorded | None) -> tuple[Verdict, str]:
