@@ -81,7 +81,7 @@ def test_a_delivery_that_tells_other_things_is_the_engines_doing(genesis: Genesi
     def play(wakes: int, upto: int, own: tuple[int, int] = (0, 0)) -> Record:
         kept = Kept()
         journal = Journal(genesis, 0, sink=kept)
-        journal.deliver(80, 20, 0, 1, [(0, 0, upto)], own, wakes=wakes)
+        journal.deliver(80, 20, 0, 1, [(0, 0, upto)], own, wakes=wakes, first=5)
         journal.end(30, 1)
         return Record(kept)
 

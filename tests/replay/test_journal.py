@@ -166,7 +166,7 @@ def test_every_hot_writer_packs_what_the_layouts_pack(genesis: Genesis) -> None:
     journal.order(*at, 7, 5, 2, 4, 6, 1, NEGATIVE)
     journal.fill(*at, FILL, NEGATIVE, 1, 2**80, cause_is_position=True)
     journal.quoted(*at, QUOTED, 2**70, 10, 2**71, 11)
-    journal.deliver(80, 1_000, 1, 2, [(0, -1, 4), (5, 6, 7)], (8, 9), wakes=2, cause_is_position=True)
+    journal.deliver(80, 1_000, 1, 2, [(0, -1, 4), (5, 6, 7)], (8, 9), wakes=2, first=900, cause_is_position=True)
     journal.deliver(80, 1_002, 1, 2, [(0, 4, 9)], by_rule=False)
     for count in (0, 1, 2, 8, 9, 30):
         journal.posting(*at, (entries * 15)[:count])
@@ -178,8 +178,8 @@ def test_every_hot_writer_packs_what_the_layouts_pack(genesis: Genesis) -> None:
         OrderChange(7, 5, 2, 4, 6, 1, NEGATIVE),
         Fill(*FILL, NEGATIVE, 1, 2**80),
         Quoted(*QUOTED, 2**70, 10, 2**71, 11),
-        Deliver(2, 8, 9, (Span(0, -1, 4), Span(5, 6, 7))),
-        Deliver(1, 0, 0, (Span(0, 4, 9),)),
+        Deliver(2, 900, 8, 9, (Span(0, -1, 4), Span(5, 6, 7))),
+        Deliver(1, 1_002, 0, 0, (Span(0, 4, 9),)),
         *(PostingGroup(tuple(Entry(*one) for one in (entries * 15)[:count])) for count in (0, 1, 2, 8, 9, 30)),
     ]
     again = Kept()
@@ -201,13 +201,13 @@ def test_wakes_told_one_by_one_or_at_once_are_the_same_bytes(genesis: Genesis) -
         for first, last in zip([0, *cuts], [*cuts, 100], strict=True):
             if last > first:
                 spans = [(0, first, last), (3, 10 * first, 10 * last)]
-                journal.deliver(80, 1_000 + last, 0, 1, spans, wakes=last - first)
+                journal.deliver(80, 1_000 + last, last, 1, spans, wakes=last - first, first=1_001 + first)
         journal.end(5_000, 1)
         return kept
 
     whole = play([])
-    assert Record(whole).at(2).body == Deliver(100, 0, 0, (Span(0, 0, 100), Span(3, 0, 1_000)))
-    assert Record(whole).at(2).t == 1_100
+    assert Record(whole).at(2).body == Deliver(100, 1_001, 0, 0, (Span(0, 0, 100), Span(3, 0, 1_000)))
+    assert Record(whole).at(2).header[4:7] == (1_100, 2, 100)
     assert play(list(range(1, 100))).blocks == whole.blocks
     assert play([30, 31, 90]).blocks == whole.blocks
 
@@ -293,8 +293,8 @@ def test_a_flush_says_how_far_the_open_delivery_has_come(genesis: Genesis) -> No
     journal.flush()
     pending = [one.body for one in Record(kept).notes()]
     assert pending == [
-        Pending(1, 1, 0, 2, 1, 0, 0, (Span(0, 0, 5),)),
-        Pending(1, 2, 0, 2, 2, 0, 0, (Span(0, 0, 6),)),
+        Pending(1, 1, 0, 2, 1, 1, 0, 0, (Span(0, 0, 5),)),
+        Pending(1, 2, 0, 2, 2, 1, 0, 0, (Span(0, 0, 6),)),
     ]
 
 

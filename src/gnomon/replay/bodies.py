@@ -323,9 +323,11 @@ class Span(Body):
 
 @dataclass(frozen=True, slots=True)
 class Deliver(Body):
-    """A trader was told something. Wakes that follow by rule alone extend one record; the header's t is the last's."""
+    """A trader was told something. Wakes that follow by rule alone extend one record; the header's t and cause are the
+    last's."""
 
     wakes: int = u64("how many")
+    first: int = i64("ns, the first of them")
     own_after: int = u64("seq, exclusive: own events told")
     own_upto: int = u64("seq, inclusive")
     spans: tuple[Span, ...] = rows(Span, "market data told")
@@ -509,6 +511,7 @@ class Pending(Body):
     cause: int = u64("of the delivery")
     flags: int = u8("of the delivery")
     wakes: int = u64("how many so far")
+    first: int = i64("ns")
     own_after: int = u64("seq, exclusive")
     own_upto: int = u64("seq, inclusive")
     spans: tuple[Span, ...] = rows(Span, "market data told so far")

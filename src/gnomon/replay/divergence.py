@@ -133,19 +133,22 @@ def _order(one: Recorded) -> tuple[int, int, int, bool]:
 
 def _shorter(mine: Recorded, other: Recorded) -> Recorded | None:
     """Of two deliveries that begin alike, the one that ends earlier."""
-    if mine.type is not RecordType.DELIVER or _apart_from_t(mine) != _apart_from_t(other):
+    if mine.type is not RecordType.DELIVER or _apart_from_its_last(mine) != _apart_from_its_last(other):
         return None
     one, two = cast(Deliver, mine.body), cast(Deliver, other.body)
-    begins = [(span.layer, span.after) for span in one.spans], one.own_after, one.own_upto
-    if begins != ([(span.layer, span.after) for span in two.spans], two.own_after, two.own_upto):
+    if _begins(one) != _begins(two):
         return None
     if mine.t == other.t or (mine.t < other.t) != (one.wakes < two.wakes):
         return None
     return mine if mine.t < other.t else other
 
 
-def _apart_from_t(one: Recorded) -> Header:
-    return one.header._replace(t=0)
+def _begins(one: Deliver) -> tuple[object, ...]:
+    return one.first, one.own_after, one.own_upto, [(span.layer, span.after) for span in one.spans]
+
+
+def _apart_from_its_last(one: Recorded) -> Header:
+    return one.header._replace(t=0, cause=0)
 
 
 def _judge(first: Recorded, mine: Recorded | None, other: Recorded | None) -> tuple[Verdict, str]:

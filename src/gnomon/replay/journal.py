@@ -37,7 +37,7 @@ class Sink(Protocol):
 class _Delivery:
     """The delivery that may still be extended; its seq is the journal's."""
 
-    __slots__ = ("cause", "flags", "lane", "own_after", "own_upto", "source", "spans", "t", "wakes")
+    __slots__ = ("cause", "first", "flags", "lane", "own_after", "own_upto", "source", "spans", "t", "wakes")
 
     def __init__(self, lane: int, t: int, cause: int, source: int, flags: int) -> None:
         self.lane = lane
@@ -45,6 +45,7 @@ class _Delivery:
         self.cause = cause
         self.source = source
         self.flags = flags
+        self.first = t
         self.wakes = 0
         self.own_after = self.own_upto = 0
         self.spans: Sequence[tuple[int, int, int]] = ()
@@ -70,8 +71,8 @@ _ACCEPT = _hot(RecordType.ACCEPT, "QQBIQqqQ")
 _ORDER = _hot(RecordType.ORDER, "QBHqqIQq")
 _FILL = _hot(RecordType.FILL, "QQIBBBBBBBHHqqqqqqqqqqqqqqqIQqIQq")
 _QUOTED = _hot(RecordType.QUOTED, "QBIIQQQQqqQqQqQqQq")
-_DELIVER = _hot(RecordType.DELIVER, "QQQI" + "Iqq")
-_DELIVER_HEAD = Struct("<QQQI")
+_DELIVER = _hot(RecordType.DELIVER, "QqQQI" + "Iqq")
+_DELIVER_HEAD = Struct("<QqQQI")
 _SPAN = Struct("<Iqq")
 _POSTINGS = tuple(Struct("<IHBBqQQIHH" + "I" + "BIQq" * count) for count in range(9))
 _ENTRY = Struct("<BIQq")
@@ -162,7 +163,7 @@ class Journal:
         state = LAYOUTS[Pending].unpack(note[HEADER_BYTES:])
         self.seq += 1
         self._delivery = one = _Delivery(HEADER.unpack_from(note)[2], state.t, state.cause, state.source, state.flags)
-        one.wakes, one.own_after, one.own_upto = state.wakes, state.own_after, state.own_upto
+        one.wakes, one.first, one.own_after, one.own_upto = state.wakes, state.first, state.own_after, state.own_upto
         one.spans = [(span.layer, span.after, span.upto) for span in state.spans]
         self._has_pending = True
 
@@ -449,11 +450,12 @@ class Journal:
         own: tuple[int, int] = (0, 0),
         *,
         wakes: int = 1,
+        first: int = 0,
         by_rule: bool = True,
         cause_is_position: bool = False,
     ) -> int:
-        """DELIVER: (layer, after, upto] of each layer and own events in (after, upto], told in `wakes` wakes, the last
-        of them at t.
+        """DELIVER: (layer, after, upto] of each layer and own events in (after, upto], told in `wakes` wakes, from
+        `first` (0: t) to t.
 
         `by_rule` says that they follow the wake before by rule alone (same filter, constant latency). Then they extend
         the open delivery, if it is to the same trader, its spans end where these begin, and no own event is told.
@@ -462,14 +464,14 @@ class Journal:
         if open_one is not None:
             if by_rule and own[0] == own[1] and open_one.source == source and _goes_on(open_one.spans, spans):
                 open_one.wakes += wakes
-                open_one.t = t
+                open_one.t, open_one.cause = t, cause
                 open_one.spans = [(old[0], old[1], new[2]) for old, new in zip(open_one.spans, spans, strict=True)]
                 self._has_pending = False
                 return self.seq
             self._close_delivery()
         self.seq += 1
         self._delivery = one = _Delivery(lane, t, cause, source, 6 if cause_is_position else 2)
-        one.wakes, one.spans = wakes, spans
+        one.wakes, one.first, one.spans = wakes, first or t, spans
         one.own_after, one.own_upto = own
         self._has_pending = False
         return self.seq
@@ -482,7 +484,9 @@ class Journal:
         one = self._delivery
         if one is not None and not self._has_pending:
             spans = tuple(Span(*span) for span in one.spans)
-            state = Pending(one.source, one.t, one.cause, one.flags, one.wakes, one.own_after, one.own_upto, spans)
+            state = Pending(
+                one.source, one.t, one.cause, one.flags, one.wakes, one.first, one.own_after, one.own_upto, spans
+            )
             self.put(state, one.lane, one.t, 0, 0)
             self._has_pending = True
         self._drain()
@@ -542,9 +546,9 @@ class Journal:
             raise Refused("the journal has ended", hint="nothing follows END; a new run has a journal of its own")
         self._delivery = None
         count = len(one.spans)
-        length = 68 + 20 * count
+        length = 76 + 20 * count
         head = (length, 0x0201, one.lane, one.flags, one.t, self.seq, one.cause, one.source, 1, 0)
-        body = (one.wakes, one.own_after, one.own_upto, count)
+        body = (one.wakes, one.first, one.own_after, one.own_upto, count)
         if count == 1:
             record = _DELIVER.pack(*head, *body, *one.spans[0])
         else:

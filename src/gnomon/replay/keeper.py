@@ -1,7 +1,7 @@
 """The keeper: what the engine tells of itself, as records with their causes.
 
-`cause` makes a tree: a print, or a request, leads to the outcomes that came of it; a delivery leads to the requests
-that the trader made of it.
+`cause` makes a tree: a delivery leads to the requests that the trader made of it, a request to the orders that it made
+or changed, an order to its trigger and its fills, a fill to its postings. The print that allowed a fill stands in it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from gnomon.exchange.exchange import Arrival, BarPoint, Entry, Event, Printed
+from gnomon.exchange.exchange import Arrival, Event
 from gnomon.exchange.ledger import Posting
 from gnomon.exchange.order import Amend, Cancel, CancelAll, Place, PlaceList, Quote, Replace, Request, Side
 from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, Rejected, Triggered
@@ -45,7 +45,8 @@ class JournalKeeper:
         self._told = 0  # seq of the last delivery or timer: the cause of what the trader asks for
         self._requests: dict[int, int] = {}  # request number to the seq of its record
         self._orders: dict[int, tuple[int, Side]] = {}  # order number to instrument and side, for the asset of its lock
-        self._writers: dict[type, Callable[[int, int, int, int, Any, bool], int]] = {
+        self._made: dict[int, int] = {}  # order number to the seq of what made or triggered it
+        self._writers: dict[type, Callable[[int, int, int, int, Any], int]] = {
             Accepted: self._accepted,
             Rejected: self._rejected,
             Changed: self._changed,
@@ -57,17 +58,17 @@ class JournalKeeper:
     # --- inputs -------------------------------------------------------------------------------------------------------
 
     def sent(self, now_ns: int, number: int, arrival_ns: int, request: Request) -> None:
-        """A request is on its way; its record stands at the time of its arrival."""
+        """A request is on its way; its record stands where it was decided and says when it arrives."""
         if type(request) is Quote:
             flags = request.keep + 2 * request.post_only
             seq = self.journal.quote(
-                Lane.ARRIVAL, arrival_ns, self._told, 1, number, now_ns, request.instrument, request.bid, request.ask,
+                Lane.DELIVERY, now_ns, self._told, 1, number, arrival_ns, request.instrument, request.bid, request.ask,
                 request.lots, flags,
             )  # fmt: skip
         elif type(request) is Place:
-            seq = self.journal.place(Lane.ARRIVAL, arrival_ns, self._told, 1, number, now_ns, *_leg(request))
+            seq = self.journal.place(Lane.DELIVERY, now_ns, self._told, 1, number, arrival_ns, *_leg(request))
         else:
-            seq = self.journal.put(_body(request, number, now_ns), Lane.ARRIVAL, arrival_ns, self._told, 1)
+            seq = self.journal.put(_body(request, number, arrival_ns), Lane.DELIVERY, now_ns, self._told, 1)
         self._requests[number] = seq
 
     def timer_set(self, now_ns: int, number: int, due_ns: int, name: str) -> None:
@@ -83,7 +84,7 @@ class JournalKeeper:
     def told(self, source: int, layer: int, rows: tuple[int, int], wakes: int, first_ns: int, last_ns: int) -> None:
         """The trader was woken by rows (after, upto] of a layer, `wakes` times."""
         self._told = self.journal.deliver(
-            Lane.DELIVERY, first_ns, rows[1], source, [(layer, *rows)], wakes=wakes, last=last_ns,
+            Lane.DELIVERY, last_ns, rows[1], source, [(layer, *rows)], wakes=wakes, first=first_ns,
             cause_is_position=True,
         )  # fmt: skip
 
@@ -97,40 +98,36 @@ class JournalKeeper:
     def came(self, now_ns: int, lane: Lane, source: int, event: Event, outcomes: Sequence[Outcome]) -> tuple[int, int]:
         """What came of an event: records (after, upto]."""
         after = self.journal.seq
-        if type(event) is Arrival:
-            cause, is_position = self._requests.pop(event.number, 0), False
-        elif isinstance(event, Printed | BarPoint):
-            cause, is_position = event.position, True
-        else:
-            assert isinstance(event, Entry)
-            cause, is_position = 0, False
+        cause = self._requests.pop(event.number, 0) if type(event) is Arrival else 0
         for outcome in outcomes:
-            self._writers[type(outcome)](int(lane), now_ns, cause, source, outcome, is_position)
+            self._writers[type(outcome)](int(lane), now_ns, cause, source, outcome)
         return after, self.journal.seq
 
     def opened(self, now_ns: int, postings: Sequence[Posting]) -> None:
         """The opening balances."""
         self.journal.posting(0, now_ns, 0, 0, postings)
 
-    def _accepted(self, lane: int, t: int, cause: int, source: int, one: Accepted, _: bool) -> int:
+    def _accepted(self, lane: int, t: int, cause: int, source: int, one: Accepted) -> int:
         self._orders[one.number] = one.instrument, one.side
-        return self.journal.accept(
+        self._made[one.number] = seq = self.journal.accept(
             lane, t, cause, source, one.number, one.request, one.status, self._lock_asset(one.number), one.lock,
             one.ahead, one.list,
         )  # fmt: skip
+        return seq
 
-    def _rejected(self, lane: int, t: int, cause: int, source: int, one: Rejected, _: bool) -> int:
+    def _rejected(self, lane: int, t: int, cause: int, source: int, one: Rejected) -> int:
         self.rejects += 1
         body = Reject(one.request, one.number, one.refusal, 0, one.received, one.limit)
         return self.journal.put(body, lane, t, cause, source)
 
-    def _changed(self, lane: int, t: int, cause: int, source: int, one: Changed, _: bool) -> int:
+    def _changed(self, lane: int, t: int, cause: int, source: int, one: Changed) -> int:
+        why = cause or self._made[one.number]
         return self.journal.order(
-            lane, t, cause, source, one.number, one.status, one.reason, one.executed, one.remaining,
+            lane, t, why, source, one.number, one.status, one.reason, one.executed, one.remaining,
             self._lock_asset(one.number), one.released,
         )  # fmt: skip
 
-    def _filled(self, lane: int, t: int, cause: int, source: int, one: Filled, is_position: bool) -> int:
+    def _filled(self, lane: int, t: int, cause: int, source: int, one: Filled) -> int:
         side = one.print_side if one.quote_kind == 3 else PRINT_SIDES[one.print_side]
         fields = (
             one.number, one.fill, one.instrument, one.side, one.status, one.rule, one.role, side, one.quote_kind,
@@ -138,13 +135,13 @@ class JournalKeeper:
             one.print_lots, one.ahead_before, one.ahead_after, one.excess, one.share_cap, one.best_bid, one.best_ask,
             one.decided_ns, one.arrived_ns, one.rate, one.fee_asset,
         )  # fmt: skip
+        made = self._made.get(one.number, cause)
         seq = self.journal.fill(
-            lane, t, cause, source, fields, one.fee, self._lock_asset(one.number), one.released,
-            cause_is_position=is_position,
+            lane, t, made, source, fields, one.fee, self._lock_asset(one.number), one.released
         )  # fmt: skip
         return self.journal.posting(lane, t, seq, source, one.postings())
 
-    def _quoted(self, lane: int, t: int, cause: int, source: int, one: Quoted, _: bool) -> int:
+    def _quoted(self, lane: int, t: int, cause: int, source: int, one: Quoted) -> int:
         base, quote = self._assets[one.instrument]
         if one.bid:
             self._orders[one.bid] = one.instrument, Side.BUY
@@ -154,13 +151,16 @@ class JournalKeeper:
             one.request, one.bid_kept + 2 * one.ask_kept, quote, base, one.bid, one.ask, one.bid_gone, one.ask_gone,
             one.bid_ahead, one.ask_ahead,
         )  # fmt: skip
-        return self.journal.quoted(
+        seq = self.journal.quoted(
             lane, t, cause, source, fields, one.bid_lock, one.ask_lock, one.bid_released, one.ask_released
         )
+        self._made |= {number: seq for number in (one.bid, one.ask) if number and number not in self._made}
+        return seq
 
-    def _triggered(self, lane: int, t: int, cause: int, source: int, one: Triggered, is_position: bool) -> int:
+    def _triggered(self, lane: int, t: int, cause: int, source: int, one: Triggered) -> int:
         body = Trigger(one.number, one.position, one.price)
-        return self.journal.put(body, lane, t, cause, source, cause_is_position=is_position)
+        self._made[one.number] = seq = self.journal.put(body, lane, t, self._made.get(one.number, cause), source)
+        return seq
 
     def _lock_asset(self, number: int) -> int:
         instrument, side = self._orders[number]
@@ -175,8 +175,8 @@ def _leg(place: Place) -> tuple[int, ...]:
     )  # fmt: skip
 
 
-def _body(request: Request, number: int, decided_ns: int) -> Any:
-    head = number, decided_ns
+def _body(request: Request, number: int, arrival_ns: int) -> Any:
+    head = number, arrival_ns
     match request:
         case Cancel():
             return RequestCancel(Action.CANCEL, *head, request.instrument, request.number, request.client)
