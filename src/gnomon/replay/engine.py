@@ -57,6 +57,7 @@ class Sitter(Protocol):
     now_ns: int
     outbox: list[Request]
     alarms: list[tuple[int, str]]
+    is_deciding: bool
 
     def hear(self, due_ns: int, outcomes: Sequence[Outcome], /) -> None: ...
 
@@ -194,7 +195,7 @@ class Replay:
             else:
                 assert stream is not None
                 self._wake(stream, heap[0][0] if heap else self._end_ns)
-            if desk.outbox or desk.alarms:
+            if desk.outbox or desk.alarms or desk.is_deciding:
                 self._send()
 
     def start(self) -> None:

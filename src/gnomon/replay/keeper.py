@@ -79,6 +79,11 @@ class JournalKeeper:
         seen = hashlib.blake2b(packed, digest_size=32).digest()
         self.journal.put(Decision(self._told, seen, (), (), "\n".join(notes)), Lane.DELIVERY, now_ns, self._told, 1)
 
+    @property
+    def cause(self) -> int:
+        """Seq of the delivery or timer that the trader is answering."""
+        return self._told
+
     # --- outputs ------------------------------------------------------------------------------------------------------
 
     def told(self, source: int, layer: int, rows: tuple[int, int], wakes: int, first_ns: int, last_ns: int) -> None:

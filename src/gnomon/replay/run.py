@@ -19,12 +19,15 @@ from gnomon.exchange.outcome import Outcome
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Rules
 from gnomon.exchange.search import first_crossing
-from gnomon.replay.bodies import SCHEMA, Attach, EndReason, Genesis, Wake
+from gnomon.market.lanes import Lane
+from gnomon.replay.bodies import SCHEMA, Attach, Decision, EndReason, Genesis, Wake
 from gnomon.replay.digests import Digests, canonical, config_digest
-from gnomon.replay.engine import FIRST_LAYER, TRADER, Replay, Search
+from gnomon.replay.engine import FIRST_LAYER, TRADER, Replay, Search, Sitter
+from gnomon.replay.ghost import Ghost, Script
 from gnomon.replay.ground import ENGINE_VERSION, Ground, tables
 from gnomon.replay.journal import Journal, Mode, Sink
 from gnomon.replay.keeper import JournalKeeper
+from gnomon.replay.record import Record
 from gnomon.replay.streams import BarStream, Stream, TradeStream
 from gnomon.replay.view import TapeView
 from gnomon.trader import plan as trader_plan
@@ -33,7 +36,6 @@ from gnomon.trader.desk import Desk, Finished
 from gnomon.trader.events import Bar, Candle, Trade
 from gnomon.trader.limits import Limits
 from gnomon.trader.sizing import Costs
-from gnomon.units import INT64_MAX
 
 ACCOUNTS: Final = ("free", "locked", "market", "fees", "opening")
 
@@ -107,6 +109,10 @@ class _Course(JournalKeeper):
     def decided(self, decision: Decided) -> None:
         self.write_decision(decision.now_ns, decision.pack(), decision.notes)
 
+    def rewrite(self, decision: Decision, now_ns: int) -> None:
+        """A decision as a Record has it."""
+        self.journal.put(decision, Lane.DELIVERY, now_ns, self.cause, TRADER)
+
 
 def play(
     plan: RunPlan,
@@ -118,37 +124,98 @@ def play(
     keeps: bool = True,
 ) -> Played:
     """Run a trader through the plan. Raises what the trader raises, after the journal has said that it failed."""
-    ground, rules = plan.ground, plan.rules
-    exchange = Exchange(ground.listings, {one.listing.number: one.tape for one in ground.tapes}, rules)
-    journal = Journal(_genesis(plan, exchange), plan.start_ns, sink=sink, mode=mode)
-    assets = {number: (book.purse.base, book.purse.quote) for number, book in exchange.books.items()}
-    course = _Course(journal, assets, keeps)
-    course.opened(plan.start_ns, exchange.open_balances())
-    for book in exchange.books.values():
-        book.see(plan.start_ns - 1)
-    view = TapeView(
-        ground, {number: book.liquidity for number, book in exchange.books.items()}, rules.latency.feed.const_ns
+    stage = _Stage.set(plan, sink, mode, keeps)
+    desk = Desk(_desk_plan(plan), stage.view, diary=stage.course)
+    wakes = trader.wakes()
+    stage.attach(
+        Wake(
+            wakes.own_events + 2 * wakes.timers + 4 * wakes.news,
+            wakes.every_nth_print,
+            wakes.volume,
+            (stage.bar_layer,) if wakes.closed_bars else (),
+            (),
+        )
     )
-    desk = Desk(_desk_plan(plan), view, diary=course)
-    streams = wake_streams(plan, trader)
-    _attach(journal, plan, trader)
-    draws = Draws(plan.seed)
-    indexes = {one.listing.number: one.index for one in ground.tapes}
-    engine = Replay(exchange, indexes, streams, desk, course, draws, plan.start_ns, plan.end_ns, search)
-    reason, why = EndReason.FAILED, ""
-    try:
+    streams = wake_streams(plan, wakes.every_nth_print, trader.hook("trade"), wakes.closed_bars, trader.hook("bar"))
+    engine = stage.engine(streams, desk, search)
+
+    def begin() -> None:
         desk.begin(trader)
         engine.start()
         engine.run()
-        reason = EndReason.WINDOW
-    except Finished as finished:
-        reason, why = EndReason.STOPPED, finished.reason
-    finally:
-        if reason is not EndReason.FAILED:
-            desk.end()
-        digests = _end(journal, exchange, draws, min(plan.end_ns, INT64_MAX), reason)
-    exchange.ledger.check()
-    return _played(exchange, course, digests, reason, why)
+
+    return stage.run(begin, desk.end)
+
+
+def play_again(record: Record, plan: RunPlan, sink: Sink, search: Search = first_crossing) -> Played:
+    """The same from a Record's inputs, without its trader: what `gnomon verify` compares with the Record."""
+    script = Script.of(record)
+    stage = _Stage.set(plan, sink, "full", keeps=False)
+    ghost = Ghost(script, stage.course.rewrite)
+    stage.attach(script.wake)
+    streams = wake_streams(plan, script.wake.every_nth_print, ghost.called, bool(script.wake.closed_bars), ghost.called)
+    engine = stage.engine(streams, ghost, search)
+
+    def begin() -> None:
+        ghost.now_ns = plan.start_ns
+        ghost.begin()
+        engine.start()
+        engine.run()
+
+    return stage.run(begin, ghost.close_decision)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stage:
+    """Everything of a run but who decides."""
+
+    plan: RunPlan
+    exchange: Exchange
+    journal: Journal
+    course: _Course
+    draws: Draws
+    view: TapeView
+
+    @classmethod
+    def set(cls, plan: RunPlan, sink: Sink | None, mode: Mode, keeps: bool) -> _Stage:
+        ground, rules = plan.ground, plan.rules
+        exchange = Exchange(ground.listings, {one.listing.number: one.tape for one in ground.tapes}, rules)
+        journal = Journal(_genesis(plan, exchange), plan.start_ns, sink=sink, mode=mode)
+        assets = {number: (book.purse.base, book.purse.quote) for number, book in exchange.books.items()}
+        course = _Course(journal, assets, keeps)
+        course.opened(plan.start_ns, exchange.open_balances())
+        for book in exchange.books.values():
+            book.see(plan.start_ns - 1)
+        liquidity = {number: book.liquidity for number, book in exchange.books.items()}
+        view = TapeView(ground, liquidity, rules.latency.feed.const_ns)
+        return cls(plan, exchange, journal, course, Draws(plan.seed), view)
+
+    @property
+    def bar_layer(self) -> int:
+        return FIRST_LAYER + len(self.plan.ground.tapes)
+
+    def attach(self, wake: Wake) -> None:
+        self.journal.put(Attach(0, 0), 0, self.plan.start_ns, 0, TRADER)
+        self.journal.put(wake, 0, self.plan.start_ns, 0, TRADER)
+
+    def engine(self, streams: Sequence[Stream], desk: Sitter, search: Search) -> Replay:
+        indexes = {one.listing.number: one.index for one in self.plan.ground.tapes}
+        window = self.plan.start_ns, self.plan.end_ns
+        return Replay(self.exchange, indexes, streams, desk, self.course, self.draws, *window, search)
+
+    def run(self, begin: Callable[[], None], end: Callable[[], None]) -> Played:
+        reason, why = EndReason.FAILED, ""
+        try:
+            begin()
+            reason = EndReason.WINDOW
+        except Finished as finished:
+            reason, why = EndReason.STOPPED, finished.reason
+        finally:
+            if reason is not EndReason.FAILED:
+                end()
+            digests = _end(self.journal, self.exchange, self.draws, self.plan.end_ns, reason)
+        self.exchange.ledger.check()
+        return _played(self.exchange, self.course, digests, reason, why)
 
 
 def _genesis(plan: RunPlan, exchange: Exchange) -> Genesis:
@@ -181,32 +248,29 @@ def _desk_plan(plan: RunPlan) -> trader_plan.Plan:
     )
 
 
-def _attach(journal: Journal, plan: RunPlan, trader: Any) -> None:
-    wakes = trader.wakes()
-    journal.put(Attach(0, 0), 0, plan.start_ns, 0, TRADER)
-    flags = wakes.own_events + 2 * wakes.timers + 4 * wakes.news
-    layers = tuple(FIRST_LAYER + one.listing.number for one in plan.ground.tapes) if wakes.closed_bars else ()
-    journal.put(Wake(flags, wakes.every_nth_print, wakes.volume, layers, ()), 0, plan.start_ns, 0, TRADER)
-
-
-def wake_streams(plan: RunPlan, trader: Any) -> list[Stream]:
-    """The streams that a trader's wake filter asks for, in the order of the layers."""
-    wakes, feed_ns = trader.wakes(), plan.rules.latency.feed.const_ns
+def wake_streams(
+    plan: RunPlan,
+    every_nth_print: int,
+    on_trade: Callable[[Any, Any], object] | None,
+    closed_bars: bool,
+    on_bar: Callable[[Any, Any], object] | None,
+) -> list[Stream]:
+    """The streams that a wake filter asks for, in the order of the layers."""
+    feed_ns = plan.rules.latency.feed.const_ns
     streams: list[Stream] = []
-    hook: Callable[[Any, Any], object] | None = trader.hook("trade")
-    if wakes.every_nth_print and hook is not None:
+    if every_nth_print and on_trade is not None:
         for one in plan.ground.tapes:
             if isinstance(one.tape, Prints):
                 first = one.tape.until(plan.start_ns - 1)
-                rows = range(first + wakes.every_nth_print - 1, len(one.tape), wakes.every_nth_print)
+                rows = range(first + every_nth_print - 1, len(one.tape), every_nth_print)
                 layer = FIRST_LAYER + one.listing.number
-                streams.append(TradeStream(one.tape, Trade(one.listing), hook, rows, feed_ns, layer))
-    hook = trader.hook("bar")
-    if wakes.closed_bars and hook is not None:
+                streams.append(TradeStream(one.tape, Trade(one.listing), on_trade, rows, feed_ns, layer))
+    if closed_bars and on_bar is not None:
         listings = [one.listing for one in plan.ground.tapes]
-        bars = [one.bars for one in plan.ground.tapes]
         bar = Bar({one.id: Candle(one) for one in listings})
-        streams.append(BarStream(bars, bar, hook, (plan.start_ns, plan.end_ns), feed_ns, FIRST_LAYER + len(listings)))
+        window = plan.start_ns, plan.end_ns
+        bars = [one.bars for one in plan.ground.tapes]
+        streams.append(BarStream(bars, bar, on_bar, window, feed_ns, FIRST_LAYER + len(listings)))
     return streams
 
 

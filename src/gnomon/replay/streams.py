@@ -29,6 +29,7 @@ class Clocked(Protocol):
 
     now_ns: int
     outbox: list[Any]
+    is_deciding: bool
 
 
 class Stream(Protocol):
@@ -109,10 +110,10 @@ class TradeStream:
             at += 1
             position += step
             hook(desk, trade)
-            if outbox:
+            if outbox or desk.is_deciding:
                 break
-        self.is_flowing = not outbox
-        self._burst = FIRST_BURST if outbox else min(2 * self._burst, BLOCK_WAKES)
+        self.is_flowing = not (outbox or desk.is_deciding)
+        self._burst = min(2 * self._burst, BLOCK_WAKES) if self.is_flowing else FIRST_BURST
         last = self.rows[self._done + at - 1]
         self.told = last + 1 - (at - first) * self.rows.step, last + 1, times[first]
         self._at = at
@@ -189,10 +190,10 @@ class BarStream:
                     candle.volume_lots = volume[at]
             at += 1
             hook(desk, bar)
-            if outbox:
+            if outbox or desk.is_deciding:
                 break
-        self.is_flowing = not outbox
-        self._burst = FIRST_BURST if outbox else min(2 * self._burst, BLOCK_WAKES)
+        self.is_flowing = not (outbox or desk.is_deciding)
+        self._burst = min(2 * self._burst, BLOCK_WAKES) if self.is_flowing else FIRST_BURST
         self.told = self._done + first, self._done + at, times[first]
         self._at = at
         if at == len(times):

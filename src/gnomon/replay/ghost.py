@@ -1,0 +1,196 @@
+"""The ghost: a Record's inputs, fed to the engine again where they came from a trader the first time.
+
+It takes the trader's place at the desk, decides nothing, and says after each call what the Record says was said after
+that call. So a run is replayed from its inputs alone, whatever made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from gnomon.exchange.order import (
+    Amend,
+    Cancel,
+    CancelAll,
+    ListKind,
+    OrderType,
+    Place,
+    PlaceList,
+    Quote,
+    Replace,
+    Request,
+    SelfTrade,
+    Side,
+    TimeInForce,
+)
+from gnomon.exchange.outcome import Outcome
+from gnomon.replay.bodies import (
+    Decision,
+    Deliver,
+    EndReason,
+    RequestAmend,
+    RequestCancel,
+    RequestCancelAll,
+    RequestList,
+    RequestPlace,
+    RequestQuote,
+    RequestReplace,
+    TimerSet,
+    Wake,
+)
+from gnomon.replay.engine import OWN
+from gnomon.replay.header import RecordType
+from gnomon.replay.record import Record, Recorded
+from gnomon.trader.desk import Finished
+
+KEEP: Final = 1
+POST_ONLY: Final = 2
+REDUCE_ONLY: Final = 1
+
+
+@dataclass(slots=True)
+class Said:
+    """What was said after one call of the trader."""
+
+    requests: list[Request] = field(default_factory=list)
+    alarms: list[tuple[int, str]] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Script:
+    """The inputs of a Record by the number of calls before them, and what woke the trader."""
+
+    wake: Wake
+    said: dict[int, Said]
+    own_due_ns: dict[int, int]  # instants at which own events were told, and how often
+    calls: int
+    reason: EndReason
+
+    @classmethod
+    def of(cls, record: Record) -> Script:
+        script = cls(Wake(0, 0, 0, (), ()), {}, {}, 0, EndReason.WINDOW)
+        for one in record.entries():
+            script._take(one)
+        end = record.end
+        script.reason = EndReason(end.reason) if end is not None else EndReason.FAILED
+        return script
+
+    def _take(self, one: Recorded) -> None:
+        if one.type is RecordType.DELIVER:
+            told = cast(Deliver, one.body)
+            self.calls += told.wakes
+            if told.own_upto:
+                self.own_due_ns[one.t] = self.own_due_ns.get(one.t, 0) + 1
+        elif one.type is RecordType.TIMER:
+            self.calls += 1
+        elif one.type is RecordType.WAKE:
+            self.wake = cast(Wake, one.body)
+        elif one.type in (RecordType.REQUEST, RecordType.TIMER_SET, RecordType.DECISION):
+            said = self.said.setdefault(self.calls, Said())
+            body = one.body
+            if isinstance(body, Decision):
+                said.decisions.append(body)
+            elif isinstance(body, TimerSet):
+                said.alarms.append((body.due, body.name))
+            else:
+                said.requests.append(request_of(body))
+
+
+class Ghost:
+    """Desk and trader in one. `rewrite` puts a decision into the journal as it was."""
+
+    __slots__ = ("_calls", "_heard_own", "_rewrite", "_script", "_waiting", "alarms", "is_deciding", "now_ns", "outbox")
+
+    def __init__(self, script: Script, rewrite: Callable[[Decision, int], object]) -> None:
+        self.now_ns = 0
+        self.outbox: list[Request] = []
+        self.alarms: list[tuple[int, str]] = []
+        self.is_deciding = False
+        self._script = script
+        self._rewrite = rewrite
+        self._calls = 0
+        self._waiting: list[Decision] = []
+        self._heard_own: dict[int, int] = {}
+
+    def begin(self) -> None:
+        self._say()
+
+    def called(self, *_: Any) -> None:
+        """A wake, a timer, or own events: one call."""
+        self._calls += 1
+        self._say()
+        if self._calls == self._script.calls and self._script.reason is EndReason.STOPPED:
+            raise Finished("as recorded")
+
+    def hook(self, _kind: str) -> Callable[..., None]:
+        return self.called
+
+    def hear(self, due_ns: int, _outcomes: Sequence[Outcome]) -> None:
+        if due_ns in self._script.own_due_ns:
+            self.alarms.append((due_ns, OWN))
+
+    def alarm(self, _name: str) -> None:
+        self.called()
+
+    def close_decision(self) -> None:
+        for decision in self._waiting:
+            self._rewrite(decision, self.now_ns)
+        self._waiting.clear()
+        self.is_deciding = False
+
+    def _say(self) -> None:
+        said = self._script.said.get(self._calls)
+        if said is not None:
+            self.outbox.extend(said.requests)
+            self.alarms.extend(said.alarms)
+            self._waiting.extend(said.decisions)
+            self.is_deciding = bool(self._waiting)
+
+
+def request_of(body: Any) -> Request:
+    """The request that a REQUEST record holds."""
+    match body:
+        case RequestPlace():
+            return _place(body)
+        case RequestQuote():
+            keep, post_only = bool(body.flags & KEEP), bool(body.flags & POST_ONLY)
+            return Quote(body.instrument, body.bid, body.ask, body.lots, keep, post_only)
+        case RequestCancel():
+            return Cancel(body.instrument, body.order, body.client)
+        case RequestCancelAll():
+            return CancelAll(body.instrument)
+        case RequestAmend():
+            return Amend(body.instrument, body.order, body.lots)
+        case RequestReplace():
+            return Replace(body.order, _place(body.legs[0]))
+        case RequestList():
+            return PlaceList(ListKind(body.kind), tuple(map(_place, body.legs)))
+    raise AssertionError(f"{type(body).__name__} holds no request")
+
+
+def _place(leg: Any) -> Place:
+    return Place(
+        leg.instrument,
+        Side(leg.side),
+        OrderType(leg.type),
+        leg.lots,
+        leg.price,
+        TimeInForce(leg.tif),
+        leg.stop,
+        leg.trailing_bips,
+        leg.quote_units,
+        SelfTrade(leg.stp),
+        leg.client,
+        bool(leg.flags & REDUCE_ONLY),
+    )
+
+
+def requests(record: Record) -> Iterator[tuple[int, Request]]:
+    """The number and the words of every request of a Record."""
+    for one in record.entries():
+        if one.type is RecordType.REQUEST:
+            body: Any = one.body
+            yield body.number, request_of(body)
