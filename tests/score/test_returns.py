@@ -147,6 +147,14 @@ def test_expected_maximum_sharpe_is_near_the_best_of_worthless_rules() -> None:
     assert expected_maximum_sharpe(0.1, 50) == pytest.approx(best, rel=0.02)
 
 
+def test_deflated_sharpe_gives_the_numbers_of_its_paper() -> None:
+    """Bailey, López de Prado (2014), section "A numerical example": 2.5 a year over five years of 250 days."""
+    paper = {"skew": -3.0, "kurtosis": 10.0, "trial_sd": math.sqrt(0.5 / 250)}
+    assert expected_maximum_sharpe(paper["trial_sd"], 100) == pytest.approx(0.1132, abs=5e-5)
+    assert deflated_sharpe(2.5 / math.sqrt(250), 1250, trials=100, **paper) == pytest.approx(0.9004, abs=5e-5)
+    assert deflated_sharpe(2.5 / math.sqrt(250), 1250, trials=46, **paper) == pytest.approx(0.9505, abs=5e-5)
+
+
 def test_deflated_sharpe_falls_with_every_further_try() -> None:
     tried = [deflated_sharpe(0.15, 250, trial_sd=0.05, trials=n) for n in (1, 2, 10, 100)]
     assert tried == sorted(tried, reverse=True)

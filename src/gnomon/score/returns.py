@@ -171,12 +171,12 @@ def _performance(
     gross: FloatArray, net: FloatArray, turnover: float, *, holdings: float, holdings_a_year: float
 ) -> Performance:
     yearly = math.sqrt(holdings_a_year)
-    per_holding, skew, kurtosis = _moments(net)
+    per_holding, skew, kurtosis = moments(net)
     half = Z_95 * _sharpe_error(per_holding, holdings, skew, kurtosis) if holdings >= 2.0 else math.nan
     return Performance(
         n=len(net),
         holdings=float(holdings),
-        gross_sharpe=_moments(gross)[0] * yearly,
+        gross_sharpe=moments(gross)[0] * yearly,
         net_sharpe=per_holding * yearly,
         net_sharpe_lo=(per_holding - half) * yearly,
         net_sharpe_hi=(per_holding + half) * yearly,
@@ -188,7 +188,7 @@ def _performance(
     )
 
 
-def _moments(returns: FloatArray) -> tuple[float, float, float]:
+def moments(returns: FloatArray) -> tuple[float, float, float]:
     """Sharpe (sample deviation, n - 1), skew and kurtosis; NaN, 0, 3 where nothing varies."""
     if len(returns) < 2:
         return math.nan, 0.0, 3.0
