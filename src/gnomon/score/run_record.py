@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,6 @@ BUY: Final = 1
 SELL: Final = -1
 NEVER: Final = -1
 """An instant that did not come: an order that is still open, a request that was never acknowledged."""
-
-
-_Columns = TypeVar("_Columns", "Fills", "Orders")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +103,12 @@ class Fills:
     decided_ns: IntArray
     arrived_ns: IntArray
     queued_ns: IntArray
+    fee_asset: IntArray
     price: FloatArray
     quantity: FloatArray
     notional: FloatArray
     fee: FloatArray
     fee_quote: FloatArray
-    fee_asset: IntArray
     position_after: FloatArray
     decision_price: FloatArray
     arrival_price: FloatArray
@@ -124,7 +121,12 @@ class Fills:
     @classmethod
     def none(cls) -> Fills:
         """A run that never traded."""
-        return _empty(cls)
+        whole, real = np.zeros(0, np.int64), np.zeros(0)
+        return cls(
+            *(whole, whole, whole, whole, whole, whole, whole, whole, whole),
+            *(real, real, real, real, real, real, real, real),
+            maker=np.zeros(0, np.bool_),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +156,8 @@ class Orders:
     @classmethod
     def none(cls) -> Orders:
         """A run that never sent an order."""
-        return _empty(cls)
+        whole, real = np.zeros(0, np.int64), np.zeros(0)
+        return cls(whole, whole, whole, whole, whole, whole, whole, real, real, (), (), ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,12 +195,6 @@ class RunRecord:
     def opening(self) -> float:
         """The equity before anything was done."""
         return float(self.marks.equity[0])
-
-
-def _empty(kind: type[_Columns]) -> _Columns:
-    """No rows, each column in its own type."""
-    blanks = {"IntArray": np.zeros(0, np.int64), "FloatArray": np.zeros(0), "npt.NDArray[np.bool_]": np.zeros(0, bool)}
-    return kind(*(blanks.get(str(one.type), ()) for one in fields(kind)))
 
 
 def _shaped(columns: Any, wide: dict[str, tuple[int, ...]], narrow: tuple[int, ...]) -> None:
