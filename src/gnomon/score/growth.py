@@ -114,10 +114,15 @@ def annual_return(returns: FloatArray, a_year: float) -> float | None:
     return _figure(float(grown) - 1.0)
 
 
+def drawdowns(equity: FloatArray) -> FloatArray:
+    """How far each mark (T,) of a curve lies below its peak so far, as a share of the peak."""
+    return np.asarray(1.0 - equity / np.maximum.accumulate(equity), np.float64)
+
+
 def drawdown(at_ns: IntArray, equity: FloatArray) -> Drawdown:
     """The deepest fall of a curve (T,) from its running peak; of equal depths the first."""
     peaks = np.maximum.accumulate(equity)
-    depth = 1.0 - equity / peaks
+    depth = drawdowns(equity)
     trough = int(depth.argmax())
     peak = int(np.flatnonzero(equity[: trough + 1] == peaks[trough])[-1])
     back = np.flatnonzero(equity[trough:] >= peaks[trough])

@@ -1,0 +1,1 @@
+"""Reports of runs as pages that need nothing: one file, no network, no script."""

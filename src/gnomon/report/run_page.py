@@ -1,0 +1,312 @@
+"""The page of one run: what ran, what came of it beside buy-and-hold, every fill with its reason, what was refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from gnomon.report.drawing import MOST_INSTRUMENTS, equity_chart, price_chart, queue_chart
+from gnomon.report.figures import EXECUTION, GROWTH, TRADING, Figure, stated
+from gnomon.report.markup import Column, Markup, Text, code, facts, html_of, link, page, quiet, section, table, toned
+from gnomon.report.wording import (
+    ABSENT,
+    clock_text,
+    count,
+    duration,
+    instant,
+    money,
+    number,
+    plural,
+    share,
+    signed_share,
+)
+from gnomon.score.execution import slippage_bps
+from gnomon.score.round_trips import OPENING, round_trips
+from gnomon.score.run_record import RunRecord
+from gnomon.score.runs import Summary, hold_equity, summary
+from gnomon.units import IntArray
+
+MOST_FILLS: Final = 1000
+MOST_REJECTS: Final = 200
+MOST_TRIPS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What ran, under which rules, and by which digests anybody can check it.
+
+    `labels` are the warnings and models that a reader must know (bar-modelled, synthetic quote, optimistic fills);
+    `rules` the session's settings in words, latency and fees always among them; `params` those of the trader;
+    `digests` by name (dataset, config, inputs, outputs); `again` the command that repeats the run.
+    """
+
+    trader: str
+    dataset: str
+    status: str = "completed"
+    seed: int | None = None
+    labels: tuple[str, ...] = ()
+    rules: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
+    versions: str = ""
+    again: str = ""
+
+
+def run_page(record: RunRecord, header: Header, figures: Summary | None = None, *, most_fills: int = MOST_FILLS) -> str:
+    """The report of one run, as the text of one self-contained HTML file.
+
+    Of more than `most_fills` fills the first and the last half are listed, and the page says how many are not.
+    """
+    found = figures or summary(record)
+    symbols = ", ".join(one.symbol for one in record.listings)
+    parts = [
+        _head(record, header, found, symbols),
+        _equity(record, found),
+        _growth(found),
+        *_prices(record),
+        _trading(found),
+        _execution(record, found),
+        _queue(record),
+        _trips(record),
+        _fills(record, most_fills),
+        _rejects(record),
+        _identity(header),
+    ]
+    return page(f"{header.trader} on {symbols} · {record.run}", parts)
+
+
+# --- what ran ---------------------------------------------------------------------------------------------------------
+
+
+def _head(record: RunRecord, header: Header, found: Summary, symbols: str) -> str:
+    labels = "".join(f"<li>{html_of(one)}</li>" for one in header.labels)
+    window = f"{instant(found.start_ns)} to {instant(found.end_ns)}, {duration(found.end_ns - found.start_ns)}"
+    params = ", ".join(f"{name} = {value}" for name, value in header.params.items())
+    rows: list[tuple[str, Text]] = [
+        ("Run", code(record.run)),
+        ("Status", header.status),
+        ("Dataset", header.dataset),
+        ("Window", window),
+        *([("Seed", str(header.seed))] if header.seed is not None else []),
+        *header.rules.items(),
+        *([("Parameters", params)] if params else []),
+    ]
+    return (
+        f"<header>\n<h1>{html_of(f'{header.trader} on {symbols}')}</h1>\n"
+        + (f'<ul class="labels">{labels}</ul>\n' if labels else "")
+        + _headline(found)
+        + f"\n<h3>What ran</h3>\n{facts(rows)}\n</header>"
+    )
+
+
+def _headline(found: Summary) -> str:
+    """The five figures that a reader looks for first."""
+    ran, hold, done = found.growth, found.hold, found.execution
+    items: list[tuple[str, Text, str]] = [
+        ("Return", toned(ran.total_return, signed_share(ran.total_return)), f"hold {signed_share(hold.total_return)}"),
+        ("Deepest drawdown", share(ran.drawdown.depth), f"hold {share(hold.drawdown.depth)}"),
+        ("Sharpe", number(ran.sharpe), f"hold {number(hold.sharpe)}"),
+        ("Fills", count(done.fills), f"{share(done.maker_share, 0)} maker by notional"),
+        ("Fees", money(done.fees_quote, found.quote), number(done.fees_bps, 2, "bps of what was traded")),
+    ]
+    inside = "".join(f"<dt>{a}</dt><dd>{html_of(b)}<small>{html_of(c)}</small></dd>" for a, b, c in items)
+    boxes = inside.replace("<dt>", "<div><dt>").replace("</dd>", "</dd></div>")
+    return f'<dl class="headline">{boxes}</dl>'
+
+
+def _identity(header: Header) -> str:
+    rows: list[tuple[str, Text]] = [(f"{name} digest", code(value)) for name, value in header.digests.items()]
+    rows = [("Fingerprint", code(header.fingerprint)), *rows] if header.fingerprint else rows
+    rows += [("Versions", header.versions)] if header.versions else []
+    rows += [("To repeat it", code(header.again))] if header.again else []
+    note = quiet("Equal digests are the same run. No figure of this page enters them.")
+    return section("Identity", note, facts(rows), name="identity")
+
+
+# --- what came of it --------------------------------------------------------------------------------------------------
+
+
+def _equity(record: RunRecord, found: Summary) -> str:
+    hold = hold_equity(record.marks, fee=found.hold_fee)
+    return section("Equity", equity_chart(record, hold).markup(), name="equity")
+
+
+def _growth(found: Summary) -> str:
+    fee = f", bought for a fee of {share(found.hold_fee, 3)}" if found.hold_fee else ", without a fee"
+    note = f"Buy and hold: the opening equity in equal parts in the window's instruments at the first mark{fee}."
+    columns = Column("Figure"), Column("This run", "n"), Column("Buy and hold", "n")
+    rows = [(one.name, one.of(found), one.of_hold(found)) for one in GROWTH]
+    notes = quiet(f"{stated(found.growth)} {note}")
+    return section("Return and risk", table(columns, rows), notes, name="figures")
+
+
+def _prices(record: RunRecord) -> Iterator[str]:
+    for index, one in enumerate(record.listings[:MOST_INSTRUMENTS]):
+        drawn = price_chart(record, index).markup()
+        yield section(f"{one.symbol}: price, fills and inventory", drawn, name=f"price-{index}")
+    left = len(record.listings) - MOST_INSTRUMENTS
+    if left > 0:
+        text = f"{plural(left, 'further instrument')} of the run {'is' if left == 1 else 'are'} not drawn."
+        yield section("Further instruments", quiet(text))
+
+
+def _two_columns(figures: tuple[Figure, ...], found: Summary) -> str:
+    half = -(-len(figures) // 2)
+    columns = Column("Figure"), Column("This run", "n")
+    halves = (table(columns, [(one.name, one.of(found)) for one in part]) for part in (figures[:half], figures[half:]))
+    return f'<div class="pair">{"".join(halves)}</div>'
+
+
+def _trading(found: Summary) -> str:
+    return section("Trading", _two_columns(TRADING, found), name="trading")
+
+
+def _execution(record: RunRecord, found: Summary) -> str:
+    columns = (
+        Column("Against the price at"),
+        Column("Role"),
+        Column("Fills", "n"),
+        Column("Mean, bps", "n"),
+        Column("Median, bps", "n"),
+        Column("p95, bps", "n"),
+        Column(f"Cost, {record.quote}", "n"),
+    )
+    rows = [
+        (one.reference, one.role, count(one.n), number(one.mean), number(one.median), number(one.p95), number(one.cost))
+        for one in found.execution.slippage
+        if one.n
+    ]
+    missing = max((one.missing for one in found.execution.slippage if one.role == "all"), default=0)
+    note = "Above 0 is a cost: a buyer paid more, a seller got less. Weighed by notional."
+    note += f" {plural(missing, 'fill')} had no such price." if missing else ""
+    slipped = "<h3>Slippage</h3>" + quiet(note) + table(columns, rows) if rows else ""
+    return section("Execution", _two_columns(EXECUTION, found), slipped, name="execution")
+
+
+def _queue(record: RunRecord) -> str:
+    waited: IntArray = record.fills.queued_ns[record.fills.maker]
+    inside = queue_chart(waited).markup() if len(waited) else quiet("No order was filled as a maker.")
+    return section("Time in queue", inside, name="queue")
+
+
+def _trips(record: RunRecord) -> str:
+    trips = round_trips(record)
+    if not len(trips):
+        return ""
+    order = np.argsort(trips.profit, kind="stable")[::-1]
+    chosen = order if len(order) <= 2 * MOST_TRIPS else np.concatenate([order[:MOST_TRIPS], order[-MOST_TRIPS:]])
+    columns = (
+        Column("Instrument"),
+        Column("Side"),
+        Column("From fill", "n"),
+        Column("To fill", "n"),
+        Column("Held", "n"),
+        Column("Quantity", "n"),
+        Column(f"Profit, {record.quote}", "n"),
+        Column("Gain", "n"),
+        Column("MAE", "n"),
+        Column("MFE", "n"),
+    )
+    rows: list[tuple[Text, ...]] = []
+    for row in chosen.tolist():
+        listing = record.listings[int(trips.instrument[row])]
+        profit = float(trips.profit[row])
+        rows.append(
+            (
+                listing.symbol,
+                "long" if trips.side[row] > 0 else "short",
+                _fill_link(int(trips.entry[row])),
+                _fill_link(int(trips.exit[row])),
+                duration(int(trips.exit_ns[row] - trips.entry_ns[row])),
+                number(float(trips.quantity[row]), listing.quantity_decimals),
+                toned(profit, number(profit, 4 if abs(profit) < 1 else 2)),
+                signed_share(float(trips.gain[row])),
+                share(float(trips.adverse[row])),
+                share(float(trips.favourable[row])),
+            )
+        )
+    some = f"The {MOST_TRIPS} best and the {MOST_TRIPS} worst of {len(order):,}"
+    note = "All" if len(chosen) == len(order) else some
+    note += ", by profit after fees. MAE and MFE: how far the price went against the holding and in its favour."
+    return section("Round trips", quiet(note), table(columns, rows, cards=True), name="round-trips")
+
+
+def _fill_link(number_of_fill: int) -> Text:
+    return "opening" if number_of_fill == OPENING else link(f"fill-{number_of_fill}", str(number_of_fill))
+
+
+def _fills(record: RunRecord, most: int) -> str:
+    n = len(record.fills)
+    if not n:
+        return section("Fills", quiet("None."), name="fills")
+    rows = list(range(n)) if n <= most else [*range(most // 2), *range(n - most // 2, n)]
+    columns = (
+        Column("Fill"),
+        Column("Time, UTC", "when"),
+        Column("Instrument"),
+        Column("Side"),
+        Column("Role"),
+        Column("Price", "n"),
+        Column("Quantity", "n"),
+        Column("Fee", "n"),
+        Column("Slippage, bps", "n"),
+        Column("Holding after", "n"),
+        Column("Why", "row why"),
+    )
+    left = n - len(rows)
+    note = f"The first {most // 2:,} and the last {most // 2:,} of {n:,}. " if left else ""
+    note += "Slippage is against the price at arrival; a fill's number is what <code>gnomon explain</code> takes."
+    anchors = [f"fill-{int(record.fills.number[row])}" for row in rows]
+    listed = table(columns, [_fill_row(record, row) for row in rows], anchors=anchors, cards=True)
+    return section("Fills", quiet(Markup(note)), listed, name="fills")
+
+
+def _fill_row(record: RunRecord, row: int) -> tuple[Text, ...]:
+    fills = record.fills
+    listing = record.listings[int(fills.instrument[row])]
+    name, side, arrival = int(fills.number[row]), int(fills.side[row]), float(fills.arrival_price[row])
+    slipped = float(slippage_bps(side, fills.price[row], arrival)) if np.isfinite(arrival) else None
+    fee = number(float(fills.fee[row]), 8, record.assets[int(fills.fee_asset[row])])
+    return (
+        link(f"fill-{name}", str(name)),
+        clock_text(int(fills.at_ns[row])),
+        listing.symbol,
+        Markup('<span class="gain">buy</span>' if side > 0 else '<span class="loss">sell</span>'),
+        "maker" if fills.maker[row] else "taker",
+        number(float(fills.price[row]), listing.price_decimals),
+        number(float(fills.quantity[row]), listing.quantity_decimals),
+        fee,
+        number(slipped),
+        number(float(fills.position_after[row]), listing.quantity_decimals),
+        fills.why[row] if fills.why else ABSENT,
+    )
+
+
+def _rejects(record: RunRecord) -> str:
+    orders = record.orders
+    refused = [row for row, code_of in enumerate(orders.reject_code) if code_of]
+    if not refused:
+        return section("Rejects", quiet("No order was refused."), name="rejects")
+    counts = Counter(orders.reject_code[row] for row in refused)
+    by_code = ", ".join(f"{name}: {n:,}" for name, n in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+    heads = ("Order", ""), ("Decided, UTC", "when"), ("Instrument", ""), ("Type", ""), ("Code", ""), ("Why", "row why")
+    columns = [Column(head, kind) for head, kind in heads]
+    rows = [
+        (
+            str(int(orders.number[row])),
+            clock_text(int(orders.decided_ns[row])),
+            record.listings[int(orders.instrument[row])].symbol,
+            f"{orders.kind[row]} {'buy' if orders.side[row] > 0 else 'sell'}",
+            orders.reject_code[row],
+            orders.reject_text[row] if orders.reject_text else ABSENT,
+        )
+        for row in refused[:MOST_REJECTS]
+    ]
+    left = f" The first {MOST_REJECTS} are listed." if len(refused) > MOST_REJECTS else ""
+    note = f"{plural(len(refused), 'order')} refused, by code: {by_code}.{left}"
+    return section("Rejects", quiet(note), table(columns, rows, cards=True), name="rejects")
