@@ -48,6 +48,7 @@ _VARIABLES: Final = {
 }
 _INK, _MUTED, _GRID, _RUN, _HOLD, _BUY, _SELL, _CARD = list(_VARIABLES)[:8]
 SERIES: Final = tuple(list(_VARIABLES)[8:])
+SERIES_VARIABLES: Final = tuple(_VARIABLES[colour] for colour in SERIES)
 
 _LOOK: Final[dict[str, Any]] = {
     "svg.fonttype": "none",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gnomon.report.wording import ABSENT, count, duration, instant, money, number, share, signed_share
+from gnomon.report.wording import ABSENT, amount_of, count, duration, instant, money, number, share, signed_share
 from gnomon.score.execution import Slippage
 from gnomon.score.growth import Growth
 from gnomon.score.runs import Summary
@@ -41,9 +41,9 @@ GROWTH: Final = (
     Figure("Sortino", lambda one, _: number(one.sortino)),
     Figure("Calmar", lambda one, _: number(one.calmar)),
     Figure("Deepest drawdown", lambda one, _: share(one.drawdown.depth)),
-    Figure("Its length", lambda one, _: duration(one.drawdown.length_ns)),
-    Figure("Its length in marks", lambda one, _: count(one.drawdown.length_marks)),
-    Figure("Its recovery", lambda one, _: _recovery(one)),
+    Figure("From its peak to its recovery", lambda one, _: duration(one.drawdown.length_ns)),
+    Figure("The same, in marks", lambda one, _: count(one.drawdown.length_marks)),
+    Figure("Recovered", lambda one, _: _recovery(one)),
     Figure("Longest time under water", lambda one, _: duration(one.drawdown.longest_ns)),
     Figure("Best, worst period", lambda one, _: f"{signed_share(one.best)}, {signed_share(one.worst)}"),
 )
@@ -51,9 +51,10 @@ GROWTH: Final = (
 TRADING: Final = (
     Figure("Fills", of_run=lambda run: count(run.execution.fills)),
     Figure("Traded", of_run=lambda run: money(run.execution.notional, run.quote)),
-    Figure("Turnover", of_run=lambda run: f"{number(run.execution.turnover)} × mean equity"),
-    Figure("Turnover in 365 days", of_run=lambda run: f"{number(run.execution.turnover_a_year)} × mean equity"),
-    Figure("Fees", of_run=lambda run: _fees(run)),
+    Figure("Turnover, of mean equity", of_run=lambda run: number(run.execution.turnover, 2, "×")),
+    Figure("The same in 365 days", of_run=lambda run: number(run.execution.turnover_a_year, 2, "×")),
+    Figure("Fees", of_run=lambda run: money(run.execution.fees_quote, run.quote)),
+    Figure("Fees by asset", of_run=lambda run: _fees(run)),
     Figure("Fees, in basis points", of_run=lambda run: number(run.execution.fees_bps, 2, "bps")),
     Figure("Time in the market", of_run=lambda run: share(run.execution.exposure)),
     Figure("Round trips, first in first out", of_run=lambda run: _trips(run)),
@@ -91,8 +92,8 @@ def stated(run: Growth) -> str:
         return f"The run is shorter than a period of {run.period}: no return by period, hence no ratios."
     few = " That is few: the ratios say little." if run.n < 30 else ""
     return (
-        f"Ratios from {run.n:,} simple returns of {run.period}, {run.a_year:g} of them a year; risk-free rate 0; "
-        f"sample deviation (n - 1).{few}"
+        f"Ratios from {run.n:,} simple returns over periods of {run.period}, {run.a_year:g} of them a year; "
+        f"risk-free rate 0; sample deviation (n - 1).{few}"
     )
 
 
@@ -103,9 +104,7 @@ def _recovery(one: Growth) -> str:
 
 
 def _fees(run: Summary) -> str:
-    each = ", ".join(number(amount, 8, asset).replace(".00000000", "") for asset, amount in run.execution.fees.items())
-    worth = money(run.execution.fees_quote, run.quote)
-    return worth if set(run.execution.fees) <= {run.quote} else f"{each} (worth {worth})"
+    return ", ".join(amount_of(amount, asset) for asset, amount in run.execution.fees.items()) or ABSENT
 
 
 def _trips(run: Summary) -> str:

@@ -40,6 +40,12 @@ def section(title: str, *parts: str, name: str = "") -> str:
     return f"<section{anchor}>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
 
 
+def sheet(rows: Iterable[tuple[str, Text]]) -> str:
+    """Figures in one column, or in two where there is room."""
+    inside = "".join(f"<div><dt>{escape(name)}</dt><dd>{html_of(value)}</dd></div>" for name, value in rows)
+    return f'<dl class="sheet">{inside}</dl>'
+
+
 def quiet(text: Text) -> str:
     """A paragraph that explains."""
     return f'<p class="quiet">{html_of(text)}</p>'
@@ -54,7 +60,7 @@ def facts(rows: Mapping[str, Text] | Iterable[tuple[str, Text]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its head, and its class (`n` for numbers, `when` for instants, `row` for a whole line)."""
+    """A column of a table: its head, and its class (`n` for numbers, `when` for instants)."""
 
     head: str
     kind: str = ""
@@ -65,21 +71,27 @@ def table(
     rows: Iterable[Sequence[Text]],
     *,
     anchors: Sequence[str] = (),
-    cards: bool = False,
+    notes: Sequence[Text] = (),
+    kind: str = "",
 ) -> str:
-    """A table whose first column heads its rows. A narrow page shows its rows as `cards`, else it scrolls."""
+    """A table whose first column heads its rows, each with a note below it where `notes` are given.
+
+    On a narrow page the rows of kind `cards` become cards and the cells of kind `figures` wrap; other tables scroll.
+    """
     head = "".join(f"<th{_class(one)} scope=col>{escape(one.head)}</th>" for one in columns)
-    lines = []
+    lines, noted = [], ' class="noted"' if notes else ""
     for index, row in enumerate(rows):
         cells = [
             _cell(one, text, "td" if place else "th")
             for place, (one, text) in enumerate(zip(columns, row, strict=True))
         ]
         anchor = f' id="{escape(anchors[index])}"' if anchors else ""
-        lines.append(f"<tr{anchor}>{''.join(cells)}</tr>")
-    kind, body = ' class="cards"' if cards else "", "\n".join(lines)
+        lines.append(f"<tr{anchor}{noted}>{''.join(cells)}</tr>")
+        if notes:
+            lines.append(f'<tr class="note"><td></td><td colspan={len(columns) - 1}>{html_of(notes[index])}</td></tr>')
+    name, body = f' class="{kind}"' if kind else "", "\n".join(lines)
     top = f"<thead><tr>{head}</tr></thead>"
-    return f'<div class="scroll"><table{kind}>{top}<tbody>\n{body}\n</tbody></table></div>'
+    return f'<div class="scroll"><table{name}>{top}<tbody>\n{body}\n</tbody></table></div>'
 
 
 def link(target: str, text: str) -> Markup:

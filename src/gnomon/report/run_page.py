@@ -11,9 +11,23 @@ import numpy as np
 
 from gnomon.report.drawing import MOST_INSTRUMENTS, equity_chart, price_chart, queue_chart
 from gnomon.report.figures import EXECUTION, GROWTH, TRADING, Figure, stated
-from gnomon.report.markup import Column, Markup, Text, code, facts, html_of, link, page, quiet, section, table, toned
+from gnomon.report.markup import (
+    Column,
+    Markup,
+    Text,
+    code,
+    facts,
+    html_of,
+    link,
+    page,
+    quiet,
+    section,
+    sheet,
+    table,
+    toned,
+)
 from gnomon.report.wording import (
-    ABSENT,
+    amount_of,
     clock_text,
     count,
     duration,
@@ -142,7 +156,7 @@ def _growth(found: Summary) -> str:
     columns = Column("Figure"), Column("This run", "n"), Column("Buy and hold", "n")
     rows = [(one.name, one.of(found), one.of_hold(found)) for one in GROWTH]
     notes = quiet(f"{stated(found.growth)} {note}")
-    return section("Return and risk", table(columns, rows), notes, name="figures")
+    return section("Return and risk", table(columns, rows, kind="figures"), notes, name="figures")
 
 
 def _prices(record: RunRecord) -> Iterator[str]:
@@ -155,20 +169,17 @@ def _prices(record: RunRecord) -> Iterator[str]:
         yield section("Further instruments", quiet(text))
 
 
-def _two_columns(figures: tuple[Figure, ...], found: Summary) -> str:
-    half = -(-len(figures) // 2)
-    columns = Column("Figure"), Column("This run", "n")
-    halves = (table(columns, [(one.name, one.of(found)) for one in part]) for part in (figures[:half], figures[half:]))
-    return f'<div class="pair">{"".join(halves)}</div>'
+def _sheet(figures: tuple[Figure, ...], found: Summary) -> str:
+    return sheet((one.name, one.of(found)) for one in figures)
 
 
 def _trading(found: Summary) -> str:
-    return section("Trading", _two_columns(TRADING, found), name="trading")
+    return section("Trading", _sheet(TRADING, found), name="trading")
 
 
 def _execution(record: RunRecord, found: Summary) -> str:
     columns = (
-        Column("Against the price at"),
+        Column("Against"),
         Column("Role"),
         Column("Fills", "n"),
         Column("Mean, bps", "n"),
@@ -182,10 +193,11 @@ def _execution(record: RunRecord, found: Summary) -> str:
         if one.n
     ]
     missing = max((one.missing for one in found.execution.slippage if one.role == "all"), default=0)
-    note = "Above 0 is a cost: a buyer paid more, a seller got less. Weighed by notional."
+    note = "Against the price at decision and at arrival, weighed by notional. "
+    note += "Above 0 is a cost: a buyer paid more, a seller got less."
     note += f" {plural(missing, 'fill')} had no such price." if missing else ""
-    slipped = "<h3>Slippage</h3>" + quiet(note) + table(columns, rows) if rows else ""
-    return section("Execution", _two_columns(EXECUTION, found), slipped, name="execution")
+    slipped = "<h3>Slippage</h3>" + quiet(note) + table(columns, rows, kind="cards") if rows else ""
+    return section("Execution", _sheet(EXECUTION, found), slipped, name="execution")
 
 
 def _queue(record: RunRecord) -> str:
@@ -233,7 +245,7 @@ def _trips(record: RunRecord) -> str:
     some = f"The {MOST_TRIPS} best and the {MOST_TRIPS} worst of {len(order):,}"
     note = "All" if len(chosen) == len(order) else some
     note += ", by profit after fees. MAE and MFE: how far the price went against the holding and in its favour."
-    return section("Round trips", quiet(note), table(columns, rows, cards=True), name="round-trips")
+    return section("Round trips", quiet(note), table(columns, rows, kind="cards"), name="round-trips")
 
 
 def _fill_link(number_of_fill: int) -> Text:
@@ -245,24 +257,15 @@ def _fills(record: RunRecord, most: int) -> str:
     if not n:
         return section("Fills", quiet("None."), name="fills")
     rows = list(range(n)) if n <= most else [*range(most // 2), *range(n - most // 2, n)]
-    columns = (
-        Column("Fill"),
-        Column("Time, UTC", "when"),
-        Column("Instrument"),
-        Column("Side"),
-        Column("Role"),
-        Column("Price", "n"),
-        Column("Quantity", "n"),
-        Column("Fee", "n"),
-        Column("Slippage, bps", "n"),
-        Column("Holding after", "n"),
-        Column("Why", "row why"),
-    )
-    left = n - len(rows)
-    note = f"The first {most // 2:,} and the last {most // 2:,} of {n:,}. " if left else ""
+    heads = ("Time, UTC", "when"), ("Instrument", ""), ("Side", ""), ("Role", ""), ("Price", "n"), ("Quantity", "n")
+    columns = [
+        Column(*one) for one in (("Fill", ""), *heads, ("Fee", "n"), ("Slippage, bps", "n"), ("Holds after", "n"))
+    ]
+    note = f"The first {most // 2:,} and the last {most // 2:,} of {n:,}. " if n > len(rows) else ""
     note += "Slippage is against the price at arrival; a fill's number is what <code>gnomon explain</code> takes."
     anchors = [f"fill-{int(record.fills.number[row])}" for row in rows]
-    listed = table(columns, [_fill_row(record, row) for row in rows], anchors=anchors, cards=True)
+    why = [record.fills.why[row] for row in rows] if record.fills.why else ()
+    listed = table(columns, [_fill_row(record, row) for row in rows], anchors=anchors, notes=why, kind="cards")
     return section("Fills", quiet(Markup(note)), listed, name="fills")
 
 
@@ -271,7 +274,6 @@ def _fill_row(record: RunRecord, row: int) -> tuple[Text, ...]:
     listing = record.listings[int(fills.instrument[row])]
     name, side, arrival = int(fills.number[row]), int(fills.side[row]), float(fills.arrival_price[row])
     slipped = float(slippage_bps(side, fills.price[row], arrival)) if np.isfinite(arrival) else None
-    fee = number(float(fills.fee[row]), 8, record.assets[int(fills.fee_asset[row])])
     return (
         link(f"fill-{name}", str(name)),
         clock_text(int(fills.at_ns[row])),
@@ -280,10 +282,9 @@ def _fill_row(record: RunRecord, row: int) -> tuple[Text, ...]:
         "maker" if fills.maker[row] else "taker",
         number(float(fills.price[row]), listing.price_decimals),
         number(float(fills.quantity[row]), listing.quantity_decimals),
-        fee,
+        amount_of(float(fills.fee[row]), record.assets[int(fills.fee_asset[row])]),
         number(slipped),
         number(float(fills.position_after[row]), listing.quantity_decimals),
-        fills.why[row] if fills.why else ABSENT,
     )
 
 
@@ -294,8 +295,7 @@ def _rejects(record: RunRecord) -> str:
         return section("Rejects", quiet("No order was refused."), name="rejects")
     counts = Counter(orders.reject_code[row] for row in refused)
     by_code = ", ".join(f"{name}: {n:,}" for name, n in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
-    heads = ("Order", ""), ("Decided, UTC", "when"), ("Instrument", ""), ("Type", ""), ("Code", ""), ("Why", "row why")
-    columns = [Column(head, kind) for head, kind in heads]
+    columns = [Column("Order"), Column("Decided, UTC", "when"), Column("Instrument"), Column("Type"), Column("Code")]
     rows = [
         (
             str(int(orders.number[row])),
@@ -303,10 +303,10 @@ def _rejects(record: RunRecord) -> str:
             record.listings[int(orders.instrument[row])].symbol,
             f"{orders.kind[row]} {'buy' if orders.side[row] > 0 else 'sell'}",
             orders.reject_code[row],
-            orders.reject_text[row] if orders.reject_text else ABSENT,
         )
         for row in refused[:MOST_REJECTS]
     ]
+    why = [orders.reject_text[row] for row in refused[:MOST_REJECTS]] if orders.reject_text else ()
     left = f" The first {MOST_REJECTS} are listed." if len(refused) > MOST_REJECTS else ""
     note = f"{plural(len(refused), 'order')} refused, by code: {by_code}.{left}"
-    return section("Rejects", quiet(note), table(columns, rows, cards=True), name="rejects")
+    return section("Rejects", quiet(note), table(columns, rows, notes=why, kind="cards"), name="rejects")

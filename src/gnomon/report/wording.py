@@ -26,7 +26,14 @@ def number(value: float | None, decimals: int = 2, unit: str = "") -> str:
 def money(value: float | None, asset: str) -> str:
     """Two decimals, more where the amount would otherwise read as nothing."""
     small = value is not None and 0 < abs(value) < 0.005
-    return number(value, 8 if small else 2, asset)
+    text = number(value, 8 if small else 2)
+    return text if text == ABSENT else f"{text} {asset}"
+
+
+def amount_of(value: float, asset: str) -> str:
+    """As exact as the ledger, without idle zeros: 0.0131 BNB."""
+    text = number(value, 8)
+    return f"{text.rstrip('0').rstrip('.')} {asset}"
 
 
 def share(value: float | None, decimals: int = 2) -> str:
