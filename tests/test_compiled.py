@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from tests.forecast.kronos.draws import tokens
 
 from gnomon.compiled import AVAILABLE, SUMS_IN_ANY_ORDER, compiled
 
@@ -48,3 +51,39 @@ def test_without_numba_a_function_stays_as_it_is(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "False"
+
+
+FAULTS = {
+    "any failure of numba": ("numba", "raise ImportError('Numba needs NumPy 2.2 or less')", "ImportError: Numba needs"),
+    "any failure of llvmlite": ("llvmlite", "raise OSError('libllvmlite.so')", "OSError: libllvmlite.so"),
+    "switched off": ("", "", "NUMBA_DISABLE_JIT is set"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_numba_that_does_not_work_is_warned_of_and_leaves_tokens_as_they_are(tmp_path: Path, fault: str) -> None:
+    package, body, why = FAULTS[fault]
+    if package:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(body)
+    root = Path(__file__).parents[1]
+    paths = os.pathsep.join([str(tmp_path), str(root / "src"), str(root)])
+    environment = os.environ | {"PYTHONPATH": paths, "NUMBA_DISABLE_JIT": "0" if package else "1"}
+    command = [sys.executable, "-m", "tests.forecast.kronos.draws"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("RuntimeWarning: numba is not used, which is slower") == 1
+    assert why in done.stderr
+    assert AVAILABLE
+    assert json.loads(done.stdout) == {"compiled": False, "tokens": tokens()}
+
+
+def test_to_import_it_is_cheap_until_it_is_asked() -> None:
+    program = (
+        "import sys\nfrom gnomon import compiled\nassert 'numba' not in sys.modules\n"
+        "assert compiled.AVAILABLE and 'numba' in sys.modules\n"
+        "try: compiled.ABSENT\nexcept AttributeError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "module 'gnomon.compiled' has no attribute 'ABSENT'"
