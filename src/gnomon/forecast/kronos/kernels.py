@@ -40,7 +40,7 @@ def block(
     keys, values, at = kept
     width = x.size
     projected = qkv_bias.copy()
-    _multiply(_normed(x, least), qkv, projected)
+    _multiply_row(_normed(x, least), qkv, projected)
     _rotate(projected[: 2 * width], turn)
     heads, _, e = keys.shape
     for h in range(heads):
@@ -50,13 +50,13 @@ def block(
     seen = np.zeros(width, np.float32)
     attend(projected[:width].reshape(heads, e), keys, values, at + 1, seen.reshape(heads, e))
     x += out_bias
-    _multiply(seen, out, x)
+    _multiply_row(seen, out, x)
     wide = np.zeros(gate.shape[1], np.float32)
-    _multiply(_normed(x, least), gate, wide)
+    _multiply_row(_normed(x, least), gate, wide)
     ff = wide.size // 2
     for i in range(ff):
         wide[i] = wide[i] / (np.float32(1.0) + np.exp(-wide[i])) * wide[ff + i]
-    _multiply(wide[:ff], down, x)
+    _multiply_row(wide[:ff], down, x)
 
 
 @_fast
@@ -149,7 +149,7 @@ def attend(q: Floats, keys: Floats, values: Floats, filled: int, seen: Floats) -
     for h in range(len(q)):
         _scores(q[h], keys[h], weights)
         weights *= np.float32(1.0) / _exponentials(weights, _largest(weights))
-        _multiply(weights, values[h], seen[h])
+        _multiply_row(weights, values[h], seen[h])
 
 
 @_fast
@@ -249,7 +249,7 @@ def _scores(q: Floats, keys: Floats, scores: Floats) -> None:
 
 
 @_fast
-def _multiply(x: Floats, weight: Floats, total: Floats) -> None:
+def _multiply_row(x: Floats, weight: Floats, total: Floats) -> None:
     """total (out,) += x (in,) · weight (…, out), four rows of the weight at a time."""
     whole = x.size - x.size % 4
     for i in range(0, whole, 4):
