@@ -3,8 +3,8 @@
 | precision  | weights                            | use                                                       |
 |------------|------------------------------------|-----------------------------------------------------------|
 | `float32`  | as published                       | the default; equals the reference up to the order of sums |
-| `bfloat16` | halves, and activations beside them| many samples, where the processor has such arithmetic     |
-| `int8`     | bytes with a scale an output       | one sample: a step reads a quarter of the bytes           |
+| `bfloat16` | halves, and activations beside them| half the memory; slower where `float32` has its kernels   |
+| `int8`     | bytes with a scale an output       | a quarter of the memory; about as fast at one sample      |
 """
 
 from __future__ import annotations
