@@ -1,4 +1,4 @@
-"""A naive engine: every print and every point of a bar is told, in the total order, to the real exchange and a real desk.
+"""A naive engine: every print and every point of a bar is told, in the total order, to the real exchange and desk.
 
 It is the plainest way to drive a trader, so that what the desk does is tested with nothing in its place: requests take
 their latency, outcomes are heard when they are due, wakes come in their lane.

@@ -32,7 +32,7 @@ def test_a_class_without_a_decision_hook_is_refused_at_construction() -> None:
 
 def test_a_class_with_both_on_bar_and_on_candle_is_refused() -> None:
     class Both(Strategy):
-        def on_bar(self, desk: Any, bar: Any) -> None: ...
+        def on_bar(self, _desk: Any, _bar: Any) -> None: ...
 
         def on_candle(self, desk: Any, candle: Any) -> None: ...
 
@@ -42,7 +42,7 @@ def test_a_class_with_both_on_bar_and_on_candle_is_refused() -> None:
 
 def test_a_misspelt_hook_or_parameter_is_refused_with_the_nearest() -> None:
     class Typo(Strategy):
-        def on_bar(self, desk: Any, bar: Any) -> None: ...
+        def on_bar(self, _desk: Any, _bar: Any) -> None: ...
 
         def on_fil(self, desk: Any, fill: Any) -> None: ...
 
@@ -50,7 +50,7 @@ def test_a_misspelt_hook_or_parameter_is_refused_with_the_nearest() -> None:
         class Params:
             fast: int = between(20, 5, 60)
 
-        def on_bar(self, desk: Any, bar: Any) -> None: ...
+        def on_bar(self, _desk: Any, _bar: Any) -> None: ...
 
     with pytest.raises(Invalid, match="on_fil") as caught:
         Typo()
@@ -75,7 +75,7 @@ def test_a_misspelt_hook_or_parameter_is_refused_with_the_nearest() -> None:
     ],
 )
 def test_class_data_that_makes_no_sense_is_refused(data: dict[str, Any], message: str) -> None:
-    hook = {"on_bar": lambda self, desk, bar: None}
+    hook = {"on_bar": lambda _self, _desk, _bar: None}
     with pytest.raises(Invalid, match=message):
         type("Odd", (Strategy,), {**hook, **data})()
 
@@ -102,16 +102,16 @@ def test_wakes_follow_from_the_hooks_and_class_data_overrides_them() -> None:
 
 def test_each_event_reaches_its_hook_and_the_fast_path_is_the_method_itself() -> None:
     class All(Heard):
-        def on_timer(self, desk: Any, name: str) -> None:
+        def on_timer(self, _desk: Any, name: str) -> None:
             self.calls.append(("timer", name))
 
-        def on_session(self, desk: Any, phase: str) -> None:
+        def on_session(self, _desk: Any, phase: str) -> None:
             self.calls.append(("session", phase))
 
-        def on_degraded(self, desk: Any, reason: str) -> None:
+        def on_degraded(self, _desk: Any, reason: str) -> None:
             self.calls.append(("degraded", reason))
 
-        def on_quote(self, desk: Any, quote: BestQuote) -> None:
+        def on_quote(self, _desk: Any, quote: BestQuote) -> None:
             self.calls.append(("quote", quote.bid_ticks))
 
     one: Any = All()
@@ -138,7 +138,7 @@ def test_on_candle_hears_each_instrument_in_the_order_of_the_universe() -> None:
 
 def test_on_market_data_is_an_alias_that_hears_prints_and_candles() -> None:
     class Seed(Heard):
-        def on_market_data(self, desk: Any, event: Any) -> None:
+        def on_market_data(self, _desk: Any, event: Any) -> None:
             self.calls.append(type(event).__name__)
 
     assert Drive(Seed(), bars([100, 101])).run().trader.calls == ["Candle", "Candle"]
@@ -148,7 +148,7 @@ def test_on_market_data_is_an_alias_that_hears_prints_and_candles() -> None:
 
 def test_run_trading_session_is_called_with_the_date_of_each_day() -> None:
     class Days(Heard):
-        def on_bar(self, desk: Any, bar: Any) -> None: ...
+        def on_bar(self, _desk: Any, _bar: Any) -> None: ...
 
         def run_trading_session(self, date: str) -> None:
             self.calls.append(date)
@@ -164,7 +164,7 @@ def test_start_comes_first_and_stop_last() -> None:
         def on_start(self, desk: Any) -> None:
             self.calls.append(("start", desk.now))
 
-        def on_bar(self, desk: Any, bar: Any) -> None:
+        def on_bar(self, _desk: Any, bar: Any) -> None:
             self.calls.append(("bar", bar.time_ns))
 
         def on_stop(self, desk: Any) -> None:
