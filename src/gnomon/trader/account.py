@@ -19,7 +19,7 @@ from gnomon.trader.orders import Clocked, Heard
 class Account:
     """Units owned, by the number of the asset: the order in which the listings name them, base before quote."""
 
-    __slots__ = ("_units", "assets", "clock", "heard", "home", "listings", "of_instrument", "read")
+    __slots__ = ("_lot_units", "_units", "assets", "clock", "heard", "home", "listings", "of_instrument", "read")
 
     def __init__(
         self, clock: Clocked, listings: Sequence[Listing], balances: Mapping[str, Decimal], heard: list[Heard]
@@ -34,6 +34,7 @@ class Account:
         self.assets = tuple(by_name.values())
         number = {name: n for n, name in enumerate(by_name)}
         self.of_instrument = {one.number: (number[one.base.name], number[one.quote.name]) for one in listings}
+        self._lot_units = {one.number: one.lot_unit for one in listings}
         self.home = number[listings[0].quote.name]  # the asset that equity is counted in
         self._units = [0] * len(self.assets)
         for name, amount in balances.items():
@@ -67,7 +68,10 @@ class Account:
 
     def position_lots(self, instrument: int) -> int:
         """Whole lots held: what could be sold. Below zero for a short position."""
-        units, unit = self.position_units(instrument), self._listing(instrument).lot_unit
+        heard, at = self.heard, self.read
+        if at < len(heard) and heard[at][0] <= self.clock.now_ns:
+            self.catch_up()
+        units, unit = self._units[self.of_instrument[instrument][0]], self._lot_units[instrument]
         return units // unit if units >= 0 else -(-units // unit)
 
     def equity_units(self, ticks: Mapping[int, int]) -> int:
@@ -83,10 +87,3 @@ class Account:
                 counted.add(base)
                 total += self.units(base) * listing.notional(ticks[listing.number], 1) // listing.lot_unit
         return total
-
-    def _listing(self, instrument: int) -> Listing:
-        return (
-            self.listings[instrument]
-            if self.listings[instrument].number == instrument
-            else next(one for one in self.listings if one.number == instrument)
-        )

@@ -94,6 +94,7 @@ class Desk:
         "_every",
         "_forecasts",
         "_heard",
+        "_is_listening",
         "_listings",
         "_market",
         "_metrics",
@@ -134,6 +135,7 @@ class Desk:
         self._quotes = self._blotter.quotes
         self._by_id: dict[str, Order] = {}
         self._brackets: list[Bracket] = []
+        self._is_listening = False
         self._every: dict[str, int] = {}
         self._draws: dict[str, int] = {}
         self._on_order: Hook | None = None
@@ -195,7 +197,7 @@ class Desk:
 
     def price_ticks(self, instrument: str | int = 0) -> int:
         """In ticks, 0 before the first."""
-        number = instrument if type(instrument) is int else self._listing(instrument).number
+        number = self._listing(instrument).number
         last = self._market.last(number, self.now_ns)
         if last is None:
             self._read("price", number, None)
@@ -338,7 +340,9 @@ class Desk:
 
     def position_lots(self, instrument: str | int = 0) -> int:
         """Whole lots held."""
-        return self._account.position_lots(instrument if type(instrument) is int else self._listing(instrument).number)
+        if type(instrument) is not int or instrument not in self._account.of_instrument:
+            instrument = self._listing(instrument).number
+        return self._account.position_lots(instrument)
 
     def positions(self) -> dict[str, Decimal]:
         """Whatever is not zero, by instrument."""
@@ -598,7 +602,7 @@ class Desk:
             hear(heard, due_ns, outcomes)
         else:
             heard.append((due_ns, outcomes))
-        if self._blotter.is_listened:
+        if self._is_listening:
             self.alarms.append((due_ns, OWN))
         if len(heard) >= KEPT_HEARD:
             self._compact()
@@ -804,7 +808,7 @@ class Desk:
         if given:
             self._by_id[given] = order
         self._blotter.declined(order, why)
-        if self._blotter.is_listened:
+        if self._is_listening:
             self.alarms.append((self.now_ns, OWN))
         return order
 
@@ -822,8 +826,9 @@ class Desk:
 
     def _listen(self) -> None:
         hears = self._on_order is not None or self._on_fill is not None
-        was, self._blotter.is_listened = self._blotter.is_listened, hears or bool(self._brackets)
-        if self._blotter.is_listened and not was:
+        was, self._is_listening = self._is_listening, hears or bool(self._brackets)
+        self._blotter.is_listened = self._is_listening
+        if self._is_listening and not was:
             waiting = {due_ns for due_ns, _ in self._heard[self._blotter.read :]}
             self.alarms.extend((due_ns, OWN) for due_ns in sorted(waiting))
 
