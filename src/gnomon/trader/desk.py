@@ -107,6 +107,7 @@ class Desk:
         "_requests",
         "_seen",
         "alarms",
+        "is_deciding",
         "now_ns",
         "outbox",
         "session",
@@ -148,6 +149,7 @@ class Desk:
         self._ceiling = plan.limits.orders_per_bar or NO_CEILING
         self._closed = ""
         self._seen: Seen | None = None
+        self.is_deciding = False  # something was read or said since the last decision was closed
         self._decision_ns = 0
         self._forecasts: list[str] = []
         self._notes: list[str] = []
@@ -549,6 +551,7 @@ class Desk:
         if at_ns <= self.now_ns:
             raise Invalid(f"a timer for {iso(at_ns)}, which is over", hint=f"after {iso(self.now_ns)}")
         self.alarms.append((at_ns, name))
+        self.is_deciding = True  # whoever drives the desk looks at it now, and takes the timer along
 
     def after(self, duration: int | str, name: str) -> None:
         """Wake me in a while: ns, or a length such as 5m."""
@@ -619,6 +622,7 @@ class Desk:
 
     def close_decision(self) -> None:
         """The end of a hook that may have read or said something, with its requests still in the outbox."""
+        self.is_deciding = False
         if self._seen is None:
             return
         if self._diary is not None:
@@ -675,6 +679,7 @@ class Desk:
             self.close_decision()
             seen = self._seen = Seen()
             self._decision_ns = self.now_ns
+            self.is_deciding = True
         return seen
 
     def _read(self, what: str, *answer: Any) -> None:
