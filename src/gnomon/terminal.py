@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gnomon.score.compare import BoardRow
     from gnomon.score.gates import Gate
     from gnomon.store.forecasts import StoredForecast
+    from gnomon.store.runs import StoredRun
 
 
 def show_json(document: Any) -> None:
@@ -202,6 +203,27 @@ def _series_words(series: Sequence[Mapping[str, Any]]) -> str:
     if len(series) > 2:
         return f"{len(series)} series"
     return ", ".join(f"{one['instrument']} {one['timeframe'] or one['kind']}" for one in series)
+
+
+def runs_table(rows: Iterable[StoredRun]) -> Table:
+    """One line a run."""
+    table = _table("run", "session", "entry", "status", ">return", ">hold", ">Sharpe", ">drawdown", ">fills", "print")
+    for one in rows:
+        growth, hold = one.summary["growth"], one.summary["hold"]
+        sharpe = "" if growth["sharpe"] is None else f"{growth['sharpe']:.2f}"
+        table.add_row(
+            one.id,
+            one.session,
+            one.entry,
+            one.status,
+            f"{growth['total_return']:+.3%}",
+            f"{hold['total_return']:+.3%}",
+            sharpe,
+            f"{growth['drawdown']['depth']:.3%}",
+            f"{one.counts['fills']:,}",
+            one.fingerprint[:12],
+        )
+    return table
 
 
 def _table(*columns: str) -> Table:

@@ -61,9 +61,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The plan. Times in UTC ns; `instruments` empty for all of the dataset; `to_ns` and `from_ns` 0 for its ends."""
+    """The plan. Several datasets are taken together. Times in UTC ns; `instruments` empty for all of the dataset; `to_ns` and `from_ns` 0 for its ends."""
 
-    dataset: str
+    datasets: tuple[str, ...]
     name: str = ""
     instruments: tuple[str, ...] = ()
     from_ns: int = 0
@@ -97,7 +97,7 @@ class Session:
             raise Invalid("[session] names no dataset", hint="`gnomon datasets` lists what is stored")
         window = {name: _instant(table[key]) for name, key in (("from_ns", "from"), ("to_ns", "to")) if key in table}
         session = cls(
-            dataset=str(table["dataset"]),
+            datasets=_names(table["dataset"]),
             name=str(table.get("name", "")),
             instruments=tuple(str(one) for one in table.get("instruments", ())),
             timeframe=Timeframe.parse(str(table["timeframe"])) if "timeframe" in table else None,
@@ -135,6 +135,11 @@ def _entry(table: Mapping[str, Any], number: int) -> Entry:
     balances = {str(name): exact(amount) for name, amount in table.get("balances", {}).items()}
     name = str(table.get("name", table["trader"]))
     return Entry(name, str(table["trader"]), dict(table.get("params", {})), balances)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """One name or a list of them: datasets taken together."""
+    return tuple(str(one) for one in value) if isinstance(value, list) else (str(value),)
 
 
 def _instant(value: Any) -> int:

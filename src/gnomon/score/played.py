@@ -120,6 +120,7 @@ class _Reading:
     def fill(self, one: Recorded, body: Fill) -> None:
         made = self.made[body.order]
         made.executed += body.lots
+        made.lots = max(made.lots, made.executed)  # of a MARKET order by amount nobody asked for lots
         made.status = Status(body.status).name
         if body.status == Status.FILLED:
             made.done_ns = one.t

@@ -1,0 +1,261 @@
+"""Verbs of replays: replay, runs, compare, diff, explain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gnomon.cli.verb import Json, app, opened, verb
+from gnomon.errors import Invalid, NotFound
+from gnomon.terminal import say, show, show_json
+
+if TYPE_CHECKING:
+    from gnomon.jobs.replay import Done, Replays
+    from gnomon.replay.session import Session
+    from gnomon.report.run_page import Header
+    from gnomon.store.runs import StoredRun
+
+Spec = Annotated[Path, typer.Argument(help="A session as TOML.")]
+Params = Annotated[list[str] | None, typer.Option("--param", help="A parameter of the trader, k=v; may be repeated.")]
+Run = Annotated[str, typer.Argument(help="A run: its id, the beginning of it, or of its fingerprint.")]
+
+
+@app.command()
+@verb
+def replay(
+    spec: Spec,
+    trader: Annotated[str, typer.Option("--trader", help="A shipped strategy, module:Class or file.py:Class.")] = "",
+    param: Params = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the session's.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write the page of the run to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a session in process, at full pace: every entry, or the one trader that is named."""
+    from gnomon.jobs.replay import entries_of
+
+    text, session = session_of(spec)
+    replays = replays_of()
+    stage = replays.stage(session)
+    done = [
+        replays.run(stage, text, entry, number, seed)
+        for number, entry in enumerate(entries_of(session, trader, params_of(param)), 1)
+    ]
+    for number, one in enumerate(done):
+        if report is not None:
+            _write_page(one, report if number == 0 else report.with_stem(f"{report.stem}-{number + 1}"))
+    if as_json:
+        rows = [_row(one.stored) for one in done]
+        show_json(rows[0] if len(rows) == 1 else {"runs": rows})
+        return
+    for one in done:
+        _say_run(one.stored)
+
+
+@app.command()
+@verb
+def runs(
+    session: Annotated[str, typer.Option("--session", help="Of this session alone.")] = "",
+    sweep: Annotated[str, typer.Option("--sweep", help="Of this sweep alone.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """The runs that are stored, the newest first."""
+    from gnomon.terminal import runs_table
+
+    found = replays_of().runs.list(session=session, sweep=sweep, limit=limit)
+    if as_json:
+        show_json({"runs": [one.row() for one in found]})
+    elif found:
+        show(runs_table(found))
+    else:
+        say("no run is stored; `gnomon replay SPEC` makes one")
+
+
+@app.command()
+@verb
+def explain(
+    run: Run,
+    fill: Annotated[str, typer.Argument(help="A fill by its number, or an order: order:17.")],
+    as_json: Json = False,
+) -> None:
+    """Why a fill happened: the print that allowed it, what stood before it, by which rule; or why an order had none."""
+    from gnomon.replay.explain import explain_fill, explain_order
+
+    replays = replays_of()
+    stored = replays.runs.find(run)
+    stage, _ = replays.again(stored)
+    record = replays.record_of(stored)
+    kind, _, number = fill.rpartition(":")
+    if not number.isdigit() or kind not in ("", "fill", "order"):
+        raise Invalid(f"{fill!r} is neither a fill nor an order", hint="a number, or order:17")
+    found = (explain_order if kind == "order" else explain_fill)(record, stage.ground, int(number))
+    if as_json:
+        show_json({"run": stored.id, "sentences": list(found.sentences), "neighbours": list(found.neighbours)})
+        return
+    say(*found.sentences)
+    if found.neighbours:
+        say("", *found.neighbours)
+
+
+@app.command()
+@verb
+def diff(
+    first: Run,
+    second: Annotated[str, typer.Argument(help="Another run.")],
+    as_json: Json = False,
+) -> None:
+    """Where two runs part, and whose doing it is. Exit 1 where they differ."""
+    from gnomon.replay.divergence import Verdict, first_divergence
+
+    replays = replays_of()
+    left, right = replays.runs.find(first), replays.runs.find(second)
+    found = first_divergence(replays.record_of(left), replays.record_of(right))
+    if as_json:
+        show_json(
+            {
+                "runs": [left.id, right.id],
+                "verdict": str(found.verdict),
+                "sentence": found.sentence,
+                "seq": found.seq,
+                "keys": [list(one) for one in found.keys],
+            }
+        )
+    else:
+        say(found.sentence, *(f"  {path}: {a or '-'} | {b or '-'}" for path, a, b in found.keys))
+        for name, side in (("first", found.a), ("second", found.b)):
+            say(*(f"{name}: {one.seq} {one.type.name} {one.body}" for one in side.causes))
+    if found.verdict is not Verdict.SAME:
+        raise typer.Exit(1)
+
+
+@app.command()
+@verb
+def compare(
+    names: Annotated[list[str], typer.Argument(help="Two to six runs.")],
+    report: Annotated[Path | None, typer.Option("--report", help="Write the page of the comparison to it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Runs side by side: their settings, figures, and in pairs how sure the difference is."""
+    from gnomon.report.comparison import Entrant, comparison_page
+    from gnomon.score.contest import contest
+    from gnomon.terminal import runs_table
+
+    replays = replays_of()
+    stored = [replays.runs.find(name) for name in names]
+    entrants = [Entrant(replays.read(one), header_of(one)) for one in stored]
+    page = comparison_page(entrants)
+    if report is not None:
+        report.write_text(page, encoding="utf-8")
+    pairs = [contest(left.record, right.record) for i, left in enumerate(entrants) for right in entrants[i + 1 :]]
+    if as_json:
+        show_json({"runs": [one.row() for one in stored], "pairs": [asdict(one) for one in pairs]})
+        return
+    show(runs_table(stored))
+    say(*(f"{one.left} against {one.right}: {one.verdict.words}" for one in pairs))
+
+
+# --- composing ------------------------------------------------------------------------------------------------------
+
+
+def replays_of() -> Replays:
+    """The runs of the settings' home and database."""
+    from gnomon.jobs.replay import Replays
+    from gnomon.wallclock import WallClock
+
+    settings, store, configured = opened()
+    return Replays(store, settings.root, configured, WallClock())
+
+
+def session_of(path: Path) -> tuple[str, Session]:
+    """The text of a session file, and the session."""
+    from gnomon.replay.session import Session
+
+    if not path.is_file():
+        raise NotFound(f"no session file {path}", hint="see docs/replay.md for one to begin with")
+    text = path.read_text(encoding="utf-8")
+    return text, Session.parse(text)
+
+
+def params_of(given: list[str] | None) -> dict[str, Any]:
+    """`k=v` pairs; a value is read as TOML where it is such, else it is text."""
+    import tomllib
+
+    found: dict[str, Any] = {}
+    for pair in given or ():
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            raise Invalid(f"--param {pair!r}", hint="write name=value, e.g. --param fast=20")
+        try:
+            found[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[name] = value
+    return found
+
+
+def header_of(stored: StoredRun) -> Header:
+    """What a report says above the figures."""
+    from gnomon.replay.session import Session
+    from gnomon.report.run_page import Header
+
+    rules = Session.parse(stored.spec).rules.document()
+    labels = []
+    if stored.counts.get("ambiguous_bars"):
+        labels.append(f"{stored.counts['ambiguous_bars']} ambiguous bars")
+    return Header(
+        trader=stored.trader,
+        dataset=stored.dataset[:12],
+        status=stored.status,
+        seed=stored.seed,
+        labels=tuple(labels),
+        rules={name: _words(rules[name]) for name in ("fills", "fees", "latency", "balances")},
+        params=dict(stored.params),
+        digests={name: stored.digests[name] for name in ("dataset", "config", "inputs", "outputs")},
+        fingerprint=stored.fingerprint,
+        versions=f"engine {stored.engine}",
+        again=f"gnomon verify {stored.id}",
+    )
+
+
+def _words(section: Any) -> str:
+    if isinstance(section, Mapping):
+        return ", ".join(f"{name} {_words(value)}" for name, value in section.items())
+    return str(section)
+
+
+def _write_page(done: Done, path: Path) -> None:
+    from gnomon.report.run_page import run_page
+
+    path.write_text(run_page(done.record, header_of(done.stored), done.summary), encoding="utf-8")
+    say(f"the page of {done.stored.id} is {path}")
+
+
+def _row(stored: StoredRun) -> dict[str, Any]:
+    return {
+        "run": stored.id,
+        "entry": stored.entry,
+        "trader": stored.trader,
+        "status": stored.status,
+        "seed": str(stored.seed),
+        "digests": {name: stored.digests[name] for name in ("dataset", "config", "inputs", "outputs")},
+        "fingerprint": stored.fingerprint,
+        "fills": stored.counts["fills"],
+        "counts": dict(stored.counts),
+        "metrics": dict(stored.summary),
+    }
+
+
+def _say_run(stored: StoredRun) -> None:
+    growth = stored.summary["growth"]
+    counts = stored.counts
+    sharpe = "-" if growth["sharpe"] is None else f"{growth['sharpe']:.2f}"
+    say(
+        f"{stored.id} {stored.entry}: {stored.status}, {growth['total_return']:+.4%} "
+        f"(hold {stored.summary['hold']['total_return']:+.4%}), Sharpe {sharpe}, "
+        f"drawdown {growth['drawdown']['depth']:.4%}",
+        f"  {counts['fills']:,} fills of {counts['orders']:,} orders, {counts['rejects']:,} rejected, "
+        f"fingerprint {stored.fingerprint[:12]}",
+    )

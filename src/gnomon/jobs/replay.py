@@ -1,0 +1,237 @@
+"""Replays: sessions run in process, their journals, figures and rows kept.
+
+Everything here composes: the ground comes from the store, the run from `replay`, the figures from `score`, the page
+from `report`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from gnomon.clock import Clock
+from gnomon.errors import Invalid, NotFound, Unavailable
+from gnomon.exchange.search import first_crossing
+from gnomon.jobs.run_ids import new_id
+from gnomon.jobs.stage import Stage, stage_of
+from gnomon.market.instrument import Instruments
+from gnomon.replay.bodies import EndReason, Genesis
+from gnomon.replay.ground import ENGINE_VERSION
+from gnomon.replay.record import Kept, Record
+from gnomon.replay.run import Played, RunPlan, play, play_again
+from gnomon.replay.session import Entry, Session
+from gnomon.replay.verification import Verification, verify
+from gnomon.score.played import run_record
+from gnomon.score.run_record import RunRecord
+from gnomon.score.runs import Summary, summary
+from gnomon.store.journals import Journals
+from gnomon.store.runs import RunStore, StoredRun
+from gnomon.store.store import Store
+from gnomon.trader.trader import Strategy
+
+STATUS = {EndReason.WINDOW: "completed", EndReason.STOPPED: "stopped", EndReason.FAILED: "failed"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """A run that is over, with what its report is made of."""
+
+    stored: StoredRun
+    record: RunRecord
+    summary: Summary
+
+
+class Replays:
+    """The runs of one home and database."""
+
+    def __init__(self, store: Store, home: Path, configured: Instruments, clock: Clock) -> None:
+        self._store = store
+        self._configured = configured
+        self._clock = clock
+        self.journals = Journals(home)
+        self.runs = RunStore(store.engine)
+
+    def stage(self, session: Session) -> Stage:
+        return stage_of(self._store, self._configured, session)
+
+    def run(self, stage: Stage, text: str, entry: Entry, number: int, seed: int | None) -> Done:
+        """One entry of a session, kept: journal, figures, row. `text` is the session as it was written."""
+        session = stage.session
+        chosen = seed if seed is not None else session.seed
+        plan = stage.plan(entry, number, secrets.randbits(64) if chosen is None else chosen)
+        trader = trader_of(entry.trader, entry.params)
+        run = new_id("run", self._clock.now_ns())
+        with self.journals.create(run) as sink:
+            played = play(plan, trader, sink=sink, mode="full", keeps=False)
+        record = run_record(run, self.journals.read(run), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
+        found = summary(record)
+        stored = self._row(run, stage, text, entry, plan, played, found, journal="full")
+        self.runs.keep([stored])
+        return Done(stored, record, found)
+
+    def trial(self, stage: Stage, text: str, entry: Entry, number: int, seed: int, sweep: str) -> Done:
+        """One run of a sweep: hashed, not kept; a rerun with its parameters gives the same fingerprint."""
+        plan = stage.plan(entry, number, seed)
+        kept = Kept()
+        played = play(plan, trader_of(entry.trader, entry.params), sink=kept, mode="full", keeps=False)
+        run = new_id("run", self._clock.now_ns())
+        record = run_record(run, Record(kept), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
+        found = summary(record)
+        stored = self._row(run, stage, text, entry, plan, played, found, journal="digest", sweep=sweep)
+        return Done(stored, record, found)
+
+    def _row(
+        self,
+        run: str,
+        stage: Stage,
+        text: str,
+        entry: Entry,
+        plan: RunPlan,
+        played: Played,
+        found: Summary,
+        *,
+        journal: str,
+        sweep: str = "",
+    ) -> StoredRun:
+        session = stage.session
+        return StoredRun(
+            id=run,
+            session=session.name or " + ".join(session.datasets),
+            entry=entry.name,
+            sweep=sweep,
+            trader=entry.trader,
+            params={name: str(value) for name, value in entry.params.items()},
+            seed=plan.seed,
+            dataset=stage.dataset,
+            spec=text,
+            status=STATUS[played.reason],
+            reason=played.why,
+            digests=played.digests.row(),
+            engine=ENGINE_VERSION,
+            counts={
+                "entry": plan.entry,
+                "fills": played.fills,
+                "orders": played.orders,
+                "rejects": played.rejects,
+                "ambiguous_bars": played.ambiguous_bars,
+            },
+            summary=_finite(found.row()),
+            journal=journal,
+            created_at=self._clock.now_ns(),
+        )
+
+    # --- what is stored -----------------------------------------------------------------------------------------------
+
+    def again(self, stored: StoredRun) -> tuple[Stage, RunPlan]:
+        """The stage and the plan that a stored run had. `NotFound` where its dataset is gone."""
+        session = Session.parse(stored.spec)
+        stage = self.stage(session)
+        if stage.dataset != stored.dataset:
+            raise NotFound(
+                f"run {stored.id} ran on dataset {stored.dataset[:12]}, {session.datasets} is {stage.dataset[:12]}",
+                hint="import that dataset again",
+            )
+        number = stored.counts["entry"]
+        entry = next((one for one in session.entries if one.name == stored.entry), None)
+        balances = entry.balances if entry is not None else {}
+        return stage, stage.plan(Entry(stored.entry, stored.trader, stored.params, balances), number, stored.seed)
+
+    def record_of(self, stored: StoredRun) -> Record:
+        """Its Record: from its journal, or (of a run that was only hashed) by running it again."""
+        if stored.journal == "full":
+            return self.journals.read(stored.id)
+        _, plan = self.again(stored)
+        kept = Kept()
+        play(plan, trader_of(stored.trader, stored.params), sink=kept, mode="full", keeps=False)
+        record = Record(kept)
+        sealed = record.sealed
+        if sealed is None or sealed.fingerprint.hex() != stored.fingerprint:
+            raise Unavailable(
+                f"run {stored.id} gives another fingerprint today", hint="its trader's code has changed since"
+            )
+        return record
+
+    def read(self, stored: StoredRun) -> RunRecord:
+        """The columns that its figures and its page are made of."""
+        stage, plan = self.again(stored)
+        return run_record(stored.id, self.record_of(stored), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
+
+    def verify(self, stored: StoredRun) -> Verification:
+        """Is the Record whole, its dataset at hand, and does the engine give the same from its inputs?"""
+        return verify(self.record_of(stored), _Rebuild(self, stored))
+
+
+class _Rebuild:
+    """`verification.Rebuild` over the store."""
+
+    def __init__(self, replays: Replays, stored: StoredRun) -> None:
+        self._replays = replays
+        self._stored = stored
+        self._plan: RunPlan | None = None
+
+    def dataset_digest(self, _genesis: Genesis) -> bytes | None:
+        try:
+            _, self._plan = self._replays.again(self._stored)
+        except NotFound:
+            return None
+        return self._plan.ground.digest
+
+    def replay(self, record: Record, into: Kept) -> None:
+        assert self._plan is not None
+        play_again(record, self._plan, into, first_crossing)
+
+
+def trader_of(name: str, params: Mapping[str, Any]) -> Strategy:
+    """A shipped strategy by its name, or a class by `module:Class` or `file.py:Class`. `NotFound` with near names."""
+    path, separator, kind = name.rpartition(":")
+    if separator and path.endswith(".py"):
+        return _instance(_class_of_file(Path(path), kind), params)
+    from gnomon.trader.strategies.catalog import strategy
+
+    return strategy(name, params)
+
+
+def _class_of_file(path: Path, name: str) -> type[Strategy]:
+    if not path.is_file():
+        raise NotFound(f"no file {path}", hint="name the trader as file.py:Class, or a shipped strategy")
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    kind = getattr(module, name, None)
+    if kind is None:
+        raise NotFound(f"{path} has no class {name}", hint="see the classes it defines")
+    return kind  # type: ignore[no-any-return]  # checked by `_instance`
+
+
+def _instance(kind: Any, params: Mapping[str, Any]) -> Strategy:
+    if not (isinstance(kind, type) and issubclass(kind, Strategy)):
+        raise Invalid(f"{kind!r} is no Strategy", hint="derive it from gnomon.trader.trader.Strategy")
+    return kind(**params)
+
+
+def _finite(document: Any) -> Any:
+    """JSON has no NaN and no infinity: they are null."""
+    if isinstance(document, dict):
+        return {key: _finite(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [_finite(value) for value in document]
+    if isinstance(document, float) and not (float("-inf") < document < float("inf")):
+        return None
+    return document
+
+
+def entries_of(session: Session, trader: str, params: Mapping[str, Any]) -> Sequence[Entry]:
+    """The entries to run: those of the session, or the one trader that was named instead. `Invalid` for none."""
+    if trader:
+        return [Entry(trader, trader, params)]
+    if not session.entries:
+        raise Invalid(
+            "the session has no entry", hint="add an [[entry]] with a trader, or name one: --trader sma_cross"
+        )
+    return session.entries

@@ -1,0 +1,126 @@
+"""The stage of a session: its dataset opened, its instruments listed, its window found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gnomon.clock import Timeframe
+from gnomon.errors import Invalid, NotFound, nearest
+from gnomon.market.candles import Candles
+from gnomon.market.dataset import AnySeries, hash_of_digests, series_digest
+from gnomon.market.instrument import Instrument, Instruments
+from gnomon.market.trades import Trades
+from gnomon.replay.digests import canonical, dataset_digest
+from gnomon.replay.ground import Ground, Tape, tape_of
+from gnomon.replay.listings import Traded, listings
+from gnomon.replay.run import RunPlan
+from gnomon.replay.session import Entry, Session
+from gnomon.store.store import Store
+
+DEFAULT_TIMEFRAME: Final = "1m"
+"""Of the candles that are made of prints, where a session names none and the dataset has none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """A session's ground, and what is known of its dataset."""
+
+    session: Session
+    ground: Ground
+    calendar: str
+    dataset: str  # content hash of the bundle
+    start_ns: int
+    end_ns: int
+
+    def plan(self, entry: Entry, number: int, seed: int) -> RunPlan:
+        """What a run of one entry is a function of, besides its trader."""
+        rules = self.session.rules
+        if entry.balances:
+            rules = rules.with_balances({**rules.balances, **entry.balances})
+        if not rules.balances:
+            quote = self.ground.listings[0].quote.name
+            raise Invalid(
+                f"entry {entry.name} has no balance", hint=f'add balances = {{ {quote} = "10000" }} to [rules]'
+            )
+        return RunPlan(self.ground, rules, self.start_ns, self.end_ns, seed, self.session.warmup_bars, number)
+
+
+def stage_of(store: Store, configured: Instruments, session: Session) -> Stage:
+    """Open a session's dataset. `NotFound` for an unknown one, `Invalid` for instruments or a window it has not."""
+    passports = [store.market.dataset(name) for name in session.datasets]
+    series = [one for passport in passports for one in store.datasets.open(passport["hash"])[1]]
+    known = configured.with_added(store.market.instruments())
+    by_instrument = _by_instrument(series, session.instruments)
+    instruments = [known.find(name) for name in by_instrument]
+    timeframe = session.timeframe or _timeframe(by_instrument)
+    ground = _ground(by_instrument, instruments, timeframe)
+    first_ns, last_ns = ground.span()
+    return Stage(
+        session,
+        ground,
+        _calendar(instruments),
+        hash_of_digests(series_digest(one) for rows in by_instrument.values() for one in rows),
+        session.from_ns or first_ns,
+        min(session.to_ns or last_ns, last_ns),
+    )
+
+
+def _by_instrument(series: Sequence[AnySeries], wanted: Sequence[str]) -> dict[str, list[AnySeries]]:
+    found: dict[str, list[AnySeries]] = {}
+    for one in series:
+        found.setdefault(one.instrument, []).append(one)
+    if not wanted:
+        return found
+    chosen: dict[str, list[AnySeries]] = {}
+    for name in wanted:
+        match = [one for one in found if name.upper() in (one.upper(), one.partition(":")[2].upper())]
+        if not match:
+            close = nearest(name, found)
+            hint = f"did you mean {', '.join(close)}?" if close else f"it has {', '.join(sorted(found))}"
+            raise NotFound(f"the dataset has no instrument {name!r}", hint=hint)
+        chosen[match[0]] = found[match[0]]
+    return chosen
+
+
+def _timeframe(by_instrument: dict[str, list[AnySeries]]) -> Timeframe:
+    """The finest that every instrument has candles of; of prints alone, one minute."""
+    candles = [{one.timeframe for one in rows if isinstance(one, Candles)} for rows in by_instrument.values()]
+    common = set.intersection(*candles) if candles else set()
+    if common:
+        return min(common)
+    if all(any(isinstance(one, Trades) for one in rows) for rows in by_instrument.values()):
+        return Timeframe.parse(DEFAULT_TIMEFRAME)
+    raise Invalid("the instruments have no candles of one timeframe", hint="choose with `instruments` in [session]")
+
+
+def _ground(
+    by_instrument: dict[str, list[AnySeries]], instruments: Sequence[Instrument], timeframe: Timeframe
+) -> Ground:
+    traded, rows = [], []
+    for instrument, series in zip(instruments, by_instrument.values(), strict=True):
+        trades = next((one for one in series if isinstance(one, Trades)), None)
+        candles = [one for one in series if isinstance(one, Candles) and one.basis == "raw"] or [
+            one for one in series if isinstance(one, Candles)
+        ]
+        head = trades if trades is not None else min(candles, key=lambda one: one.timeframe.nominal_ns)
+        traded.append(Traded(instrument, head.tick, head.lot))
+        rows.append((trades, candles))
+    listed = listings(traded)
+    tapes = tuple(
+        _tape(listing, trades, candles, timeframe) for listing, (trades, candles) in zip(listed, rows, strict=True)
+    )
+    parts = [(" ".join(one.key), series_digest(one)) for series in by_instrument.values() for one in series]
+    tables = canonical({"listings": [one.document() for one in listed]}).encode()
+    return Ground(tapes, timeframe, dataset_digest([*parts, ("instruments", tables)]))
+
+
+def _tape(listing: Any, trades: Trades | None, candles: Sequence[Candles], timeframe: Timeframe) -> Tape:
+    return tape_of(listing, trades, candles, timeframe, None)
+
+
+def _calendar(instruments: Sequence[Instrument]) -> str:
+    """The calendar that annual figures use: that of the instruments, `always` where they differ."""
+    calendars = {one.calendar for one in instruments}
+    return calendars.pop() if len(calendars) == 1 else "always"
