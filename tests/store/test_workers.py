@@ -57,6 +57,19 @@ def test_the_reaper_raises_the_epoch_of_the_silent_and_ends_their_leases(engine:
     assert leases.take("gpu", "b", "j2", clock) is not None
 
 
+def test_the_reaper_never_takes_itself_for_dead(engine: Engine) -> None:
+    """A machine that slept wakes with every heartbeat old, and may reap before it has written its own."""
+    workers, leases = WorkerStore(engine), LeaseStore(engine, time_to_live_ns=10 * DEAD_AFTER_NS)
+    clock = SimClock(0)
+    mine, other = claim(workers, 0, "a"), claim(workers, 0, "b")
+    held = leases.take("gpu", "a", "j", clock)
+    assert held is not None
+    assert workers.reap(DEAD_AFTER_NS + 1, but="a") == ["b"]
+    assert workers.beat(mine, DEAD_AFTER_NS + 2)
+    assert not workers.beat(other, DEAD_AFTER_NS + 2)
+    assert leases.renew(held, clock)
+
+
 def test_a_fence_lets_through_who_holds_id_and_leases_and_nobody_else(engine: Engine) -> None:
     workers, leases = WorkerStore(engine), LeaseStore(engine)
     clock = SimClock(0)

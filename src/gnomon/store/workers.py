@@ -100,13 +100,15 @@ class WorkerStore:
             statement = update(workers).where(mine).values(heartbeat_at=now_ns, state=state)
             return connection.execute(statement).rowcount == 1
 
-    def reap(self, now_ns: int) -> list[str]:
+    def reap(self, now_ns: int, *, but: str = "") -> list[str]:
         """Raise the epoch of every worker whose heartbeat is old, and end the leases it held.
 
+        Never of the one that asks, `but`: it lives, however long its machine slept or its heartbeat was held up.
         The ids of all whose work is anybody's now: these, and those that stopped or were reaped before (whoever reaped
         them may have died over it).
         """
         dead = workers.c.state.in_(("running", "draining")) & (workers.c.heartbeat_at < now_ns - self.dead_after_ns)
+        dead &= workers.c.executor_id != but
         with writing(self._engine) as connection:
             connection.execute(update(workers).where(dead).values(epoch=workers.c.epoch + 1, state="reaped"))
             over = select(workers.c.executor_id).where(workers.c.state.in_(("stopped", "reaped")))

@@ -39,9 +39,12 @@ log = Table(
     Column("executor", Text),
 )
 QUEUES = [Queue("cpu"), Queue("flow"), Queue("one", limit=1), Queue("leased")]
-PACE = Pace(tick_s=0.2, heartbeat_s=0.4, reap_s=1.0, drain_s=10.0)
-DEAD_AFTER_S = 5.0  # a busy machine may hold a thread up for a second or two
+PACE = Pace(tick_s=0.2, heartbeat_s=0.4, reap_s=1.0, drain_s=60.0)
+PATIENCE_S = 600.0  # only what hangs takes so long; what waits for less fails where a machine is busy
+DEAD_AFTER_S = PATIENCE_S  # a worker that is starved lives; a test that wants one taken for dead says after how long
 STEP_S = 0.01
+GATE_AT = 10
+"""Before which of its days a walk waits, when the test gave it a gate."""
 
 
 def prepare_log(engine: Engine) -> None:
@@ -54,6 +57,10 @@ def entries(engine: Engine, what: str = "") -> list[Any]:
     wanted = select(log).order_by(log.c.began)
     with engine.connect() as connection:
         return list(connection.execute(wanted.where(log.c.what.startswith(what)) if what else wanted))
+
+
+def open_gate(engine: Engine, gate: str) -> None:
+    note(engine, "test", f"gate:{gate}")
 
 
 def note(engine: Engine, executor: str, what: str, position: int = 0, last_s: float = 0.0) -> int:
@@ -69,15 +76,20 @@ def note(engine: Engine, executor: str, what: str, position: int = 0, last_s: fl
 def handlers_of(engine: Engine, executor: str) -> Handlers:
     """The kinds of the tests. They leave lines in the log."""
 
+    def pass_gate(work: Work) -> None:
+        """Wait for the test. Where it has nothing to do between two moments, no clock decides what happens first."""
+        if gate := work.args.get("gate"):
+            work.step("hold", until, lambda: entries(engine, f"gate:{gate}"))
+
     def parent(work: Work) -> Any:
-        ids = [
-            work.child("walk", f"{work.key}:{n}", {"steps": work.args["steps"]}, queue="cpu")
-            for n in range(work.args["children"])
-        ]
+        args = {name: value for name, value in work.args.items() if name != "children"}
+        ids = [work.child("walk", f"{work.key}:{n}", args, queue="cpu") for n in range(work.args["children"])]
         return [one.state for one in work.wait(ids)]
 
     def walk(work: Work) -> Any:
         for position in range(work.args["steps"]):
+            if position == work.args.get("gate_at", GATE_AT):
+                pass_gate(work)
             work.step(f"day {position}", note, engine, executor, work.id, position, STEP_S)
             work.tx(f"row {position}", lambda c, p=position: _row(c, f"row:{work.id}", p))
         return work.args["steps"]
@@ -100,12 +112,12 @@ def handlers_of(engine: Engine, executor: str) -> Handlers:
     def leased_write(work: Work) -> Any:
         with work.slot("gpu:test"):
             work.step("begin", note, engine, executor, f"begin:{work.id}")
-            work.step("sleep", time.sleep, work.args["s"])
+            pass_gate(work)
             return work.tx("write", lambda c: _row(c, f"row:{work.id}", 0))
 
     def slow_write(work: Work) -> Any:
         work.step("begin", note, engine, executor, f"begin:{work.id}")
-        work.step("sleep", time.sleep, work.args["s"])
+        pass_gate(work)
         return work.tx("write", lambda c: _row(c, f"row:{work.id}", 0))
 
     def flaky(work: Work) -> Any:
@@ -160,7 +172,7 @@ def main(url: str, executor: str, given: str) -> None:
         executor_id=executor,
         version=version,
         listen=options.get("listen"),
-        leases=LeaseStore(engine, time_to_live_ns=10 * SECOND_NS),
+        leases=LeaseStore(engine, time_to_live_ns=int(PATIENCE_S * SECOND_NS)),
     )
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -214,18 +226,22 @@ def end(process: subprocess.Popen[str]) -> str:
     """Kill it if it still runs; what it wrote to its standard error."""
     if process.poll() is None:
         process.kill()
-    return process.communicate(timeout=20)[1]
+    return process.communicate(timeout=PATIENCE_S)[1]
 
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + seconds
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something to become true; when it does not, say how the workers ended."""
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
+        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s; workers ended with {_ends()}"
         time.sleep(0.02)
 
 
-def finished(jobs: Jobs, ids: Sequence[str], seconds: float = 60.0) -> list[JobStatus]:
+def _ends() -> list[int]:
+    return [one.returncode for one in _started if one.poll() is not None]
+
+
+def finished(jobs: Jobs, ids: Sequence[str]) -> list[JobStatus]:
     """Wait for jobs to finish; how they stand then."""
-    until(lambda: all(jobs.status(one).state in FINISHED for one in ids), seconds)
+    until(lambda: all(jobs.status(one).state in FINISHED for one in ids))
     return [jobs.status(one) for one in ids]

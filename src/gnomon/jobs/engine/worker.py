@@ -125,7 +125,7 @@ class Worker:
     def _reap(self) -> None:
         """Take up what is nobody's: work of executors that are gone, and work that our version of the code began on an
         id that another version holds by now."""
-        gone = self._workers.reap(self._engine.clock.now_ns())
+        gone = self._workers.reap(self._engine.clock.now_ns(), but=self._engine.executor_id)
         moved_on = [one.executor_id for one in self._workers.all() if one.version != self._engine.version]
         self.reaped += self._engine.recover(sorted({*gone, *moved_on})) + self._engine.recover_own()
 
