@@ -18,6 +18,23 @@ import pytest
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # the workers of xdist use the cores; threads of theirs would be in the way
+
+
+def _use_memory() -> None:
+    """Keep temporary files in memory where it has room for them: these tests kill processes, not the machine, and
+    syncing each commit to a disk that others use takes longer than all the rest of some."""
+    memory = Path("/dev/shm")
+    if "TMPDIR" in os.environ or not os.access(memory, os.W_OK | os.X_OK):
+        return
+    if shutil.disk_usage(memory).free >= 2 << 30:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
+
+
+_use_memory()
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -92,7 +92,7 @@ def execute(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
-        timeout=300,
+        timeout=1800,
     )
 
 

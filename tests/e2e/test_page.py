@@ -33,6 +33,7 @@ pytestmark = pytest.mark.slow
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FORECASTERS = ("ewma", "fhs", "seasonal")
+PATIENCE_S = 600.0  # only what hangs takes so long
 HOURLY = Timeframe.parse("1h")
 
 
@@ -71,14 +72,14 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE_S)
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until and process.poll() is None:
         try:
-            urllib.request.urlopen(f"{address}/health", timeout=5).close()
+            urllib.request.urlopen(f"{address}/health", timeout=PATIENCE_S).close()
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)
         else:
@@ -87,7 +88,7 @@ def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def data(gateway: str, path: str) -> Any:
-    with urllib.request.urlopen(gateway + path, timeout=10) as answer:
+    with urllib.request.urlopen(gateway + path, timeout=PATIENCE_S) as answer:
         return json.load(answer)
 
 
@@ -99,7 +100,9 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+            timeout=PATIENCE_S * 1_000,
         )
         yield browser
         browser.close()
@@ -111,6 +114,7 @@ class Tab:
     def __init__(self, browser: Any, gateway: str, **options: Any) -> None:
         self.gateway = gateway
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.context.set_default_timeout(PATIENCE_S * 1_000)
         self.page = self.context.new_page()
         self.faults: list[str] = []
         self.asked: list[str] = []
@@ -130,11 +134,10 @@ class Tab:
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Wait for something that the page will soon show (its policy allows no script of ours to be evaluated)."""
-        for _ in range(100):
-            if holds():
-                return
+        until = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < until, "it did not come"
             self.page.wait_for_timeout(50)
-        raise AssertionError("it did not come")
 
     def text(self, selector: str) -> str:
         return " ".join(self.page.inner_text(selector).split())

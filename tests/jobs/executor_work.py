@@ -62,7 +62,10 @@ def surroundings(name: str) -> str:
 
 
 def leave(path: str) -> str:
-    """Take a while, and leave a file at the end."""
-    time.sleep(1.0)
+    """Leave a file at the start, work for as long as the parent lives, leave another file at the end."""
+    parent = os.getppid()
+    Path(f"{path}.begun").touch()
+    while os.getppid() == parent:
+        time.sleep(0.05)
     Path(path).touch()
     return path

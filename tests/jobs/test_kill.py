@@ -19,7 +19,7 @@ from gnomon.store.store import Store
 sys.path.insert(0, str(Path(__file__).parent))  # a child process imports its function by name
 from verb_process import start_verb
 
-ROUNDS = int(os.environ.get("GNOMON_ROUNDS", "10"))
+ROUNDS = int(os.environ.get("GNOMON_ROUNDS", "3"))
 HOURS = 2_500
 TABLES = ("datasets", "dataset_series", "candle_series", "candles", "forecasts", "forecast_blocks", "scores")
 
@@ -53,7 +53,7 @@ def finish(home: Path, url: str, bars: Path, *verb: str) -> float:
     """Run a verb to its end; the seconds it took."""
     started = time.monotonic()
     process = start_verb(home, url, bars.parent, verb)
-    process.join(timeout=300)
+    process.join(timeout=1800)
     assert process.exitcode == 0, verb
     return time.monotonic() - started
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -248,22 +247,18 @@ def test_however_a_window_is_cut_each_tick_fires_in_one_part(zone: str, began: s
 # --- bounds ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_year_of_minutes_takes_a_moment() -> None:
+def test_a_year_of_minutes_lacks_only_the_hour_that_comes_twice() -> None:
     first_ns, last_ns = parse_instant("2025-01-01"), parse_instant("2026-01-01")
-    began = time.perf_counter()
     found = ticks(schedule("* * * * *", "America/New_York"), first_ns, last_ns)
-    took_s = time.perf_counter() - began
-    assert len(found) == 365 * 1440 - 60  # the hour that came twice fires once
-    assert took_s < 5  # a fifth of a second on an idle machine
+    assert len(found) == 365 * 1440 - 60  # it fires once
 
 
-def test_the_newest_tick_of_decades_of_seconds_takes_a_moment() -> None:
-    began = time.perf_counter()
+def test_the_newest_tick_of_decades_of_seconds_is_found_from_the_end() -> None:
+    """From the start it would be the last of more than a billion."""
     last_ns = parse_instant("2026-01-01")
     assert newest_tick(schedule("* * * * * *"), 0, last_ns + 1) == last_ns
     assert newest_tick(schedule("0 0 29 2 *"), 0, last_ns) == parse_instant("2024-02-29")
     assert newest_tick(schedule("0 0 29 2 *"), parse_instant("2024-03-01"), last_ns) is None
-    assert time.perf_counter() - began < 5
 
 
 def test_a_paused_schedule_has_its_ticks_all_the_same() -> None:

@@ -79,7 +79,7 @@ def test_two_processes_that_upgrade_at_once_do_it_once(database_url: str) -> Non
     script = "import sys; from gnomon.store.engine import *; print(upgrade(open_engine(sys.argv[1])))"
     command = [sys.executable, "-c", script, database_url]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    answers = sorted(process.communicate(timeout=120)[0].strip() for process in both)
+    answers = sorted(process.communicate(timeout=600)[0].strip() for process in both)
     assert answers[1] == "[]"
     assert answers[0].startswith("['0001'")
 
@@ -139,7 +139,7 @@ def test_sqlite_takes_the_write_lock_at_the_start_of_a_transaction(tmp_path: Pat
             assert not entered.wait(0.2)  # it waits before its first statement
             with reading(engine) as connection:  # and a reader does not
                 assert connection.execute(text("SELECT count(*) FROM chain_heads")).scalar() == 2
-        waiting.result(timeout=20)
+        waiting.result(timeout=600)
     assert entered.is_set()
     engine.dispose()
 

@@ -59,12 +59,13 @@ def test_a_gate_never_lets_in_more_than_fits() -> None:
 
 def test_what_is_larger_than_the_limit_runs_alone_and_waits_for_nobody_behind_it() -> None:
     gate, order = Gate(100), []
+    tickets = 1
     first_in, let_go = threading.Event(), threading.Event()
 
     def first() -> None:
         with gate.hold(60):
             first_in.set()
-            let_go.wait(5)
+            let_go.wait(600)
 
     def later(name: str, nbytes: int) -> None:
         with gate.hold(nbytes):
@@ -72,16 +73,18 @@ def test_what_is_larger_than_the_limit_runs_alone_and_waits_for_nobody_behind_it
 
     holder = threading.Thread(target=first)
     holder.start()
-    first_in.wait(5)
+    assert first_in.wait(600)
     waiting = []
     for name, nbytes in (("large", 500), ("small", 10)):
         waiting.append(threading.Thread(target=later, args=(name, nbytes)))
         waiting[-1].start()
-        time.sleep(0.05)
+        tickets += 1
+        while gate._next < tickets:  # it has come, and waits
+            time.sleep(0.01)
     assert order == []  # the small one would fit, but does not overtake
     let_go.set()
     for one in (holder, *waiting):
-        one.join(5)
+        one.join(600)
     assert order == ["large", "small"]
 
 

@@ -73,7 +73,7 @@ def test_a_reader_who_waits_for_the_database_holds_up_nobody_else(
     head = world.ledger.head
 
     def slow(lane: Any) -> Any:
-        release.wait(10)
+        release.wait(600)
         return head(lane)
 
     monkeypatch.setattr(client.app.state.reading.ledger, "head", slow)

@@ -111,7 +111,7 @@ def request(exchange: str = "binance", first_ns: int = FIRST_NS, last_ns: int = 
 
 
 def source(server: Loopback, exchange: str = "binance", **changes: Any) -> CcxtSource:
-    given = {"clock": SimClock(NOW_NS), "retries": PATIENT, "page_bars": 10, "sleep": lambda _: None, "timeout_s": 5}
+    given = {"clock": SimClock(NOW_NS), "retries": PATIENT, "page_bars": 10, "sleep": lambda _: None, "timeout_s": 300}
     return CcxtSource(exchange, base_url=server.url, options=SPOT_ONLY, **{**given, **changes})
 
 
