@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
@@ -196,6 +197,10 @@ PATHS = [
 ]
 
 
+EXAMPLES = int(os.environ.get("GNOMON_EXAMPLES", "10"))
+"""Of each path and mode, on each database."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_whatever_is_asked_the_answer_is_as_documented(
@@ -204,7 +209,7 @@ def test_whatever_is_asked_the_answer_is_as_documented(
     for path in PATHS:
         if mode is GenerationMode.POSITIVE or path not in WITHOUT_PARAMETERS:
             with subtests.test(path=path):
-                answered = conforming(path, mode, 20)
+                answered = conforming(path, mode, EXAMPLES)
                 assert answered > 0 or mode is GenerationMode.NEGATIVE
 
 

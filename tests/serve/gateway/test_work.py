@@ -558,7 +558,7 @@ def test_the_document_is_true(office: Office) -> None:
 def conform(operation: Any, steered: dict[str, str]) -> None:
     """Ask generated questions of one operation, every other one about what is there."""
 
-    @settings(max_examples=12, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=6, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE), about_stored=st.booleans())
     def check(case: Any, about_stored: bool) -> None:
         for given_ in (case.path_parameters, case.query) if about_stored else ():
