@@ -25,7 +25,7 @@ REQUESTS = [
     }
     for n, window in zip(range(32), ["exact", "exact", "capped", "rolling"] * 8, strict=True)
 ]
-ROUNDS = int(os.environ.get("GNOMON_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("GNOMON_ROUNDS", "20"))
 """How often in a row; 20 is the full length."""
 
 
