@@ -1,3 +1,5 @@
+"""Runs in the database: written once, found by any beginning that names one."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,41 +21,38 @@ def verify(
 
     A run is replayed from its inputs, without its trader. Exit 0 verified, 1 differs, 2 cannot be checked.
     """
-    if what != "forecasts" or every_run:
-        _verify_runs([what] if what != "forecasts" else [], every_run, as_json)
-        if not every_run:
-            return
-        if as_json:
-            return
-    _, store, _ = opened()
-    with progress_bar() as progress:
-        lanes = store.forecasts.verify(progress=progress)
-    digests = store.digests.check()
-    is_whole = digests.ok and all(one.ok for one in lanes)
+    runs, worst = _verified_runs(what, every_run)
+    document: dict[str, Any] = {"runs": runs} if runs or what != "forecasts" else {}
+    if what == "forecasts":
+        _, store, _ = opened()
+        with progress_bar() as progress:
+            lanes = store.forecasts.verify(progress=progress)
+        digests = store.digests.check()
+        is_whole = digests.ok and all(one.ok for one in lanes)
+        document |= {"ok": is_whole, "lanes": [one.row() for one in lanes], "digests": digests.row()}
+        worst = max(worst, 0 if is_whole else 1)
+        if not as_json:
+            say(*(one.sentence() for one in lanes), digests.sentence())
     if as_json:
-        show_json({"ok": is_whole, "lanes": [one.row() for one in lanes], "digests": digests.row()})
+        show_json(document if what == "forecasts" else document["runs"][0])
     else:
-        say(*(one.sentence() for one in lanes), digests.sentence())
-    if not is_whole:
-        raise typer.Exit(1)
+        for one in runs:
+            say(f"{one['run']}: {one['outcome'].lower()}", *(f"  {step}" for step in one["steps"]))
+    if worst:
+        raise typer.Exit(worst)
 
 
-def _verify_runs(names: list[str], every_run: bool, as_json: bool) -> None:
-    """Each run replayed from its inputs; the worst outcome is the exit code."""
+def _verified_runs(what: str, every_run: bool) -> tuple[list[dict[str, Any]], int]:
+    """Each run replayed from its inputs, and the worst outcome: 0 verified, 1 differs, 2 cannot be checked."""
+    if what == "forecasts" and not every_run:
+        return [], 0
     from gnomon.cli.replay import replays_of
 
     replays = replays_of()
-    stored = replays.runs.list(limit=1_000_000) if every_run else [replays.runs.find(name) for name in names]
-    found = [(one, replays.verify(one)) for one in stored]
-    if as_json:
-        rows = [{"run": one.id, "outcome": result.outcome.name, "steps": list(result.steps)} for one, result in found]
-        show_json(rows[0] if len(rows) == 1 and not every_run else {"runs": rows})
-    else:
-        for one, result in found:
-            say(f"{one.id}: {result.outcome.name.lower()}", *(f"  {step}" for step in result.steps))
-    worst = max((result.outcome for _, result in found), default=0)
-    if worst:
-        raise typer.Exit(int(worst))
+    stored = replays.runs.list(limit=1_000_000) if every_run else [replays.runs.find(what)]
+    found = [(one.id, replays.verify(one)) for one in stored]
+    rows = [{"run": run, "outcome": one.outcome.name, "steps": list(one.steps)} for run, one in found]
+    return rows, max((int(one.outcome) for _, one in found), default=0)
 
 
 @db.command("upgrade")

@@ -1,0 +1,151 @@
+"""Replays on the command line: a session runs, is kept, explains itself and is verified; two runs are told apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from gnomon.cli.main import app
+
+SESSION = """
+[session]
+dataset = "BTCUSDT-1h"
+seed = 7
+
+[rules]
+fees = { maker = "0.001", taker = "0.001" }
+latency = { entry = { const_ms = 10 } }
+balances = { USDT = "10000" }
+
+[[entry]]
+name = "cross"
+trader = "trader.py:Cross"
+"""
+TRADER = """
+from gnomon.trader.trader import Strategy
+
+
+class Cross(Strategy):
+    class Params:
+        fast: int = 5
+        slow: int = 20
+
+    def on_bar(self, desk, bar):
+        name = bar.candle.instrument
+        closes = desk.candles(name, self.params.slow).close
+        if len(closes) < self.params.slow:
+            return
+        is_up = closes[-self.params.fast :].mean() > closes.mean()
+        if is_up and not desk.position_lots(name):
+            desk.buy(name, pct=90)
+        elif not is_up and desk.position_lots(name):
+            desk.close(name)
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GNOMON_HOME", str(tmp_path / "home"))
+    for name in ("GNOMON_DATABASE_URL", "GNOMON_INSTRUMENTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    times = (np.datetime64("2024-01-01T00:00") + np.arange(400) * np.timedelta64(1, "h")).astype(str)
+    close = np.round(100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.004, len(times)))), 2)
+    rows = [f"{at},{c:.2f},{c + 1:.2f},{c - 1:.2f},{c:.2f},5000" for at, c in zip(times, close, strict=True)]
+    Path("BTCUSDT-1h.csv").write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]) + "\n")
+    Path("session.toml").write_text(SESSION)
+    Path("trader.py").write_text(TRADER)
+    run("import", "BTCUSDT-1h.csv")
+    return tmp_path / "home"
+
+
+def run(*words: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def document(*words: str, code: int = 0) -> Any:
+    return json.loads(run(*words, "--json", code=code).stdout)
+
+
+def test_a_session_runs_twice_to_the_same_fingerprint_and_both_are_kept() -> None:
+    first, second = document("replay", "session.toml"), document("replay", "session.toml")
+    assert first["fills"] > 2
+    assert first["status"] == "completed"
+    assert first["digests"] == second["digests"]
+    assert first["run"] != second["run"]
+    assert set(first["digests"]) == {"dataset", "config", "inputs", "outputs"}
+    assert [one["id"] for one in document("runs")["runs"]] == [second["run"], first["run"]]
+    assert second["run"] in run("runs").stdout
+
+
+def test_a_parameter_a_seed_and_a_trader_may_be_named_instead() -> None:
+    plain = document("replay", "session.toml")
+    other = document("replay", "session.toml", "--trader", "trader.py:Cross", "--param", "fast=9", "--seed", "8")
+    assert other["seed"] == "8"
+    assert other["digests"]["dataset"] == plain["digests"]["dataset"]
+    assert other["digests"]["config"] != plain["digests"]["config"]
+    answer = document("diff", plain["run"], other["run"], code=1)
+    assert answer["verdict"] == "config"
+    assert ["seed", "7", "8"] in answer["keys"]
+    assert document("diff", plain["run"], plain["run"])["verdict"] == "same"
+
+
+def test_a_fill_explains_itself_and_so_does_an_order() -> None:
+    ran = document("replay", "session.toml")
+    answer = document("explain", ran["run"], "1")
+    assert answer["sentences"][0].startswith("Bought ")
+    assert any("BAR_OPEN" in sentence for sentence in answer["sentences"])
+    assert any(line.startswith("→") for line in answer["neighbours"])
+    assert any("Filled" in sentence for sentence in document("explain", ran["run"], "order:1")["sentences"])
+    assert "it has" in document("explain", ran["run"], "999", code=1)["hint"]
+
+
+def test_a_run_is_verified_from_its_inputs_and_a_damaged_journal_is_not(home: Path) -> None:
+    ran = document("replay", "session.toml")
+    assert document("verify", ran["run"])["outcome"] == "VERIFIED"
+    assert document("verify", "--all")["ok"] is True
+    path = home / "journals" / f"{ran['run']}.journal"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    run("verify", ran["run"], code=1)
+
+
+def test_a_page_is_written_for_a_run_and_for_a_comparison() -> None:
+    document("replay", "session.toml", "--report", "run.html")
+    document("replay", "session.toml", "--trader", "trader.py:Cross", "--param", "slow=40")
+    names = [one["id"] for one in document("runs")["runs"]]
+    run("compare", *names, "--report", "both.html")
+    assert names[1] in Path("run.html").read_text()
+    assert all(name in Path("both.html").read_text() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("[session", "the session is not TOML", "replay.md"),
+        ("[session]\nseed = 1", "names no dataset", "gnomon datasets"),
+        ('[session]\ndataset = "BTCUSDT"', "no dataset 'BTCUSDT'", "BTCUSDT-1h"),
+        (SESSION.replace("latency", "latenci"), "rules has no section 'latenci'", "latency"),
+        (SESSION.replace("trader.py:Cross", "trader.py:Crosss"), "no class Crosss", "classes"),
+        (SESSION.replace('balances = { USDT = "10000" }', ""), "has no balance", "balances"),
+        (SESSION.replace("seed = 7", "seed = 7\nfrom = 2030-01-01"), "not in the dataset", "it holds"),
+        (SESSION + "params = { fost = 3 }", "fost", "fast"),
+    ],
+)
+def test_a_session_at_fault_is_refused_with_a_hint_and_nothing_is_kept(
+    text: str, message: str, hint: str, home: Path
+) -> None:
+    Path("session.toml").write_text(text)
+    answer = document("replay", "session.toml", code=1)
+    assert message in answer["message"]
+    assert hint in answer["hint"]
+    assert document("runs")["runs"] == []
+    assert not list((home / "journals").glob("*.journal")) if (home / "journals").exists() else True
