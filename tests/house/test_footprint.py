@@ -36,6 +36,7 @@ NOT_LOADED = {
     "gnomon.market": PURE,
     "gnomon.forecast": PURE,
     "gnomon.exchange": PURE,
+    "gnomon.replay": PURE,
     "gnomon.score": PURE,
     "gnomon.store": HEAVY | FRAMES | {"fastapi", "httpx", "psycopg"},
     "gnomon.sources": HEAVY | SQL | {"fastapi", "ccxt"},

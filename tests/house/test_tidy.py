@@ -82,6 +82,8 @@ ENTRY_POINTS = {
     "gnomon.sources.recorded": "examples/simulated_week.py",
     "gnomon.forecast.training.kronos": "examples/train_tiny_kronos.py",
     "gnomon.exchange.draws": "the exchange, which the next commits bring",
+    "gnomon.replay.verification": "`gnomon verify RUN`, which the next commits bring",
+    "gnomon.store.journals": "`gnomon replay`, which the next commits bring",
     "gnomon.market.synthetic_events": "tests, bench/event_encoder.py",
     "gnomon.score.disagreement": "whoever asks whether the flag of an ensemble means anything",
 }
@@ -332,7 +334,7 @@ def undeclared_dependencies(tree: Tree) -> Iterator[str]:
                 yield f"{path}:{line}: {head} (not in the base install: declare it, or import an extra in the function)"
 
 
-PURE = ("errors.py", "units.py", "clock.py", "chance.py", "market/", "forecast/", "exchange/", "score/")
+PURE = ("errors.py", "units.py", "clock.py", "chance.py", "market/", "forecast/", "exchange/", "replay/", "score/")
 NEURAL = ("forecast/kronos/", "forecast/training/")  # loaded where inference or training happens: test_footprint.py
 NETWORKS = {"torch", "safetensors", "numba", "llvmlite"}
 LEARNS = {
