@@ -37,25 +37,38 @@ class Sink(Protocol):
 class _Delivery:
     """The delivery that may still be extended; its seq is the journal's."""
 
-    __slots__ = ("cause", "first", "flags", "lane", "own_after", "own_upto", "source", "spans", "t", "wakes")
+    __slots__ = ("cause", "first", "flags", "lane", "own", "source", "spans", "t", "wakes")
 
-    def __init__(self, lane: int, t: int, cause: int, source: int, flags: int) -> None:
+    def __init__(
+        self,
+        lane: int,
+        t: int,
+        cause: int,
+        source: int,
+        flags: int,
+        wakes: int,
+        first: int,
+        own: tuple[int, int],
+        spans: Sequence[tuple[int, int, int]],
+    ) -> None:
         self.lane = lane
         self.t = t
         self.cause = cause
         self.source = source
         self.flags = flags
-        self.first = t
-        self.wakes = 0
-        self.own_after = self.own_upto = 0
-        self.spans: Sequence[tuple[int, int, int]] = ()
+        self.wakes = wakes
+        self.first = first
+        self.own = own
+        self.spans = spans
 
 
 def _goes_on(old: Sequence[tuple[int, int, int]], new: Sequence[tuple[int, int, int]]) -> bool:
     """Whether spans begin where others end, layer by layer."""
-    if len(old) != len(new):
-        return False
-    return all(before[0] == after[0] and before[2] == after[1] for before, after in zip(old, new, strict=True))
+    if len(old) == len(new) == 1:
+        return old[0][0] == new[0][0] and old[0][2] == new[0][1]
+    return len(old) == len(new) and all(
+        before[0] == after[0] and before[2] == after[1] for before, after in zip(old, new, strict=True)
+    )
 
 
 def _hot(kind: RecordType, body: str) -> Struct:
@@ -162,9 +175,18 @@ class Journal:
     def _reopen(self, note: bytes) -> None:
         state = LAYOUTS[Pending].unpack(note[HEADER_BYTES:])
         self.seq += 1
-        self._delivery = one = _Delivery(HEADER.unpack_from(note)[2], state.t, state.cause, state.source, state.flags)
-        one.wakes, one.first, one.own_after, one.own_upto = state.wakes, state.first, state.own_after, state.own_upto
-        one.spans = [(span.layer, span.after, span.upto) for span in state.spans]
+        spans = [(span.layer, span.after, span.upto) for span in state.spans]
+        self._delivery = _Delivery(
+            HEADER.unpack_from(note)[2],
+            state.t,
+            state.cause,
+            state.source,
+            state.flags,
+            state.wakes,
+            state.first,
+            (state.own_after, state.own_upto),
+            spans,
+        )
         self._has_pending = True
 
     def _start(self, genesis: Genesis, sink: Sink | None, mode: Mode) -> None:
@@ -401,9 +423,7 @@ class Journal:
         self.seq = seq = self.seq + 1
         if self._is_off:
             return seq
-        words: list[int] = []
-        for account, asset, units in entries:
-            words += (account, asset, units & WORD_MASK, units >> 64)
+        words = [word for account, asset, units in entries for word in (account, asset, units & WORD_MASK, units >> 64)]
         record = _POSTINGS[count].pack(44 + 21 * count, 0x0206, lane, 2, t, seq, cause, source, 1, 0, count, *words)
         self._outputs.append(record)
         self._chain.append(record)
@@ -465,14 +485,14 @@ class Journal:
             if by_rule and own[0] == own[1] and open_one.source == source and _goes_on(open_one.spans, spans):
                 open_one.wakes += wakes
                 open_one.t, open_one.cause = t, cause
-                open_one.spans = [(old[0], old[1], new[2]) for old, new in zip(open_one.spans, spans, strict=True)]
+                old = open_one.spans
+                open_one.spans = [(one[0], one[1], new[2]) for one, new in zip(old, spans, strict=True)]
                 self._has_pending = False
                 return self.seq
             self._close_delivery()
         self.seq += 1
-        self._delivery = one = _Delivery(lane, t, cause, source, 6 if cause_is_position else 2)
-        one.wakes, one.first, one.spans = wakes, first or t, spans
-        one.own_after, one.own_upto = own
+        flags = 6 if cause_is_position else 2
+        self._delivery = _Delivery(lane, t, cause, source, flags, wakes, first or t, own, spans)
         self._has_pending = False
         return self.seq
 
@@ -484,9 +504,7 @@ class Journal:
         one = self._delivery
         if one is not None and not self._has_pending:
             spans = tuple(Span(*span) for span in one.spans)
-            state = Pending(
-                one.source, one.t, one.cause, one.flags, one.wakes, one.first, one.own_after, one.own_upto, spans
-            )
+            state = Pending(one.source, one.t, one.cause, one.flags, one.wakes, one.first, *one.own, spans)
             self.put(state, one.lane, one.t, 0, 0)
             self._has_pending = True
         self._drain()
@@ -514,7 +532,9 @@ class Journal:
         )
         if self._sink is not None:
             self._sink.seal(self._sealed)
-        self._delivery = _Delivery(0, 0, 0, 0, 0)  # whoever writes next tries to close it, and is refused
+        self._delivery = _Delivery(
+            0, 0, 0, 0, 0, 0, 0, (0, 0), ()
+        )  # whoever writes next tries to close it, and is refused
         return self._sealed
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -545,16 +565,23 @@ class Journal:
         if self._sealed is not None:
             raise Refused("the journal has ended", hint="nothing follows END; a new run has a journal of its own")
         self._delivery = None
-        count = len(one.spans)
-        length = 76 + 20 * count
-        head = (length, 0x0201, one.lane, one.flags, one.t, self.seq, one.cause, one.source, 1, 0)
-        body = (one.wakes, one.first, one.own_after, one.own_upto, count)
+        seq, count, own = self.seq, len(one.spans), one.own
         if count == 1:
-            record = _DELIVER.pack(*head, *body, *one.spans[0])
+            layer, after, upto = one.spans[0]
+            record = _DELIVER.pack(
+                96, 0x0201, one.lane, one.flags, one.t, seq, one.cause, one.source, 1, 0,
+                one.wakes, one.first, own[0], own[1], 1, layer, after, upto,
+            )  # fmt: skip
         else:
+            head = (76 + 20 * count, 0x0201, one.lane, one.flags, one.t, seq, one.cause, one.source, 1, 0)
             spans = b"".join(_SPAN.pack(*span) for span in one.spans)
-            record = HEADER.pack(*head) + _DELIVER_HEAD.pack(*body) + spans
-        self._take(RecordType.DELIVER, record)
+            record = HEADER.pack(*head) + _DELIVER_HEAD.pack(one.wakes, one.first, *own, count) + spans
+        if self._is_off:
+            return
+        self._outputs.append(record)
+        self._chain.append(record)
+        if not seq & 1023:
+            self._drain()
 
     def _drain(self) -> None:
         """Hash what has come and hand it on. Batches are joined first: an update of a hash has a price of its own."""
