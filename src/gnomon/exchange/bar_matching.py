@@ -148,7 +148,7 @@ def _can_pay(working: Working, book: Book, order: Order, price: int, lots: int) 
         working.finish(order, Status.EXPIRED, Refusal.INSUFFICIENT_BALANCE)
         return False
     if short > 0 and order.lock:
-        purse.lock(order, short)
+        working.lock_more(order, short)
     return True
 
 

@@ -287,7 +287,7 @@ class Exchange:
                 working.finish(order, Status.EXPIRED, Refusal.INSUFFICIENT_BALANCE)
                 return
             if short > 0:
-                book.purse.lock(order, short)
+                working.lock_more(order, short)
         take(working, book, order, time_ns, self.rules.fills)
         if order.number in working.orders:
             working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)

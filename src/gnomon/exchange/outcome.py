@@ -98,7 +98,7 @@ class Rejected(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """An order changed state other than by a fill. `released` units went from locked to free."""
+    """An order changed state other than by a fill. `released` units went from locked to free; the other way below 0."""
 
     number: int
     status: Status

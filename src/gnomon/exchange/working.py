@@ -112,6 +112,11 @@ class Working:
                     other.pair = None
                     self.finish(other, status, reason)
 
+    def lock_more(self, order: Order, units: int) -> None:
+        """What its trigger asks for beyond its lock; told as a release below zero."""
+        self.books[order.instrument].purse.lock(order, units)
+        self.out.append(Changed(order.number, order.status, order.executed, order.remaining, -units))
+
     def decrement(self, order: Order, lots: int) -> None:
         """Self-trade prevention takes `lots` from it, and sets free what they had locked."""
         order.remaining -= lots
