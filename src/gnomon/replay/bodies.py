@@ -368,7 +368,7 @@ class OrderChange(Body):
     executed: int = i64("lots")
     remaining: int = i64("lots")
     asset: int = u32("of the lock")
-    released: int = i128("units from locked to free")
+    released: int = i128("units from locked to free; below 0 a stop locked more at its trigger")
 
 
 @dataclass(frozen=True, slots=True)
