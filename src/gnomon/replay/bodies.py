@@ -572,6 +572,12 @@ SHAPE_OF: Final[dict[int, type[Body]]] = {
 }
 
 
+def has_form(kind: int, data: bytes | memoryview) -> bool:
+    """Whether the bytes can be a body of the type. Of fixed fields any values can; only their length is looked at."""
+    shape = REQUESTS.get(data[0]) if kind == RecordType.REQUEST and len(data) else SHAPE_OF.get(kind)
+    return shape is not None and LAYOUTS[shape].accepts(data)
+
+
 def unpack(kind: int, data: bytes | memoryview) -> Body:
     """The body of a record of the type. `Invalid` for an unknown type or action, or bytes that are not its own."""
     if kind == RecordType.REQUEST and len(data):

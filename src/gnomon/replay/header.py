@@ -101,4 +101,4 @@ class Header(NamedTuple):
 
 def flag_of(kind: int) -> int:
     """The flag that the type implies: 1 an input, 2 an output, 0 a frame or a note."""
-    return {1: Flag.INPUT, 2: Flag.OUTPUT}.get(kind >> 8, 0)
+    return kind >> 8 if kind >> 8 in (1, 2) else 0

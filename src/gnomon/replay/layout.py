@@ -82,7 +82,7 @@ def rows(shape: type, what: str) -> Any:
 class Layout(Generic[Shape]):
     """The bytes of one dataclass."""
 
-    __slots__ = ("_inner", "_kinds", "_names", "_values", "_variable", "head", "shape")
+    __slots__ = ("_has_wide", "_inner", "_kinds", "_names", "_values", "_variable", "head", "shape")
 
     def __init__(self, shape: type[Shape]) -> None:
         self.shape = shape
@@ -92,6 +92,7 @@ class Layout(Generic[Shape]):
         assert not any(kind in _FIXED for kind in kinds[count:]), f"{shape.__name__}: fixed fields come first"
         self._names = [one.name for one in declared[:count]]
         self._kinds = kinds[:count]
+        self._has_wide = "i128" in self._kinds
         self._variable = declared[count:]
         self._inner = {one.name: Layout(one.metadata["shape"]) for one in self._variable if "shape" in one.metadata}
         self.head = Struct("<" + "".join(_FIXED[kind] for kind in self._kinds))
@@ -120,6 +121,16 @@ class Layout(Generic[Shape]):
             )
         return self.shape(*values)
 
+    def accepts(self, data: bytes | memoryview) -> bool:
+        """Whether `unpack` would take the bytes."""
+        if not self._variable:
+            return len(data) == self.head.size
+        try:
+            self.unpack(data)
+        except Invalid:
+            return False
+        return True
+
     def table(self) -> Iterator[tuple[str, str, str]]:
         """Rows of (field, kind, what and unit), those of a row's shape below it."""
         for one in fields(self.shape):  # type: ignore[arg-type]  # as above
@@ -141,8 +152,10 @@ class Layout(Generic[Shape]):
         return words
 
     def _unpack_from(self, data: bytes | memoryview, offset: int) -> tuple[list[Any], int]:
-        words = iter(self.head.unpack_from(data, offset))
-        values = [next(words) | next(words) << 64 if kind == "i128" else next(words) for kind in self._kinds]
+        values = list(self.head.unpack_from(data, offset))
+        if self._has_wide:
+            words = iter(values)
+            values = [next(words) | next(words) << 64 if kind == "i128" else next(words) for kind in self._kinds]
         at = offset + self.head.size
         for one in self._variable:
             value, at = self._unpack_variable(data, at, one)

@@ -10,10 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from gnomon.errors import Invalid, NotFound
-from gnomon.replay.bodies import SCHEMA, Body, Branch, End, Genesis, unpack
+from gnomon.replay.bodies import SCHEMA, Body, Branch, End, Genesis, has_form, unpack
 from gnomon.replay.digests import PREFIX_RECORDS, Digests, Prefix, hasher
 from gnomon.replay.header import HEADER, HEADER_BYTES, Flag, Header, RecordType, flag_of
 
@@ -72,8 +72,7 @@ class Kept:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """One record: its header, and its bytes."""
 
     header: Header
@@ -289,12 +288,13 @@ class _Walk:
             for i, start in enumerate(self.blocks.starts()):
                 block = self.blocks.block(i)
                 self._expect(start == self.seq + 1, f"block {i} says it begins at record {start}, not {self.seq + 1}")
-                for one in walk(block):
+                records = list(walk(block))
+                for one in records:
                     self._look(one)
-                    hashed = notes if one.is_note else chain
-                    hashed.update(one.raw)
-                    if one.header.flags & (Flag.INPUT | Flag.OUTPUT):
-                        (inputs if one.header.flags & Flag.INPUT else outputs).update(one.raw)
+                for kind, state in enumerate((None, inputs, outputs, notes)):
+                    if state is not None:
+                        state.update(b"".join([one.raw for one in records if one.header.type >> 8 == kind]))
+                chain.update(b"".join([one.raw for one in records if one.header.type >> 8 != 3]))
                 if self.seq and not self.seq % PREFIX_RECORDS and self.seq in due:
                     kept = due.pop(self.seq).chain
                     self._expect(kept == chain.digest(), f"the chain at record {self.seq:,} is not what the index has")
@@ -322,21 +322,25 @@ class _Walk:
 
     def _look(self, one: Recorded) -> None:
         """Rules of one record: its flag, its number, its cause, its body."""
-        header = one.header
-        at = f"record {header.seq:,}"
-        kind = one.type
-        self._expect(header.zero == 0 and header.version == 1, f"{at}: a version or padding that cannot be")
-        self._expect(header.flags & 3 == flag_of(kind) and header.flags < 8, f"{at}: flags {header.flags}")
-        if one.is_note:
+        _, kind, _, flags, _, seq, cause, _, version, zero = one.header
+        fault = ""
+        if kind >> 8 == 3:
             self.notes += 1
-            in_order = self.last_note <= header.seq <= self.seq + 1
-            self._expect(in_order, f"a note stands at {at}, after {self.last_note:,} and {self.seq:,}")
-            self.last_note = header.seq
+            if not self.last_note <= seq <= self.seq + 1:
+                fault = f"a note that stands after {self.last_note:,} and {self.seq:,}"
+            self.last_note = seq
         else:
-            self._expect(header.seq == self.seq + 1, f"{at} follows {self.seq:,}")
-            self._expect(one.cause < header.seq, f"{at}: its cause {one.cause} comes after it")
-            self.seq = header.seq
-        self._expect(one.body.pack() == one.raw[HEADER_BYTES:], f"{at}: its body is not canonical")
+            if seq != self.seq + 1:
+                fault = f"it follows {self.seq:,}"
+            elif cause >= seq and not flags & Flag.CAUSE_IS_POSITION:
+                fault = f"its cause {cause} comes after it"
+            self.seq = seq
+        if zero or version != 1:
+            fault = "a version or padding that cannot be"
+        elif flags > 7 or flags & 3 != flag_of(kind) or not has_form(kind, one.raw[HEADER_BYTES:]):
+            fault = f"flags {flags} or a body that are not those of type 0x{kind:04x}"
+        if fault:
+            self.faults.append(f"record {seq:,}: {fault}")
 
     def _expect(self, is_so: bool, fault: str) -> None:
         if not is_so:
