@@ -81,9 +81,6 @@ ENTRY_POINTS = {
     "gnomon.jobs.engine.memory": "tests, documentation, examples/simulated_week.py",
     "gnomon.sources.recorded": "examples/simulated_week.py",
     "gnomon.forecast.training.kronos": "examples/train_tiny_kronos.py",
-    "gnomon.exchange.draws": "the exchange, which the next commits bring",
-    "gnomon.replay.verification": "`gnomon verify RUN`, which the next commits bring",
-    "gnomon.store.journals": "`gnomon replay`, which the next commits bring",
     "gnomon.market.synthetic_events": "tests, bench/event_encoder.py",
     "gnomon.score.disagreement": "whoever asks whether the flag of an ensemble means anything",
 }
