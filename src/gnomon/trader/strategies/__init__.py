@@ -1,0 +1,1 @@
+"""Strategies that come along: examples to read, baselines to beat."""
