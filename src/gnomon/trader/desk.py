@@ -195,7 +195,7 @@ class Desk:
     def price(self, instrument: str | int) -> float | None:
         """The newest price that is known, None before the first."""
         ticks = self.price_ticks(instrument)
-        return ticks * float(self._listing(instrument).tick) if ticks else None
+        return sizing.price_of(self._listing(instrument), ticks) if ticks else None
 
     def price_ticks(self, instrument: str | int = 0) -> int:
         """In ticks, 0 before the first."""

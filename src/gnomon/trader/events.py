@@ -15,11 +15,11 @@ from gnomon.exchange.listing import Listing
 class Trade:
     """A market print. `side` is the aggressor: 1 bought, -1 sold, 0 unknown; `position` its row on the tape."""
 
-    __slots__ = ("_tick", "listing", "lots", "position", "price_ticks", "side", "time_ns")
+    __slots__ = ("_down", "_up", "listing", "lots", "position", "price_ticks", "side", "time_ns")
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
-        self._tick = float(listing.tick)
+        self._up, self._down = listing.tick.as_integer_ratio()  # 3 ticks of 0.1 are 0.3
         self.time_ns = self.price_ticks = self.lots = self.side = self.position = 0
 
     @property
@@ -28,7 +28,7 @@ class Trade:
 
     @property
     def price(self) -> float:
-        return self.price_ticks * self._tick
+        return self.price_ticks * self._up / self._down
 
     @property
     def qty(self) -> Decimal:
@@ -39,7 +39,8 @@ class Candle:
     """A closed bar of one instrument; prices in ticks, volume in lots."""
 
     __slots__ = (
-        "_tick",
+        "_down",
+        "_up",
         "close_ns",
         "close_ticks",
         "high_ticks",
@@ -54,7 +55,7 @@ class Candle:
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
-        self._tick = float(listing.tick)
+        self._up, self._down = listing.tick.as_integer_ratio()  # 3 ticks of 0.1 are 0.3
         self.is_new = True  # it closed at the instant of the bar
         self.open_ns = self.close_ns = self.position = 0
         self.open_ticks = self.high_ticks = self.low_ticks = self.close_ticks = self.volume_lots = 0
@@ -65,19 +66,19 @@ class Candle:
 
     @property
     def open(self) -> float:
-        return self.open_ticks * self._tick
+        return self.open_ticks * self._up / self._down
 
     @property
     def high(self) -> float:
-        return self.high_ticks * self._tick
+        return self.high_ticks * self._up / self._down
 
     @property
     def low(self) -> float:
-        return self.low_ticks * self._tick
+        return self.low_ticks * self._up / self._down
 
     @property
     def close(self) -> float:
-        return self.close_ticks * self._tick
+        return self.close_ticks * self._up / self._down
 
     @property
     def volume(self) -> Decimal:

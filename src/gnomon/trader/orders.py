@@ -26,6 +26,7 @@ from gnomon.exchange.order import OrderType, Place, Quote, SelfTrade, Side, Stat
 from gnomon.exchange.outcome import Accepted, Changed, Outcome, Quoted, Refusal, Triggered
 from gnomon.exchange.outcome import Filled as VenueFill
 from gnomon.exchange.outcome import Rejected as VenueRejected
+from gnomon.trader.sizing import price_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ class Order:
     def average_price(self) -> float | None:
         """Of its fills; None before the first."""
         lots = self.executed_lots
-        return self._quote_units / (lots * self.listing.notional_unit) * float(self.listing.tick) if lots else None
+        return self._quote_units / (lots * self.listing.notional_unit) * price_of(self.listing, 1) if lots else None
 
     @property
     def instrument(self) -> str:
@@ -202,7 +203,7 @@ class Fill:
 
     @property
     def price(self) -> float:
-        return self.venue.price * float(self.order.listing.tick)
+        return price_of(self.order.listing, self.venue.price)
 
     @property
     def lots(self) -> int:

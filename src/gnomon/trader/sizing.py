@@ -63,6 +63,12 @@ def _snap(listing: Listing, price: Number, rounding: str) -> int:
     return ticks
 
 
+def price_of(listing: Listing, ticks: int) -> float:
+    """The float that is nearest to a price: 3 ticks of 0.1 are 0.3."""
+    up, down = listing.tick.as_integer_ratio()
+    return ticks * up / down
+
+
 def lots_of(listing: Listing, qty: Number) -> int:
     """Lots of a quantity, down to the step; 0 when it is less than one step."""
     value = exact(qty)

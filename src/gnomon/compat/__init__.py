@@ -1,0 +1,1 @@
+"""Strategies written for other libraries, run at our desk through thin shims."""
