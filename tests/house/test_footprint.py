@@ -37,6 +37,8 @@ NOT_LOADED = {
     "gnomon.forecast": PURE,
     "gnomon.exchange": PURE,
     "gnomon.replay": PURE,
+    "gnomon.trader": PURE,
+    "gnomon.compat": PURE,
     "gnomon.score": PURE,
     "gnomon.store": HEAVY | FRAMES | {"fastapi", "httpx", "psycopg"},
     "gnomon.sources": HEAVY | SQL | {"fastapi", "ccxt"},

@@ -82,6 +82,8 @@ ENTRY_POINTS = {
     "gnomon.sources.recorded": "examples/simulated_week.py",
     "gnomon.forecast.training.kronos": "examples/train_tiny_kronos.py",
     "gnomon.market.synthetic_events": "tests, bench/event_encoder.py",
+    "gnomon.compat.backtesting": "strategies written for backtesting.py: docs/traders.md",
+    "gnomon.compat.decision": "bots written for the seed: docs/traders.md",
     "gnomon.score.disagreement": "whoever asks whether the flag of an ensemble means anything",
 }
 

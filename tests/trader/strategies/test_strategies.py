@@ -22,7 +22,7 @@ from gnomon.trader.limits import Limits
 from gnomon.trader.market import Issued
 from gnomon.trader.purity import check
 from gnomon.trader.strategies import buy_and_hold, crosses, forecast_follower, market_maker, mean_reversion
-from gnomon.trader.strategies.catalog import PRESETS, kind, make, names
+from gnomon.trader.strategies.catalog import PRESETS, kind, names, strategy
 from gnomon.units import DAY_NS, MINUTE_NS
 
 NOISE = np.random.default_rng(11)
@@ -31,17 +31,17 @@ WALK = (5000 + np.cumsum(NOISE.integers(-30, 31, 300))).tolist()
 
 def test_buy_and_hold_buys_equal_parts_once() -> None:
     listings = [listing(0, "A"), listing(1, "B")]
-    run = Drive(make("buy_and_hold"), {0: bars([1000] * 9), 1: bars([500] * 9)}, listings).run()
+    run = Drive(strategy("buy_and_hold"), {0: bars([1000] * 9), 1: bars([500] * 9)}, listings).run()
     assert len(run.desk.fills()) == 2
     assert {name: float(qty) for name, qty in run.desk.positions().items()} == {"A/USD": 5000.0, "B/USD": 10000.0}
-    assert make("buy_and_hold").hook("trade") is None
+    assert strategy("buy_and_hold").hook("trade") is None
     assert isinstance(run.trader, buy_and_hold.BuyAndHold)
 
 
 @pytest.mark.parametrize("size", ["all", "fixed"])
 def test_sma_cross_is_in_exactly_while_the_fast_mean_was_above(size: str) -> None:
     lots = 10_000
-    run = Drive(make("sma_cross", {"fast": 5, "slow": 20, "size": size, "lots": lots}), bars(WALK)).run()
+    run = Drive(strategy("sma_cross", {"fast": 5, "slow": 20, "size": size, "lots": lots}), bars(WALK)).run()
     wanted: list[tuple[int, str]] = []
     held = False
     for row in range(19, 299):  # an order decided at bar `row` fills at the open of the next
@@ -60,7 +60,7 @@ def test_sma_cross_is_in_exactly_while_the_fast_mean_was_above(size: str) -> Non
 
 
 def test_ema_cross_follows_the_recursion() -> None:
-    run = Drive(make("ema_cross", {"fast": 5, "slow": 20, "size": "fixed", "lots": 10}), bars(WALK)).run()
+    run = Drive(strategy("ema_cross", {"fast": 5, "slow": 20, "size": "fixed", "lots": 10}), bars(WALK)).run()
     fast = slow = float(WALK[0])
     held, wanted = False, []
     for row, close in enumerate(WALK[:-1]):
@@ -74,11 +74,11 @@ def test_ema_cross_follows_the_recursion() -> None:
 def test_a_cross_refuses_lengths_in_the_wrong_order() -> None:
     with pytest.raises(Invalid, match="not below"):
         crosses.SmaCross(fast=50, slow=50)
-    assert make("sma_cross_40_200").params.slow == 200
+    assert strategy("sma_cross_40_200").params.slow == 200
 
 
 def test_mean_reversion_buys_below_and_sells_above_the_band() -> None:
-    run = Drive(make("mean_reversion", {"bars": 20, "k": 1.5}), bars(WALK)).run()
+    run = Drive(strategy("mean_reversion", {"bars": 20, "k": 1.5}), bars(WALK)).run()
     assert isinstance(run.trader, mean_reversion.MeanReversion)
     fills = run.desk.fills()
     assert len(fills) > 3
@@ -93,7 +93,7 @@ def test_the_market_maker_requotes_every_n_prints_and_leans_against_its_inventor
     tape = prints((6000 + np.cumsum(NOISE.integers(-3, 4, 600))).tolist(), step_ns=50_000_000)
     rules = Rules.parse({"preset": "ideal", "fees": {"asset": "quote"}})
     rules = rules.with_balances({"USD": Decimal(10**6), "BTC": Decimal(10)})
-    maker = make("market_maker", {"every": 10, "distance": 4, "lots": 20, "skew": 2, "most": 3})
+    maker = strategy("market_maker", {"every": 10, "distance": 4, "lots": 20, "skew": 2, "most": 3})
     assert isinstance(maker, market_maker.MarketMaker)
     assert maker.wakes().every_nth_print == 10
     run = Drive(maker, tape, rules=rules, every=10, limits=Limits(orders_per_bar=0)).run()
@@ -131,7 +131,7 @@ def at(bar: int) -> int:
 def test_the_follower_buys_above_two_percent_and_sells_below_minus_one() -> None:
     ratios = {2: 1.019, 3: 1.021, 5: 0.995, 7: 0.989, 9: 1.03}
     news = ListedNews([said(at(bar), ratio) for bar, ratio in ratios.items()])
-    run = Drive(make("forecast_follower"), bars([5000] * 12), news=news).run()
+    run = Drive(strategy("forecast_follower"), bars([5000] * 12), news=news).run()
     assert [(one.venue.print, one.side.name) for one in run.desk.fills()] == [(3, "BUY"), (7, "SELL"), (9, "BUY")]
     read = [one.forecasts for one in run.diary.decisions if one.requests]
     assert read == [(f"BTC/USD@{at(bar)}",) for bar in (3, 7, 9)]
@@ -141,7 +141,7 @@ def test_the_follower_buys_above_two_percent_and_sells_below_minus_one() -> None
 def test_the_band_sizer_holds_less_of_what_is_wide_and_half_before_a_decision() -> None:
     event = CalendarEvent("s:1", "s", "fomc", "FED", "FOMC", "high", at(8) + DAY_NS, START_NS, START_NS)
     forecasts = [said(at(2), 1.0, band=0.04), said(at(4), 1.0, p_up=0.51), said(at(6), 1.0, band=0.01)]
-    run = Drive(make("band_sizer"), bars([5000] * 12), news=ListedNews(forecasts, [event])).run()
+    run = Drive(strategy("band_sizer"), bars([5000] * 12), news=ListedNews(forecasts, [event])).run()
     weights = []
     held = 0
     for fill in run.desk.fills():
@@ -168,7 +168,7 @@ def test_rotation_holds_equal_sleeves_of_the_highest_ranks() -> None:
         replace(said(at(bar), ratio, instrument=f"{name}/USD"), id=f"{name}{bar}")
         for bar, ratios in ranks.items() for name, ratio in zip("ABC", ratios, strict=True)
     ])  # fmt: skip
-    run = Drive(make("rotate", {"n": 2}), tapes, listings, news=news).run()
+    run = Drive(strategy("rotate", {"n": 2}), tapes, listings, news=news).run()
     moves = [(one.venue.print, one.instrument[0], one.side.name) for one in run.desk.fills()]
     assert moves == [(2, "B", "BUY"), (2, "C", "BUY"), (6, "B", "SELL"), (6, "A", "BUY")]
 
@@ -180,7 +180,7 @@ def test_every_name_makes_a_pure_strategy() -> None:
     assert len(names()) == 8 + len(PRESETS)
     for name in names():
         check(kind(name))
-        assert make(name).wakes()
+        assert strategy(name).wakes()
 
 
 def test_strategies_are_found_by_module_and_by_file(tmp_path: Path) -> None:
@@ -192,9 +192,9 @@ def test_strategies_are_found_by_module_and_by_file(tmp_path: Path) -> None:
         "class Late(Strategy):\n    def on_bar(self, desk, bar):\n        time.sleep(1)\n"
         "other = 5\nclass Alien:\n    pass\n"
     )
-    assert make(f"{file}:Mine").hook("bar")
+    assert strategy(f"{file}:Mine").hook("bar")
     with pytest.raises(Refused, match=r"time\.sleep"):
-        make(f"{file}:Late")
+        strategy(f"{file}:Late")
     for spec, error, message in (
         ("sma_crss", NotFound, "sma_crss"),
         ("gnomon.nothing:X", NotFound, "gnomon.nothing"),
@@ -204,12 +204,12 @@ def test_strategies_are_found_by_module_and_by_file(tmp_path: Path) -> None:
         (f"{file}:Alien", Invalid, "no Strategy"),
     ):
         with pytest.raises(error, match=message) as caught:
-            make(spec)
+            strategy(spec)
         assert caught.value.hint
 
 
 def test_parameters_reach_the_strategy_and_are_checked() -> None:
-    made: Any = make("forecast_follower", {"forecaster": "fhs", "rise": 0.01})
+    made: Any = strategy("forecast_follower", {"forecaster": "fhs", "rise": 0.01})
     assert (made.params.forecaster, made.params.rise) == ("fhs", 0.01)
     with pytest.raises(Invalid, match=r"0\.5"):
-        make("forecast_follower", {"rise": 0.5})
+        strategy("forecast_follower", {"rise": 0.5})

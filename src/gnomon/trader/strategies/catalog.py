@@ -67,7 +67,7 @@ def kind(spec: str) -> type[Any]:
     return found
 
 
-def make(spec: str, params: Mapping[str, Any] | None = None) -> Any:
+def strategy(spec: str, params: Mapping[str, Any] | None = None) -> Any:
     """A trader, ready to begin. `Refused` when its source leaves the desk, `Invalid` for a wrong parameter."""
     found = kind(spec)
     if not issubclass(found, Strategy):

@@ -279,9 +279,7 @@ def _directional(f: Frame, n: int = 14) -> tuple[FloatArray, FloatArray, FloatAr
     plus = np.where((up > down) & (up > 0), up, 0.0)
     minus = np.where((down > up) & (down > 0), down, 0.0)
     first = (slice(1, n + 1), slice(0, n), slice(0, n))
-    return tuple(  # type: ignore[return-value]  # three
-        _wilder_sum(one, start, n) for one, start in zip((ranges, plus, minus), first, strict=True)
-    )
+    return _wilder_sum(ranges, first[0], n), _wilder_sum(plus, first[1], n), _wilder_sum(minus, first[2], n)
 
 
 def _wilder_sum(values: FloatArray, first: slice, n: int) -> FloatArray:
