@@ -40,6 +40,7 @@ NOT_LOADED = {
     "gnomon.trader": PURE,
     "gnomon.compat": PURE,
     "gnomon.score": PURE,
+    "gnomon.report": PURE - PICTURES,
     "gnomon.store": HEAVY | FRAMES | {"fastapi", "httpx", "psycopg"},
     "gnomon.sources": HEAVY | SQL | {"fastapi", "ccxt"},
     "gnomon.jobs": HEAVY | {"fastapi", "httpx", "ccxt"},

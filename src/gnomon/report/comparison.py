@@ -126,9 +126,9 @@ def _pairs(entrants: Sequence[Entrant], divergences: Mapping[tuple[str, str], st
     columns = (
         Column("Pair"),
         Column("Return a year, points", "n"),
-        Column("95 % interval", "n"),
+        Column("95 % of it", "n"),
         Column("Sharpe", "n"),
-        Column("95 % interval", "n"),
+        Column("95 % of Sharpe", "n"),
         Column("Drawn", ""),
     )
     rows: list[tuple[Text, ...]] = []
@@ -147,7 +147,7 @@ def _pairs(entrants: Sequence[Entrant], divergences: Mapping[tuple[str, str], st
         drawn = "in pairs" if paired else "each by itself"
         sharpe = number(found.sharpe.difference), _interval(found.sharpe, 1.0)
         rows.append((pair, _percent(found.returns.difference), _interval(found.returns, 100.0), *sharpe, drawn))
-        verdicts.append(f"{_sentence(found)}.{first}")
+        verdicts.append(f"{_sentence(found, LETTERS[a], LETTERS[b])}.{first}")
     listed = table(columns, rows, notes=verdicts, kind="cards")
     return section("How sure the difference is", listed, quiet(_HOW), name="pairs")
 
@@ -169,9 +169,10 @@ def _same(left: Entrant, right: Entrant, digest: str) -> bool:
     return dict(left.header.rules) == dict(right.header.rules)
 
 
-def _sentence(found: Contest) -> str:
-    words = found.verdict.words
-    return words[:1].upper() + words[1:] if words.startswith(("too", "other")) else words
+def _sentence(found: Contest, left: str, right: str) -> str:
+    """The verdict, with the letters of this page instead of the ids."""
+    words = found.verdict.words.replace(found.left, left).replace(found.right, right)
+    return words[:1].upper() + words[1:]
 
 
 def _interval(one: Difference, scale: float) -> str:

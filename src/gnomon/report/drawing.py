@@ -20,7 +20,6 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gnomon.report.wording import number
@@ -31,6 +30,9 @@ from gnomon.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, FloatArray, IntA
 WIDE_PX: Final = 1080
 NARROW_PX: Final = 344
 MOST_INSTRUMENTS: Final = 6
+TITLE_PX: Final = 26
+BELOW_PX: Final = 46
+DIGIT_PX: Final = 7.6
 LINE: Final = "\N{EM DASH}"
 _COLUMNS: Final = {WIDE_PX: 900, NARROW_PX: 280}
 
@@ -212,9 +214,8 @@ def thinned(at_ns: IntArray, values: FloatArray, columns: int) -> tuple[IntArray
 
 def _panels(width: int, heights: tuple[float, ...], aspect: float) -> tuple[Figure, list[Axes]]:
     """A figure of this many pixels with panels above each other, one time axis for all."""
-    layout = ConstrainedLayoutEngine(h_pad=0.04, w_pad=0.02)
     height = width * (0.42 if width > 600 else 0.95) * aspect
-    figure = Figure(figsize=(width / 72, height / 72), layout=layout, facecolor="none")
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="none")
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     axes: list[Axes] = []
     for row in range(len(heights)):
@@ -231,6 +232,22 @@ def _panels(width: int, heights: tuple[float, ...], aspect: float) -> tuple[Figu
     return figure, axes
 
 
+def _fit(figure: Figure) -> None:
+    """Room for what stands around the panels, in pixels: matplotlib's own layouts draw everything several times."""
+    width, height = figure.bbox.size
+    panels = len(figure.axes)
+    longest = max(len(_tick(value, None)) for axes in figure.axes for value in axes.get_yticks())
+    gap = TITLE_PX * (panels - 1)
+    panel = (height - TITLE_PX - BELOW_PX - gap) / panels
+    figure.subplots_adjust(
+        left=(10 + DIGIT_PX * longest) / width,
+        right=1 - 6 / width,
+        top=1 - TITLE_PX / height,
+        bottom=BELOW_PX / height,
+        hspace=TITLE_PX / panel,
+    )
+
+
 def _tick(value: float, _: int | None) -> str:
     text = number(value, 8)
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -244,7 +261,7 @@ def _titled(axes: Axes, text: str) -> None:
 def _dated(axes: Axes) -> None:
     """Dates below the axis: as many as there is room for."""
     is_wide = axes.figure.bbox.width > 600
-    locator = AutoDateLocator(minticks=3, maxticks=9 if is_wide else 5)  # type: ignore[no-untyped-call]  # not annotated
+    locator = AutoDateLocator(minticks=2, maxticks=9 if is_wide else 5)  # type: ignore[no-untyped-call]  # not annotated
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # not annotated
     axes.set_xlabel("UTC")
@@ -307,7 +324,9 @@ def _svg(draw: Callable[[int], Figure], width: int, prefix: str, words: str) -> 
     drawn = io.StringIO()
     look: Any = {**_LOOK, "svg.hashsalt": prefix}
     with rc_context(look):
-        draw(width).savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+        figure = draw(width)
+        _fit(figure)
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     svg = drawn.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style type=\"text/css\">.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
@@ -315,6 +334,7 @@ def _svg(draw: Callable[[int], Figure], width: int, prefix: str, words: str) -> 
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
     svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     svg = re.sub("|".join(_VARIABLES), lambda found: f"var({_VARIABLES[found[0]]})", svg)
     svg = re.sub(r'\s(width|height)="[\d.]+pt"', "", svg, count=2)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(words)}" ', 1)
