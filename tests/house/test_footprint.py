@@ -40,7 +40,7 @@ NOT_LOADED = {
     "gnomon.trader": PURE,
     "gnomon.compat": PURE,
     "gnomon.score": PURE,
-    "gnomon.report": PURE - PICTURES,
+    "gnomon.report": PURE - PICTURES - {"socket"},  # matplotlib brings it
     "gnomon.store": HEAVY | FRAMES | {"fastapi", "httpx", "psycopg"},
     "gnomon.sources": HEAVY | SQL | {"fastapi", "ccxt"},
     "gnomon.jobs": HEAVY | {"fastapi", "httpx", "ccxt"},

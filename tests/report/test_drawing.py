@@ -100,7 +100,7 @@ def test_inventory_is_what_was_held_after_each_fill() -> None:
 def test_a_histogram_counts_every_maker_fill() -> None:
     def bars(chart: Chart) -> tuple[int, str]:
         axes = chart.draw(WIDE_PX).axes[0]
-        return int(sum(one.get_height() for one in axes.patches)), axes.get_xlabel()  # type: ignore[attr-defined]  # bars
+        return int(sum(one.get_height() for one in axes.patches)), axes.get_xlabel()  # type: ignore[attr-defined]  # patches of a histogram are bars
 
     assert bars(queue_chart(np.array([90, 300]) * SECOND_NS)) == (2, "time in queue, minutes")
     wide = np.array([0, 1, 5, 1_000, 50_000]) * 1_000_000

@@ -23,7 +23,7 @@ class Balanced(HTMLParser):
         self.feed(text)
         assert not self.open, self.open
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002  # the parser's own signature
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - the parser's own signature
         if tag not in self.VOID:
             self.open.append(tag)
 

@@ -93,6 +93,9 @@ def test_an_order_that_was_never_filled_lowers_the_ratio() -> None:
     half = replace(record.orders, executed=record.orders.executed * np.array([0.25, 1.0]))
     found = execution(replace(record, orders=half))
     assert (found.fill_ratio, found.filled_share) == (0.625, 0.5)
+    by_money = replace(half, quantity=half.quantity * np.array([0.0, 1.0]))
+    left = execution(replace(record, orders=by_money))
+    assert (left.fill_ratio, left.filled_share, left.accepted) == (1.0, 1.0, 2)
 
 
 def test_percentiles_are_durations_that_happened() -> None:

@@ -51,7 +51,8 @@ class Execution:
     `notional` is all that changed hands, `turnover` its ratio to the mean equity over time, `turnover_a_year` that in
     365 days. `fees` are by asset, in it; `fees_quote` their worth, `fees_bps` that against the notional.
     `exposure` is the share of time with any holding. `maker_share` is by notional. `fill_ratio` is the mean over
-    accepted orders of executed / ordered quantity, `filled_share` the share of them that were filled whole.
+    accepted orders of executed / ordered quantity, `filled_share` the share of them that were filled whole; an order
+    for a sum of money has no ordered quantity and is left out of both.
     `entry_latency` runs from decision to arrival, `reply_latency` from decision to the acknowledgement.
     """
 
@@ -83,7 +84,8 @@ def execution(record: RunRecord) -> Execution:
     turnover = traded / mean_equity(record.marks)
     span = int(record.marks.at_ns[-1] - record.marks.at_ns[0])
     accepted = np.array([not code for code in orders.reject_code], np.bool_)
-    share = orders.executed[accepted] / orders.quantity[accepted]
+    sized = accepted & (orders.quantity > 0.0)
+    share = orders.executed[sized] / orders.quantity[sized]
     return Execution(
         fills=len(fills),
         orders=len(orders),
