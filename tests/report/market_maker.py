@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from tests.score.played import Trade, played
+from tests.score.by_hand import Trade, played
 
 from gnomon.report.run_page import Header
 from gnomon.score.run_record import RunRecord

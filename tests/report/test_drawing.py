@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.collections import PathCollection
-from tests.score.played import START_NS, Trade, played
+from tests.score.by_hand import START_NS, Trade, played
 
 from gnomon.report.drawing import (
     NARROW_PX,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.report.market_maker import run_of
-from tests.score.played import played
+from tests.score.by_hand import played
 
 from gnomon.report.figures import EXECUTION, GROWTH, TRADING, stated
 from gnomon.report.wording import ABSENT

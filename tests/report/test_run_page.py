@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.report.market_maker import LONG_WHY, header, run_of
 from tests.report.test_markup import EVIL, Balanced
-from tests.score.played import Trade, played
+from tests.score.by_hand import Trade, played
 
 from gnomon.report.run_page import run_page
 from gnomon.score.run_record import Listing

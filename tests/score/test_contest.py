@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.score.played import START_NS, played
+from tests.score.by_hand import START_NS, played
 
 from gnomon.clock import Timeframe
 from gnomon.score.contest import OTHER_WINDOWS, contest

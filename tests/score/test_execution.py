@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.score.played import LATENCY_NS, START_NS, Trade, played
+from tests.score.by_hand import LATENCY_NS, START_NS, Trade, played
 
 from gnomon.score.execution import execution, exposure, mean_equity, percentiles, slippage, slippage_bps
 from gnomon.units import HOUR_NS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.score.played import START_NS, Trade, played
+from tests.score.by_hand import START_NS, Trade, played
 
 from gnomon.score.round_trips import OPENING, round_trips, trip_figures
 from gnomon.units import HOUR_NS

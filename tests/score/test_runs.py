@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from tests.score.played import Trade, played
+from tests.score.by_hand import Trade, played
 
 from gnomon.score.execution import execution
 from gnomon.score.growth import growth
