@@ -88,6 +88,13 @@ def test_exposure_is_what_a_look_at_every_instant_gives(trades: list[tuple[int, 
     assert exposure(record) == pytest.approx(held / 30)
 
 
+def test_a_rest_below_the_smallest_quantity_is_no_exposure() -> None:
+    trades = [Trade(10, 10, 100.0, fee=10 * BP, fee_asset="base"), Trade(20, -9, 100.0)]
+    record = played([100.0] * 5, trades, step_ns=10)
+    assert 0 < record.marks.position[-1, 0] < 0.001
+    assert exposure(record) == pytest.approx(0.25)
+
+
 def test_an_order_that_was_never_filled_lowers_the_ratio() -> None:
     record = played([100.0, 100.0, 101.0], [MAKER, TAKER])
     half = replace(record.orders, executed=record.orders.executed * np.array([0.25, 1.0]))

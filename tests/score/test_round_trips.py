@@ -141,6 +141,33 @@ def test_figures_of_trips_are_their_means() -> None:
     assert found.worst_adverse == pytest.approx(5 / 110)
 
 
+def test_a_rest_that_a_fee_left_is_no_trip_of_its_own() -> None:
+    fee = {"fee": Fraction(1, 1000), "fee_asset": "base"}
+    trades = [Trade(n, 100 if n % 2 else -99, 100.0 + n % 2, **(fee if n % 2 else {})) for n in range(1, 9)]
+    record = played([100.0, 100.0], trades)
+    found = trip_figures(record)
+    assert len(round_trips(record)) == 7, "each sale but the first closes an old rest and a new piece"
+    assert (found.n, found.hit_rate) == (4, 0.0)
+    assert found.open_pieces == 1
+    assert found.average_profit == pytest.approx(round_trips(record).profit.sum() / 4)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-9, 9).filter(bool), st.sampled_from([90.0, 99.5, 100.0, 120.25]), st.integers(-5, 20)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_profits_of_a_run_that_ends_flat_are_what_its_account_gained(trades: list[tuple[int, float, int]]) -> None:
+    made = [Trade(n, lots, price, fee=rate * BP) for n, (lots, price, rate) in enumerate(trades, 1)]
+    held = sum(lots for lots, _, _ in trades)
+    made += [Trade(99, -held, 101.0, fee=BP)] if held else []
+    record = played([100.0, 101.0], made)
+    gained = record.marks.equity[-1] - record.marks.equity[0]
+    assert round_trips(record).profit.sum() == pytest.approx(gained, abs=1e-9)
+
+
 def test_a_run_without_trades_has_no_trips() -> None:
     none = trip_figures(played([100.0, 101.0]))
     assert (none.n, none.open_pieces, none.hit_rate, none.profit_factor) == (0, 0, None, None)

@@ -242,8 +242,8 @@ def _trips(record: RunRecord) -> str:
                 share(float(trips.favourable[row])),
             )
         )
-    some = f"The {MOST_TRIPS} best and the {MOST_TRIPS} worst of {len(order):,}"
-    note = "All" if len(chosen) == len(order) else some
+    some = f"The {MOST_TRIPS} best and the {MOST_TRIPS} worst of {len(order):,} pieces"
+    note = "All pieces" if len(chosen) == len(order) else some
     note += ", by profit after fees. MAE and MFE: how far the price went against the holding and in its favour."
     return section("Round trips", quiet(note), table(columns, rows, kind="cards"), name="round-trips")
 

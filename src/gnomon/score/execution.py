@@ -117,7 +117,10 @@ def mean_equity(marks: Marks) -> float:
 
 
 def exposure(record: RunRecord) -> float:
-    """The share of the run's time in which any instrument was held, to the nanosecond of its fills."""
+    """The share of the run's time in which any instrument was held, to the nanosecond of its fills.
+
+    A rest below the smallest quantity is no holding.
+    """
     fills, marks = record.fills, record.marks
     start, end = int(marks.at_ns[0]), int(marks.at_ns[-1])
     if start == end:
@@ -127,7 +130,8 @@ def exposure(record: RunRecord) -> float:
     for instrument in range(len(record.listings)):
         own = fills.instrument == instrument
         at_ns = np.concatenate([[start], np.clip(fills.at_ns[own], start, end)])
-        is_held = np.concatenate([[marks.position[0, instrument]], fills.position_after[own]]) != 0.0
+        held = np.concatenate([[marks.position[0, instrument]], fills.position_after[own]])
+        is_held = np.abs(held) >= record.listings[instrument].least
         steps = np.concatenate([steps, at_ns])
         came = np.concatenate([came, np.diff(is_held.astype(np.int64), prepend=0)])
     order = np.argsort(steps, kind="stable")
@@ -159,7 +163,7 @@ def percentiles(durations_ns: IntArray) -> Percentiles:
 def slippage_bps(side: npt.ArrayLike, price: npt.ArrayLike, reference: npt.ArrayLike) -> FloatArray:
     """side x (price - reference) / reference in basis points: above 0 a buyer paid more, a seller got less."""
     ref = np.asarray(reference, np.float64)
-    return np.asarray(side, np.float64) * (np.asarray(price, np.float64) - ref) / ref * BASIS_POINTS
+    return np.asarray(side, np.float64) * (np.asarray(price, np.float64) - ref) / ref * BASIS_POINTS + 0.0
 
 
 def _slipped(

@@ -50,8 +50,11 @@ class RoundTrips:
 
 @dataclass(frozen=True, slots=True)
 class TripFigures:
-    """Round trips in a few numbers; None where there was none. A trip hits when its profit is above 0.
+    """Round trips in a few numbers; None where there was none.
 
+    Here a trip is all that one fill closed, however many pieces it was made of: a rest that a fee in the base asset
+    left behind is a piece of its own, and must not count like a trade. A trip hits when its profit is above 0.
+    Averages of gain, time, `adverse` and `favourable` weigh the pieces of a trip by what they cost, and trips alike.
     `profit_factor` is the sum of profits over the sum of losses, None without a loss. `open_pieces` are still held.
     """
 
@@ -94,19 +97,26 @@ def trip_figures(record: RunRecord) -> TripFigures:
     trips, open_pieces = _trips(record)
     if not len(trips):
         return TripFigures(0, open_pieces, None, None, None, None, None, None, None, None, None, None)
-    lost = -float(trips.profit[trips.profit < 0].sum())
+    _, closing = np.unique(trips.exit, return_inverse=True)
+    paid = trips.quantity * trips.entry_price
+    profit, cost = np.bincount(closing, trips.profit), np.bincount(closing, paid)
+
+    def mean(of_piece: FloatArray) -> float:
+        return float((np.bincount(closing, of_piece * paid) / cost).mean())
+
+    lost = -float(profit[profit < 0].sum())
     return TripFigures(
-        n=len(trips),
+        n=len(profit),
         open_pieces=open_pieces,
-        hit_rate=float((trips.profit > 0).mean()),
-        average_profit=float(trips.profit.mean()),
-        average_gain=float(trips.gain.mean()),
-        best=float(trips.profit.max()),
-        worst=float(trips.profit.min()),
-        profit_factor=float(trips.profit[trips.profit > 0].sum()) / lost if lost > 0 else None,
-        average_held_ns=int((trips.exit_ns - trips.entry_ns).mean()),
-        average_adverse=float(trips.adverse.mean()),
-        average_favourable=float(trips.favourable.mean()),
+        hit_rate=float((profit > 0).mean()),
+        average_profit=float(profit.mean()),
+        average_gain=float((profit / cost).mean()),
+        best=float(profit.max()),
+        worst=float(profit.min()),
+        profit_factor=float(profit[profit > 0].sum()) / lost if lost > 0 else None,
+        average_held_ns=round(mean((trips.exit_ns - trips.entry_ns).astype(np.float64))),
+        average_adverse=mean(trips.adverse),
+        average_favourable=mean(trips.favourable),
         worst_adverse=float(trips.adverse.max()),
     )
 
@@ -117,7 +127,7 @@ def _trips(record: RunRecord) -> tuple[RoundTrips, int]:
     for instrument in range(len(record.listings)):
         lots = _opening_lots(record.marks, instrument)
         pieces += _matched(record, instrument, lots)
-        left += len(lots)
+        left += sum(abs(lot.quantity) >= record.listings[instrument].least for lot in lots)
     pieces.sort(key=lambda piece: (piece[4], piece[2]))  # stable: within a fill, first in first
     instruments, entry, exit_, entry_ns, exit_ns, side = (
         np.array([piece[column] for piece in pieces], np.int64) for column in range(6)

@@ -34,6 +34,11 @@ class Listing:
     price_decimals: int = 2
     quantity_decimals: int = 8
 
+    @property
+    def least(self) -> float:
+        """The smallest quantity that counts as a holding: what lies below, a fee's rest, cannot be traded."""
+        return 10.0**-self.quantity_decimals * (1.0 - 1e-9)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Periods:
