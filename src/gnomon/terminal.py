@@ -200,6 +200,9 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _series_words(series: Sequence[Mapping[str, Any]]) -> str:
+    owners = {one["instrument"] for one in series}
+    if len(owners) == 1:
+        return f"{min(owners)} {', '.join(one['timeframe'] or one['kind'] for one in series)}"
     if len(series) > 2:
         return f"{len(series)} series"
     return ", ".join(f"{one['instrument']} {one['timeframe'] or one['kind']}" for one in series)

@@ -77,6 +77,15 @@ class Grid:
             raise Invalid(f"{exact} is not a multiple of {self.step}", hint="round it to the grid first")
         return whole
 
+    def times(self, finer: Grid) -> int:
+        """How many steps of a finer grid are one of this; `Invalid` where that is no whole number."""
+        times = self.step / finer.step
+        if times != int(times):
+            raise Invalid(
+                f"a grid of {finer.step} cannot hold values on {self.step}", hint="choose a grid that divides both"
+            )
+        return int(times)
+
     def value(self, count: int) -> Decimal:
         return self.step * int(count)
 
@@ -100,3 +109,12 @@ class Grid:
             representable = np.isfinite(scaled) & (np.abs(scaled) < float(INT64_MAX))
             counts = np.rint(np.where(representable, scaled, 0.0)).astype(np.int64)
         return counts, representable & (self.floats(counts) == values)
+
+
+def scaled(counts: IntArray, times: int) -> IntArray:
+    """Counts on a grid `times` as fine; `Invalid` where one would leave int64."""
+    if times == 1:
+        return counts
+    if times > INT64_MAX or (len(counts) and int(np.abs(counts).max()) > INT64_MAX // times):
+        raise Invalid(f"counts overflow int64 when scaled by {times}", hint="choose a coarser grid")
+    return np.asarray(counts.astype(np.int64) * times)

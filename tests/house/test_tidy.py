@@ -61,6 +61,7 @@ TESTED_ELSEWHERE = {
         "tests/jobs/engine/test_dbos_jobs.py: with real processes, killed for real",
     ),
     "sources/source.py": "protocols: tests/sources/test_recorded.py",
+    "store/index_files.py": "tests/store/test_datasets.py: written, spoilt, killed, made anew",
     "store/performance.py": "tests/store/test_views.py: one of the seeds' views, beside the oracle of the others",
     **dict.fromkeys([f"forecast/baselines/{name}.py" for name in ("closed", "returns", "seasonal")], BY_CATALOG),
     **dict.fromkeys(
@@ -81,6 +82,8 @@ ENTRY_POINTS = {
     "gnomon.jobs.engine.memory": "tests, documentation, examples/simulated_week.py",
     "gnomon.sources.recorded": "examples/simulated_week.py",
     "gnomon.forecast.training.kronos": "examples/train_tiny_kronos.py",
+    "gnomon.exchange.draws": "the exchange, which the next commits bring",
+    "gnomon.market.merge": "the replay of several series",
     "gnomon.market.synthetic_events": "tests, bench/event_encoder.py",
     "gnomon.compat.backtesting": "strategies written for backtesting.py: docs/traders.md",
     "gnomon.compat.decision": "bots written for the seed: docs/traders.md",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,18 @@ from hypothesis import strategies as st
 
 from gnomon.market.calendar import always
 from gnomon.market.candles import COLUMNS, Candles
-from gnomon.market.dataset import Gap, Passport, SeriesPassport, content_hash, gaps, off_schedule, series_digest
+from gnomon.market.dataset import (
+    ClockPassport,
+    Gap,
+    Passport,
+    SeriesPassport,
+    content_hash,
+    dataset_digest,
+    gaps,
+    off_schedule,
+    series_digest,
+)
+from gnomon.market.depth import Depth
 from gnomon.market.trades import Trades
 from gnomon.units import HOUR_NS, Grid
 
@@ -106,6 +118,41 @@ def test_a_passport_says_what_is_inside(make_candles: MakeCandles) -> None:
     assert candles["gaps"] == [{"from": "1970-01-01T02:00:00Z", "until": "1970-01-01T05:00:00Z", "bars": 3}]
     assert (trades["kind"], trades["timeframe"], trades["rows"]) == ("trades", "", 1)
     assert candles["digest"] == series_digest(bars).hex()
+    assert "clock" not in candles
+    assert (trades["side"], trades["dropped"], trades["lifted"]) == ("none", {}, 0)
+    assert trades["clock"] == {"stamp": "exchange", "shift_ns": 0, "how": ""}
+
+
+def test_a_passport_of_depth_says_from_when_the_book_may_be_walked() -> None:
+    one = np.ones(1, np.int64)
+    book = Depth("test:X", Grid.of(1), Grid.of(1), one, one, one.astype(np.int8), one, one, one.astype(np.uint8), one)
+    clock = ClockPassport("exchange", 7, "given at the import")
+    row = SeriesPassport.of(book, clock=clock, dropped={"stale": 2}, lifted=3).row()
+    assert (row["kind"], row["clock"]["shift_ns"], row["dropped"], row["lifted"]) == ("depth", 7, {"stale": 2}, 3)
+    assert row["depth"] == {"snapshot": True, "valid_from": None}
+    known = replace(book, valid_from_ns=5)
+    assert SeriesPassport.of(known).row()["depth"]["valid_from"] == "1970-01-01T00:00:00.000000005Z"
+    assert series_digest(known) != series_digest(book), "it moves fills, so it is part of the identity"
+
+
+def test_the_width_of_a_column_is_no_part_of_the_identity() -> None:
+    wide = a_trade(7)
+    narrow = replace(wide, price=wide.price.astype(np.int32), size=wide.size.astype(np.int32))
+    assert series_digest(narrow) == series_digest(wide)
+
+
+def test_the_digest_of_a_run_moves_with_every_part_and_with_their_order() -> None:
+    one, other = b"a" * 32, b"b" * 32
+    variants = [
+        dataset_digest([one, other], []),
+        dataset_digest([other, one], []),
+        dataset_digest([one], [other]),
+        dataset_digest([], [one, other]),
+        dataset_digest([one + other], []),
+        dataset_digest([], []),
+    ]
+    assert len(set(variants)) == len(variants)
+    assert dataset_digest([one, other], []) == variants[0]
 
 
 def test_a_passport_of_synthetic_series_names_them_all(make_candles: MakeCandles) -> None:

@@ -14,7 +14,9 @@ from gnomon.clock import Timeframe
 from gnomon.forecast.forecast import LEVELS, Forecast
 from gnomon.market.candles import Candles
 from gnomon.market.dataset import AnySeries, Passport, SeriesPassport, content_hash
+from gnomon.market.depth import Depth
 from gnomon.market.instrument import Instrument
+from gnomon.market.quotes import Quotes
 from gnomon.market.trades import Trades
 from gnomon.store.forecasts import Entry
 from gnomon.units import DAY_NS, HOUR_NS, Grid
@@ -108,6 +110,33 @@ def some_trades(rows: int = 50) -> Trades:
     )
 
 
+def some_quotes(rows: int = 50) -> Quotes:
+    luck = np.random.default_rng(2)
+    time_ns = START_NS + np.cumsum(luck.integers(0, 10**9, rows))
+    bid = luck.integers(1, 10**6, rows)
+    sizes = luck.integers(0, 10**6, (2, rows))
+    grids = Grid.of("0.01"), Grid.of("0.001")
+    return Quotes("binance:BTCUSDT", *grids, time_ns, time_ns + 5, bid, sizes[0], bid + 1, sizes[1])
+
+
+def some_depth(rows: int = 50) -> Depth:
+    luck = np.random.default_rng(3)
+    time_ns = START_NS + np.cumsum(luck.integers(0, 10**9, rows))
+    return Depth(
+        instrument="binance:BTCUSDT",
+        tick=Grid.of("0.01"),
+        lot=Grid.of("0.001"),
+        time_ns=time_ns,
+        received_ns=time_ns + 5,
+        side=luck.choice([-1, 1], rows).astype(np.int8),
+        price=luck.integers(1, 10**6, rows),
+        size=luck.integers(0, 10**6, rows),
+        kind=np.zeros(rows, np.uint8),
+        update=np.arange(rows, dtype=np.int64),
+        valid_from_ns=START_NS + 7,
+    )
+
+
 def a_passport(series: Sequence[AnySeries], name: str = "bars") -> Passport:
     return Passport(
         hash=content_hash(series),
@@ -141,6 +170,8 @@ def make() -> SimpleNamespace:
         entry=an_entry,
         candles=some_candles,
         trades=some_trades,
+        quotes=some_quotes,
+        depth=some_depth,
         passport=a_passport,
         instrument=an_instrument,
         start_ns=START_NS,

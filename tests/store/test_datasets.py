@@ -9,17 +9,25 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import gnomon.store.datasets as datasets_module
 from gnomon.errors import Invalid, NotFound, Unavailable
+from gnomon.market.block_index import BlockIndex
 from gnomon.market.candles import Candles
-from gnomon.market.dataset import series_digest
+from gnomon.market.dataset import content_hash, series_digest
+from gnomon.market.depth import Depth
+from gnomon.market.quotes import Quotes
 from gnomon.store.datasets import DatasetFiles
+
+COUNTS = st.integers(1, 2**31 + 1) | st.integers(1, 2**62)
 
 
 @pytest.fixture
@@ -60,9 +68,125 @@ def test_a_dataset_that_is_there_is_not_written_again(files: DatasetFiles, make:
     assert [(path, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))] == before
 
 
-def test_series_without_rows_are_opened_too(files: DatasetFiles, make: SimpleNamespace) -> None:
-    from dataclasses import replace
+def test_quotes_and_depth_come_back_with_what_they_say(files: DatasetFiles, make: SimpleNamespace) -> None:
+    series = [make.quotes(), make.depth(), make.trades()]
+    passport = make.passport(series)
+    files.write(passport, series)
+    row, found = files.open(passport.hash)
+    assert row == passport.row()
+    assert [one.key[1] for one in found] == ["quotes", "depth", "trades"]
+    assert [series_digest(one) for one in found] == [series_digest(one) for one in series]
+    assert isinstance(found[1], Depth)
+    assert found[1].valid_from_ns == make.start_ns + 7
 
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(rows=st.lists(st.tuples(COUNTS, COUNTS), max_size=9))
+def test_prices_are_narrow_where_they_fit_and_equal_either_way(
+    rows: list[tuple[int, int]], files: DatasetFiles, make: SimpleNamespace
+) -> None:
+    price, size = np.array(rows, np.int64).reshape(-1, 2).T
+    trades = replace(make.trades(len(rows)), price=price, size=size)
+    quotes = replace(make.quotes(len(rows)), bid=price, bid_qty=size, ask=price, ask_qty=size)
+    depth = replace(make.depth(len(rows)), price=price, size=size)
+    passport = replace(make.passport([make.candles(1)]), hash=content_hash([trades, quotes, depth]))
+    files.write(passport, [trades, quotes, depth])
+    _, found = files.open(passport.hash)
+    assert [series_digest(one) for one in found] == [series_digest(one) for one in (trades, quotes, depth)]
+    for column, wanted in ((price, "price"), (size, "size")):
+        fits = all(-(2**31) <= one < 2**31 for one in column.tolist())
+        for one in (found[0], found[2]):
+            assert getattr(one, wanted).dtype == (np.int32 if fits else np.int64)
+            assert getattr(one, wanted).tolist() == column.tolist()
+    assert isinstance(found[1], Quotes)
+    assert (found[1].bid.tolist(), found[1].ask_qty.tolist()) == (price.tolist(), size.tolist())
+
+
+# --- the block index ------------------------------------------------------------------------------------------------
+
+
+def test_the_index_lies_beside_the_columns_and_is_mapped(files: DatasetFiles, make: SimpleNamespace) -> None:
+    series = [make.trades(200), make.candles(70), make.quotes()]
+    passport = make.passport(series)
+    folder = files.write(passport, series)
+    for number in (0, 1):
+        index = files.block_index(passport.hash, number)
+        assert index.digest() == BlockIndex.of(series[number]).digest()
+        assert isinstance(index.levels[0].table, np.memmap)
+    assert not list((folder / "2").glob("index*"))
+    with pytest.raises(Invalid, match="quotes raw has no block index"):
+        files.block_index(passport.hash, 2)
+    with pytest.raises(NotFound, match="has 3 series, no number 3"):
+        files.block_index(passport.hash, 3)
+
+
+def _nothing(file: Path) -> None:
+    file.unlink()
+
+
+def _garbage(file: Path) -> None:
+    file.write_bytes(b"\x93NUMPY garbage")
+
+
+def _empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def _changed(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["index_64.npy", "index_4096.npy", "index_262144.npy", "index.json"])
+@pytest.mark.parametrize("spoil", [_nothing, _garbage, _empty, _changed])
+def test_an_index_that_is_absent_or_wrong_is_made_anew(
+    name: str, spoil: Callable[[Path], None], files: DatasetFiles, make: SimpleNamespace
+) -> None:
+    series = [make.trades(200)]
+    passport = make.passport(series)
+    folder = files.write(passport, series)
+    before = {file.name: file.read_bytes() for file in (folder / "0").iterdir()}
+    spoil(folder / "0" / name)
+    assert files.block_index(passport.hash, 0).digest() == BlockIndex.of(series[0]).digest()
+    assert {file.name: file.read_bytes() for file in (folder / "0").iterdir()} == before
+    assert everything(files.root) == sorted([passport.hash, *(f"{passport.hash}/{one}" for one in everything(folder))])
+
+
+def test_the_index_of_another_series_is_not_taken_for_this_one(files: DatasetFiles, make: SimpleNamespace) -> None:
+    series, other = [make.trades(200)], [replace(make.trades(200), price=make.trades(200).price + 1)]
+    folder, foreign = (files.write(make.passport(one), one) for one in (series, other))
+    for file in (foreign / "0").glob("index*"):
+        (folder / "0" / file.name).write_bytes(file.read_bytes())
+    assert files.block_index(folder.name, 0).digest() == BlockIndex.of(series[0]).digest()
+
+
+def test_where_nothing_can_be_written_the_index_stays_in_memory(
+    files: DatasetFiles, make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = [make.trades(200)]
+    folder = files.write(make.passport(series), series)
+    (folder / "0" / "index.json").unlink()
+
+    def refused(self: Path, target: Path) -> Path:
+        raise OSError(30, "Read-only file system", f"{self} to {target}")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    assert files.block_index(folder.name, 0).digest() == BlockIndex.of(series[0]).digest()
+    assert not (folder / "0" / "index.json").exists()
+    assert not [name for name in everything(files.root) if "writing" in name]
+
+
+def test_a_dataset_of_before_there_was_an_index_gets_one(files: DatasetFiles, make: SimpleNamespace) -> None:
+    series = [make.trades(200)]
+    folder = files.write(make.passport(series), series)
+    for file in (folder / "0").glob("index*"):
+        file.unlink()
+    files.block_index(folder.name, 0)
+    assert len(list((folder / "0").glob("index*"))) == 4
+
+
+def test_series_without_rows_are_opened_too(files: DatasetFiles, make: SimpleNamespace) -> None:
     series = [make.candles(0)]
     passport = replace(make.passport([make.candles(1)]), hash=datasets_module.content_hash(series))
     files.write(passport, series)
@@ -181,6 +305,57 @@ def test_a_killed_writer_is_swept_and_a_living_one_is_not(
             process.stdout.close()
     assert files.sweep() == [living_name]
     assert everything(root) == []
+
+
+INDEX_WRITER = """
+import os, signal, sys
+from pathlib import Path
+import gnomon.store.index_files as index_files
+from gnomon.store.datasets import DatasetFiles
+
+synced = []
+sync = index_files._sync
+def killed(file):
+    sync(file)
+    synced.append(file.name)
+    if len(synced) == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+index_files._sync = killed
+
+import runpy
+files, make = DatasetFiles(Path(sys.argv[1])), runpy.run_path(sys.argv[2])
+series = [make["some_trades"](200)]
+passport = make["a_passport"](series)
+if sys.argv[3] == "import":
+    files.write(passport, series)
+else:
+    files.block_index(passport.hash, 0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", [1, 2, 4])
+def test_killed_while_it_writes_an_index_it_leaves_nothing(
+    file: int, files: DatasetFiles, make: SimpleNamespace
+) -> None:
+    def killed(doing: str) -> None:
+        maker = Path(__file__).with_name("conftest.py")
+        command = [sys.executable, "-c", INDEX_WRITER, str(files.root), str(maker), doing, str(file)]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+    killed("import")
+    assert [name for name in everything(files.root) if not name.startswith(".writing-")] == []
+    assert len(files.sweep()) == 1
+    assert everything(files.root) == []
+    series = [make.trades(200)]
+    folder = files.write(make.passport(series), series)
+    whole = everything(folder)
+    (folder / "0" / "index_64.npy").unlink()
+    killed("make the index anew")
+    assert everything(folder) == [name for name in whole if name != "0/index_64.npy"]
+    assert len(files.sweep()) == 1
+    files.block_index(folder.name, 0)
+    assert everything(folder) == whole
 
 
 def test_a_folder_without_a_lock_and_a_lock_without_a_folder_are_swept(files: DatasetFiles, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from gnomon.clock import Timeframe, iso
 from gnomon.errors import Invalid
-from gnomon.units import INT64_MAX, FloatArray, Grid, IntArray
+from gnomon.units import FloatArray, Grid, IntArray, scaled
 
 Basis = Literal["raw", "split", "adjusted"]
 """raw: as printed then. split: adjusted for splits. adjusted: for splits and dividends. Never joined to each other."""
@@ -116,20 +116,18 @@ class Candles:
 
     def regrid(self, tick: Grid, lot: Grid, money: Grid) -> Candles:
         """The same values counted on grids at least as fine; `Invalid` when one would need rounding."""
-        price, size, worth = (
-            _factor(old, new) for old, new in ((self.tick, tick), (self.lot, lot), (self.money, money))
-        )
+        price, size, worth = self.tick.times(tick), self.lot.times(lot), self.money.times(money)
         return replace(
             self,
             tick=tick,
             lot=lot,
             money=money,
-            open=_scaled(self.open, price),
-            high=_scaled(self.high, price),
-            low=_scaled(self.low, price),
-            close=_scaled(self.close, price),
-            volume=_scaled(self.volume, size),
-            amount=np.where(self.amount == UNKNOWN_AMOUNT, UNKNOWN_AMOUNT, _scaled(self.amount, worth)),
+            open=scaled(self.open, price),
+            high=scaled(self.high, price),
+            low=scaled(self.low, price),
+            close=scaled(self.close, price),
+            volume=scaled(self.volume, size),
+            amount=np.where(self.amount == UNKNOWN_AMOUNT, UNKNOWN_AMOUNT, scaled(self.amount, worth)),
         )
 
 
@@ -141,18 +139,3 @@ def concat(parts: Sequence[Candles]) -> Candles:
     )
     columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
     return replace(head, **columns)
-
-
-def _factor(old: Grid, new: Grid) -> int:
-    factor = old.step / new.step
-    if factor != int(factor):
-        raise Invalid(f"a grid of {new.step} cannot hold values on {old.step}", hint="choose a grid that divides both")
-    return int(factor)
-
-
-def _scaled(counts: IntArray, factor: int) -> IntArray:
-    if factor == 1:
-        return counts
-    if factor > INT64_MAX or (len(counts) and int(np.abs(counts).max()) > INT64_MAX // factor):
-        raise Invalid(f"counts overflow int64 when scaled by {factor}", hint="choose a coarser grid")
-    return counts * factor

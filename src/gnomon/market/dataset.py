@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,21 @@ import numpy.typing as npt
 from gnomon.clock import iso
 from gnomon.market.calendar import Sessions
 from gnomon.market.candles import Candles
+from gnomon.market.depth import NEVER, Depth
+from gnomon.market.quotes import Quotes
 from gnomon.market.trades import Trades
 from gnomon.units import IntArray
 
-AnySeries = Candles | Trades
+AnySeries = Candles | Trades | Quotes | Depth
+
+
+def kind_of(series: AnySeries) -> str:
+    """`candles`, `trades`, `quotes` or `depth`."""
+    return "candles" if isinstance(series, Candles) else series.key[1]
 
 
 def series_digest(series: AnySeries) -> bytes:
-    """BLAKE2b-256 over key, grids and columns (name, dtype, little-endian bytes).
+    """BLAKE2b-256 over key, grids and columns (name, dtype, little-endian bytes), however wide it is stored.
 
     Prices are hashed with their grid, so a series regridded to finer ticks is another series; importers therefore
     choose the grid from the content alone.
@@ -33,6 +40,8 @@ def series_digest(series: AnySeries) -> bytes:
     grids = [str(series.tick.step.normalize()), str(series.lot.step.normalize())]
     if isinstance(series, Candles):
         grids.append(str(series.money.step.normalize()))
+    if isinstance(series, Depth):
+        grids.append(str(series.valid_from_ns))
     for text in (*series.key, *grids):
         encoded = text.encode()
         state.update(len(encoded).to_bytes(4, "little") + encoded)
@@ -53,6 +62,19 @@ def hash_of_digests(digests: Iterable[bytes]) -> str:
     for digest in sorted(digests):
         state.update(digest)
     return state.hexdigest()
+
+
+def dataset_digest(series: Iterable[bytes], tables: Iterable[bytes]) -> bytes:
+    """What a run says it was given: BLAKE2b-256, person `gnomon.dataset`.
+
+    `series` are the digests of its series in the order of the registry, `tables` the canonical bytes of its instruments
+    and calendars. Digests of digests: a sweep does not read its tape for each of a thousand runs.
+    """
+    state = hashlib.blake2b(digest_size=32, person=b"gnomon.dataset")
+    for mark, parts in ((b"series", series), (b"table", tables)):
+        for part in parts:
+            state.update(mark + len(part).to_bytes(8, "little") + part)
+    return state.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +123,27 @@ def _among(times_ns: IntArray, sorted_ns: IntArray) -> npt.NDArray[np.bool_]:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockPassport:
+    """Whose clock stamped the rows, and by how much the recorder's was shifted at the import."""
+
+    stamp: str = "exchange"  # or "receive": the source has no stamps of the venue
+    shift_ns: int = 0
+    how: str = ""
+
+    def row(self) -> dict[str, Any]:
+        return {"stamp": self.stamp, "shift_ns": self.shift_ns, "how": self.how}
+
+
+BY_THE_EXCHANGE: Final = ClockPassport()
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesPassport:
     """What one series of a dataset holds."""
 
-    kind: str  # "candles" or "trades"
+    kind: str  # "candles", "trades", "quotes" or "depth"
     instrument: str
-    timeframe: str  # "" for trades
+    timeframe: str  # "" for all but candles
     basis: str
     rows: int
     first_ns: int
@@ -117,17 +154,31 @@ class SeriesPassport:
     missing_bars: int = 0
     gaps: tuple[Gap, ...] = ()
     notes: tuple[str, ...] = ()
+    side: str = ""  # of trades, who began them: "recorded", "inferred" or "none"
+    clock: ClockPassport = BY_THE_EXCHANGE
+    snapshot: bool = False  # of depth: whether there is one
+    valid_from_ns: int = NEVER  # of depth: when the book may be walked
+    dropped: Mapping[str, int] = field(default_factory=dict)  # why to how many rows, no fault of theirs
+    lifted: int = 0  # stamps that fell a little and were lifted to the running maximum
 
     @classmethod
-    def of(cls, series: AnySeries, *, gaps: Sequence[Gap] = (), notes: Sequence[str] = ()) -> SeriesPassport:
-        is_candles = isinstance(series, Candles)
+    def of(
+        cls,
+        series: AnySeries,
+        *,
+        gaps: Sequence[Gap] = (),
+        notes: Sequence[str] = (),
+        clock: ClockPassport = BY_THE_EXCHANGE,
+        dropped: Mapping[str, int] | None = None,
+        lifted: int = 0,
+    ) -> SeriesPassport:
         first = series.open_ns if isinstance(series, Candles) else series.time_ns
         last = series.close_ns if isinstance(series, Candles) else series.time_ns
         instrument, timeframe, basis = series.key
         return cls(
-            kind="candles" if is_candles else "trades",
+            kind=kind_of(series),
             instrument=instrument,
-            timeframe=timeframe if is_candles else "",
+            timeframe=timeframe if isinstance(series, Candles) else "",
             basis=basis,
             rows=len(series),
             first_ns=int(first[0]),
@@ -138,11 +189,17 @@ class SeriesPassport:
             missing_bars=sum(gap.bars for gap in gaps),
             gaps=tuple(gaps),
             notes=tuple(notes),
+            side=_side(series),
+            clock=clock,
+            snapshot=isinstance(series, Depth) and series.has_snapshot,
+            valid_from_ns=series.valid_from_ns if isinstance(series, Depth) else NEVER,
+            dropped=dict(dropped or {}),
+            lifted=lifted,
         )
 
     def row(self) -> dict[str, Any]:
         """JSON-ready, with instants as ISO text."""
-        return {
+        said = {
             "kind": self.kind,
             "instrument": self.instrument,
             "timeframe": self.timeframe,
@@ -157,6 +214,22 @@ class SeriesPassport:
             "gaps": [gap.row() for gap in self.gaps],
             "notes": list(self.notes),
         }
+        return said | self._row_of_ticks() if self.kind != "candles" else said
+
+    def _row_of_ticks(self) -> dict[str, Any]:
+        said: dict[str, Any] = {"clock": self.clock.row(), "dropped": dict(self.dropped), "lifted": self.lifted}
+        if self.kind == "trades":
+            said["side"] = self.side
+        if self.kind == "depth":
+            valid_from = None if self.valid_from_ns == NEVER else iso(self.valid_from_ns)
+            said["depth"] = {"snapshot": self.snapshot, "valid_from": valid_from}
+        return said
+
+
+def _side(series: AnySeries) -> str:
+    if not isinstance(series, Trades):
+        return ""
+    return "recorded" if series.side.any() else "none"
 
 
 @dataclass(frozen=True, slots=True)

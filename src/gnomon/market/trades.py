@@ -9,6 +9,8 @@
 | `size`    | int64 | lots                                                                  |
 | `side`    | int8  | the aggressor: 1 bought, -1 sold, 0 unknown                           |
 | `flags`   | uint8 | bits: 1 suspicious, 2 outside regular hours                           |
+
+`price` and `size` that were mapped from files are int32 where every value fits: cast before you multiply.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy.typing as npt
 
 from gnomon.clock import iso
 from gnomon.errors import Invalid
-from gnomon.units import Grid, IntArray
+from gnomon.units import Grid, IntArray, scaled
 
 SUSPICIOUS: Final = 1
 EXTENDED_HOURS: Final = 2
@@ -65,6 +67,11 @@ class Trades:
 
     def take(self, rows: slice | IntArray | npt.NDArray[np.bool_]) -> Trades:
         return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
+
+    def regrid(self, tick: Grid, lot: Grid) -> Trades:
+        """The same prints counted on grids at least as fine; `Invalid` when one would need rounding."""
+        price, size = scaled(self.price, self.tick.times(tick)), scaled(self.size, self.lot.times(lot))
+        return replace(self, tick=tick, lot=lot, price=price, size=size)
 
     def check(self) -> Trades:
         """This, or `Invalid` with the first print that breaks an invariant."""

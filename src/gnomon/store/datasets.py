@@ -2,7 +2,8 @@
 
     root/<hash>/passport.json          the passport
     root/<hash>/series.json            key and grids of each series
-    root/<hash>/<number>/<column>.npy  its columns
+    root/<hash>/<number>/<column>.npy  its columns; prices and quantities as int32 where every value fits
+    root/<hash>/<number>/index_*.npy   of trades and candles: the block index, which is derived (`index_files`)
     root/.writing-<token>/             a dataset being written
     root/.writing-<token>.lock         held by its writer as long as it lives
 
@@ -21,7 +22,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -30,16 +31,23 @@ import numpy as np
 from gnomon.clock import Timeframe
 from gnomon.errors import Invalid, NotFound, Unavailable
 from gnomon.market import candles as candles_module
+from gnomon.market import depth as depth_module
+from gnomon.market import quotes as quotes_module
 from gnomon.market import trades as trades_module
+from gnomon.market.block_index import BlockIndex
 from gnomon.market.candles import Candles
-from gnomon.market.dataset import AnySeries, Passport, content_hash
+from gnomon.market.dataset import AnySeries, Passport, content_hash, kind_of, series_digest
+from gnomon.market.depth import Depth
+from gnomon.market.quotes import Quotes
 from gnomon.market.trades import Trades
 from gnomon.store.chain import canonical
+from gnomon.store.index_files import index_names, read_index, write_index
 from gnomon.units import Grid
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _WRITING: Final = ".writing-"
 _GRIDS: Final = ("tick", "lot", "money")
+_NARROWED: Final = frozenset({"price", "size", "bid", "bid_qty", "ask", "ask_qty"})
 
 
 class DatasetFiles:
@@ -85,6 +93,33 @@ class DatasetFiles:
         heads = json.loads((folder / "series.json").read_text(encoding="utf-8"))
         passport = json.loads((folder / "passport.json").read_text(encoding="utf-8"))
         return passport, [_series(folder / str(number), head) for number, head in enumerate(heads)]
+
+    def block_index(self, hash: str, number: int) -> BlockIndex:  # noqa: A002 - the word for it
+        """The block index of trades or candles by the number of the series: mapped, or made anew where it is wrong.
+
+        Raises `NotFound` for a dataset or a series that is not there, `Invalid` for a series that has no index.
+        """
+        passport, series = self.open(hash)
+        if not 0 <= number < len(series):
+            raise NotFound(f"dataset {hash[:12]} has {len(series)} series, no number {number}", hint="count from 0")
+        one, folder, of = series[number], self._root / hash / str(number), passport["series"][number]["digest"]
+        if not isinstance(one, Trades | Candles):
+            raise Invalid(f"{' '.join(one.key)} has no block index", hint="trades and candles have one")
+        found = read_index(folder, len(one), of)
+        if found is not None:
+            return found
+        made = BlockIndex.of(one)
+        with suppress(OSError):  # where nothing can be written it stays in memory
+            self._replace_index(folder, made, of)
+        return made
+
+    def _replace_index(self, folder: Path, index: BlockIndex, of: str) -> None:
+        """Each file by one rename, the one that vouches for the others last. Two at once are no harm."""
+        with self._temporary() as beside:
+            write_index(beside, index, of)
+            for name in index_names():
+                (beside / name).rename(folder / name)
+            _sync_folder(folder)
 
     def sweep(self) -> list[str]:
         """Remove what killed writers left behind; the names of the folders removed. A living writer's stays."""
@@ -142,14 +177,33 @@ class DatasetFiles:
 def _write(folder: Path, passport: Passport, series: Sequence[AnySeries]) -> None:
     for number, one in enumerate(series):
         (folder / str(number)).mkdir()
-        for name, column in one.columns().items():
+        for name, column in _stored(one).items():
             with (folder / str(number) / f"{name}.npy").open("wb") as file:
                 np.save(file, column, allow_pickle=False)
                 _sync(file.fileno())
+        if isinstance(one, Trades | Candles):
+            write_index(folder / str(number), BlockIndex.of(one), series_digest(one).hex())
         _sync_folder(folder / str(number))
     _write_json(folder / "series.json", [_head(one) for one in series])
     _write_json(folder / "passport.json", passport.row())
     _sync_folder(folder)
+
+
+def _stored(series: AnySeries) -> dict[str, np.ndarray[Any, Any]]:
+    """The columns as they are written: a print of int32 price and size costs half of what its int64 twin costs to read.
+
+    Candles stay wide: they are few, and read as floats.
+    """
+    columns = series.columns()
+    if isinstance(series, Candles):
+        return columns
+    return {name: _narrow(column) if name in _NARROWED else column for name, column in columns.items()}
+
+
+def _narrow(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    limits = np.iinfo(np.int32)
+    fits = limits.min <= int(column.min(initial=0)) and int(column.max(initial=0)) <= limits.max
+    return column.astype("<i4") if fits else column
 
 
 def _publish(folder: Path, target: Path) -> None:
@@ -165,14 +219,26 @@ def _publish(folder: Path, target: Path) -> None:
 def _head(series: AnySeries) -> dict[str, Any]:
     instrument, timeframe, basis = series.key
     grids = {name: str(getattr(series, name).step) for name in _GRIDS if hasattr(series, name)}
-    kind = "candles" if isinstance(series, Candles) else "trades"
-    return {"kind": kind, "instrument": instrument, "timeframe": timeframe, "basis": basis, **grids}
+    valid_from = {"valid_from_ns": series.valid_from_ns} if isinstance(series, Depth) else {}
+    return {
+        "kind": kind_of(series),
+        "instrument": instrument,
+        "timeframe": timeframe,
+        "basis": basis,
+        **grids,
+        **valid_from,
+    }
 
 
 def _series(folder: Path, head: Mapping[str, Any]) -> AnySeries:
     grids: dict[str, Any] = {name: Grid.of(head[name]) for name in _GRIDS if name in head}
     if head["kind"] == "trades":
         return Trades(head["instrument"], **grids, **_columns(folder, trades_module.COLUMNS))
+    if head["kind"] == "quotes":
+        return Quotes(head["instrument"], **grids, **_columns(folder, quotes_module.COLUMNS))
+    if head["kind"] == "depth":
+        columns = _columns(folder, depth_module.COLUMNS)
+        return Depth(head["instrument"], **grids, **columns, valid_from_ns=head["valid_from_ns"])
     timeframe = Timeframe.parse(head["timeframe"])
     return Candles(head["instrument"], timeframe, head["basis"], **grids, **_columns(folder, candles_module.COLUMNS))
 
