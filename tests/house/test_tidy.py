@@ -67,7 +67,10 @@ TESTED_ELSEWHERE = {
     **dict.fromkeys(
         [
             f"sources/files/{name}.py"
-            for name in ("candle_rows", "columns", "faults", "named", "numbers", "recognise", "rows", "trade_rows")
+            for name in (
+                *("candle_rows", "columns", "depth_rows", "faults", "layers", "named", "numbers", "quote_rows"),
+                *("recognise", "rows", "tick_rows", "trade_rows"),
+            )
         ],
         BY_FORMATS,
     ),

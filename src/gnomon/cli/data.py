@@ -40,6 +40,12 @@ def import_(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Keep good rows, write the rest to a reject file.")
     ] = False,
+    clock_shift_ns: Annotated[
+        int, typer.Option("--clock-shift-ns", help="Added to the stamps of the recorder's clock, which was off.")
+    ] = 0,
+    regular_hours: Annotated[
+        bool, typer.Option("--regular-hours", help="Drop prints outside the sessions of a share.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Import market data files: recognised by content, checked row by row, stored once."""
@@ -47,7 +53,7 @@ def import_(
     from gnomon.wallclock import WallClock
 
     settings, store, instruments = opened()
-    options = ImportOptions(instrument, timeframe, basis_of(basis), skip_bad)
+    options = ImportOptions(instrument, timeframe, basis_of(basis), skip_bad, clock_shift_ns, regular_hours)
     with progress_bar() as progress:
         reports = import_files(
             store, instruments, paths, options, WallClock(), reject_folder=settings.root / "rejects", progress=progress

@@ -31,6 +31,8 @@ class ImportOptions:
     timeframe: str | None = None
     basis: Basis | None = None
     skip_bad: bool = False
+    clock_shift_ns: int = 0
+    regular_hours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ def _import_one(
         timeframe=options.timeframe,
         basis=options.basis,
         skip_bad=options.skip_bad,
+        clock_shift_ns=options.clock_shift_ns,
+        regular_hours=options.regular_hours,
     )
     reject_file = _write_rejects(imported, reject_folder)
     passport = imported.passport

@@ -131,7 +131,7 @@ def test_a_symbol_on_two_lines_is_refused(load: Load) -> None:
 @pytest.mark.slow
 def test_one_name_cannot_be_given_to_many_series(load: Load) -> None:
     bars = {day: _bar(100 + n, RENAMED) for n, day in enumerate(DAYS)}
-    with pytest.raises(Invalid, match=r"merged\.jsonl holds 2 series, and --instrument names one"):
+    with pytest.raises(Invalid, match=r"merged\.jsonl holds series of 2 instruments, and --instrument names one"):
         load(_document("AAPL", bars), _document("MSFT", bars), name="merged.jsonl", instrument="AAPL")
     assert load(_document("AAPL"), instrument="QQQ").series[0].key[0] == "us:QQQ"
 

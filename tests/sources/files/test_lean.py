@@ -6,46 +6,70 @@ import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gnomon.clock import iso
 from gnomon.errors import Invalid
 from gnomon.market.instrument import Instruments
-from gnomon.market.trades import EXTENDED_HOURS, SUSPICIOUS, Trades
-from gnomon.sources.files.read import read
+from gnomon.market.trades import EXTENDED_HOURS, Trades
+from gnomon.sources.files.read import Imported, read
 
 ROWS = ["34200000,1674100,100,P,20002000,0", "34200000,1674150,1400,Q,2000,1", "46800000,1674100,5,P,,0"]
 
 
 @pytest.fixture
-def ticks(write: Callable[..., Path], instruments: Instruments) -> Callable[..., Trades]:
-    def read_ticks(
+def read_ticks(write: Callable[..., Path], instruments: Instruments) -> Callable[..., Imported]:
+    def read_rows(
         rows: list[str],
         file: str = "spy_20131129_trade.zip",
         member: str = "20131129_spy_Trade_Tick.csv",
-        **options: object,
-    ) -> Trades:
+        **options: Any,
+    ) -> Imported:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             archive.writestr(member, "\n".join(rows) + "\n")
-        (only,) = read(write(file, buffer.getvalue()), instruments=instruments, **options).series
+        return read(write(file, buffer.getvalue()), instruments=instruments, **options)
+
+    return read_rows
+
+
+@pytest.fixture
+def ticks(read_ticks: Callable[..., Imported]) -> Callable[..., Trades]:
+    def one_series(*args: Any, **options: Any) -> Trades:
+        (only,) = read_ticks(*args, **options).series
         assert isinstance(only, Trades)
         return only
 
-    return read_ticks
+    return one_series
 
 
 @pytest.mark.slow
 def test_prints_are_flagged_and_keep_their_order_within_a_millisecond(ticks: Callable[..., Trades]) -> None:
-    trades = ticks(ROWS)
+    trades = ticks([ROWS[0], f"{ROWS[1][:-1]}0", ROWS[2]])
     assert [iso(int(at)) for at in trades.time_ns] == [
         "2013-11-29T14:30:00Z",
         "2013-11-29T14:30:00Z",
         "2013-11-29T18:00:00Z",
     ]
     assert trades.price.tolist() == [167_410, 167_415, 167_410]  # a tick of 0.001: the second is off the cent
-    assert trades.flags.tolist() == [0, SUSPICIOUS, EXTENDED_HOURS]  # the day after Thanksgiving closes at 13:00
+    assert trades.flags.tolist() == [0, 0, EXTENDED_HOURS]  # the day after Thanksgiving closes at 13:00
+    assert trades.side.tolist() == [0, 0, 0]
+
+
+@pytest.mark.slow
+def test_suspicious_prints_are_dropped_and_counted_and_others_on_demand(read_ticks: Callable[..., Imported]) -> None:
+    imported = read_ticks(ROWS)
+    (trades,) = imported.series
+    assert isinstance(trades, Trades)
+    assert trades.id.tolist() == [1, 3]
+    assert imported.passport.series[0].dropped == {"suspicious": 1}
+    regular = read_ticks(ROWS, regular_hours=True)
+    assert len(regular.series[0]) == 1
+    assert regular.passport.series[0].dropped == {"suspicious": 1, "outside regular hours": 1}
+    assert regular.passport.recipe == {"regular_hours": True}
+    assert regular.passport.series[0].side == "none"
 
 
 @pytest.mark.slow

@@ -11,7 +11,9 @@ import pytest
 from gnomon.clock import iso, parse_instant
 from gnomon.errors import Invalid
 from gnomon.market.candles import UNKNOWN_AMOUNT, Candles
+from gnomon.market.depth import SNAPSHOT, Depth, best_prices
 from gnomon.market.instrument import Instruments
+from gnomon.market.quotes import Quotes
 from gnomon.market.trades import EXTENDED_HOURS, SUSPICIOUS, Trades
 from gnomon.sources.files.read import Imported, read
 
@@ -29,10 +31,15 @@ class Whole:
 
 @dataclass(frozen=True)
 class No:
-    """A refused file: words of the reason."""
+    """A refused file: words of the reason, and of what to do."""
 
     reason: str
+    hint: str = "supported:"
 
+
+BTC_PERPETUAL = "binance-futures:BTCUSDT-PERP"
+CLOCK = "shift it, --clock-shift-ns 127"
+INVERSE = "not supported yet"
 
 SYMBOLS = (
     "AAPL AEP AMAT AMD AMZN ARM ASML AVGO CHTR COST CPRT CRWD CSCO FAST "
@@ -73,8 +80,12 @@ VERDICTS: dict[str, Whole | No] = {
     "ftx_btc_perp_1m/README.md": PROSE,
     "ftx_btc_perp_1m/btc-perp-20211231-20220201_1m.csv.gz": Whole("csv", ("local:BTC-PERP", "1m", RAW), 45031),
     "hftbacktest_feeds/README.md": PROSE,
-    "hftbacktest_feeds/spot_btcusdt_20240809.gz": No("a recording of websocket messages, one a line"),
-    "hftbacktest_feeds/usdm_btcusdt_20240808.gz": No("a recording of websocket messages, one a line"),
+    "hftbacktest_feeds/spot_btcusdt_20240809.gz": No(
+        "184,168 of 184,168 rows were received before they happened", CLOCK
+    ),
+    "hftbacktest_feeds/usdm_btcusdt_20240808.gz": No(
+        "532,923 of 532,923 rows were received before they happened", CLOCK
+    ),
     "kronos_5m/README.md": PROSE,
     "kronos_5m/XSHG_5min_600977.csv": Whole("kronos-csv", ("XSHG:600977", "5m", RAW), 2500),
     "lean_spy_ticks/README.md": PROSE,
@@ -96,13 +107,17 @@ VERDICTS: dict[str, Whole | No] = {
     "nasdaq100/ledgers/expected_nav.csv": No("cash and net values of accounts"),
     "tardis_samples/README.md": PROSE,
     "tardis_samples/trades.csv.gz": Whole("tardis-trades", ("binance-futures:BTCUSDT-PERP", "trades", RAW), 9999),
-    "tardis_samples/quotes.csv.gz": No("quotes (best bid and ask)"),
-    "tardis_samples/binance-futures_book_snapshot_25_BTCUSDT.csv": No("order book snapshots"),
-    "tardis_samples/binance-futures_book_snapshot_5_BTCUSDT.csv": No("order book snapshots"),
-    "tardis_samples/deribit_incremental_book_L2_BTC-PERPETUAL.csv": No("order book increments (L2)"),
-    "tardis_samples/btcusdt-depth-snap.csv": No("order book depth, snapshot or updates"),
-    "tardis_samples/btcusdt-depth-update.csv": No("order book depth, snapshot or updates"),
-    "tardis_samples/xrpusdt-ob500.data.zip": No("order book messages (Bybit): depth import comes with the exchange"),
+    "tardis_samples/quotes.csv.gz": Whole("tardis-quotes", (BTC_PERPETUAL, "quotes", RAW), 9999),
+    "tardis_samples/binance-futures_book_snapshot_25_BTCUSDT.csv": Whole(
+        "tardis-book-snapshot", (BTC_PERPETUAL, "depth", RAW), 500
+    ),
+    "tardis_samples/binance-futures_book_snapshot_5_BTCUSDT.csv": Whole(
+        "tardis-book-snapshot", (BTC_PERPETUAL, "depth", RAW), 100
+    ),
+    "tardis_samples/deribit_incremental_book_L2_BTC-PERPETUAL.csv": No("BTC-PERPETUAL of deribit is inverse", INVERSE),
+    "tardis_samples/btcusdt-depth-snap.csv": Whole("binance-depth", (BTC_PERPETUAL, "depth", RAW), 100),
+    "tardis_samples/btcusdt-depth-update.csv": Whole("binance-depth", (BTC_PERPETUAL, "depth", RAW), 100),
+    "tardis_samples/xrpusdt-ob500.data.zip": Whole("bybit-book", ("bybit:XRPUSDT", "depth", RAW), 3966),
     "tardis_samples/btcusdt-trades.parquet": Whole("parquet", ("binance:BTCUSDT", "trades", RAW), 2001),
 }
 
@@ -127,7 +142,7 @@ def test_each_file_is_imported_whole_or_refused_by_name(name: str, shared: Path,
             read(path, instruments=instruments)
         assert caught.value.message.startswith(path.name)
         assert verdict.reason in caught.value.message
-        assert "supported:" in caught.value.hint
+        assert verdict.hint in caught.value.hint
         return
     imported = read(path, instruments=instruments)
     passport = imported.passport
@@ -285,6 +300,67 @@ def test_tardis_trades_are_those_of_the_perpetual(shared: Path, instruments: Ins
     )
     assert (int(trades.id[0]), int(trades.side[0])) == (42377944, 1)
     assert (str(trades.tick.step), str(trades.lot.step)) == ("0.01", "0.001")
+
+
+def test_tardis_quotes_and_books_are_those_of_the_perpetual(shared: Path, instruments: Instruments) -> None:
+    folder = shared / "data/tardis_samples"
+    (quotes,) = read(folder / "quotes.csv.gz", instruments=instruments).series
+    assert isinstance(quotes, Quotes)
+    assert (int(quotes.time_ns[0]), int(quotes.received_ns[0])) == (1582329601096000_000, 1582329603502092_000)
+    assert quotes.tick.floats(quotes.bid)[:3].tolist() == [9681.92, 9681.83, 9681.44]
+    assert quotes.lot.floats(quotes.ask_qty)[0] == 0.84
+    assert (quotes.bid < quotes.ask).all()
+    shallow, deep = (
+        read(folder / f"binance-futures_book_snapshot_{levels}_BTCUSDT.csv", instruments=instruments).series[0]
+        for levels in (5, 25)
+    )
+    assert isinstance(shallow, Depth)
+    assert isinstance(deep, Depth)
+    assert len(list(best_prices(deep))) == len(list(best_prices(shallow))) == 10
+    assert [shallow.price[k] for k in range(10)] == [deep.price[k] for k in range(10)]
+    for book in (shallow, deep):
+        assert all(bid < ask for _, bid, ask in best_prices(book) if bid and ask)
+        assert book.valid_from_ns == book.time_ns[0]
+
+
+def test_the_book_of_bybit_never_crosses_after_its_snapshot(shared: Path, instruments: Instruments) -> None:
+    (book,) = read(shared / "data/tardis_samples/xrpusdt-ob500.data.zip", instruments=instruments).series
+    assert isinstance(book, Depth)
+    best = list(best_prices(book))
+    assert len(best) == 50
+    assert int((book.kind == SNAPSHOT).sum()) == 1000
+    assert all(bid is not None and ask is not None and bid < ask for _, bid, ask in best)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "rows", "valid_from"),
+    [
+        ("usdm_btcusdt_20240808.gz", (21313, 66089, 445521), "2024-08-08T23:54:16.352Z"),
+        ("spot_btcusdt_20240809.gz", (10147, 45134, 174021), "2024-08-09T00:00:01.374Z"),
+    ],
+)
+def test_the_feeds_of_binance_are_whole_once_their_clock_is_shifted(
+    name: str, rows: tuple[int, ...], valid_from: str, shared: Path, instruments: Instruments
+) -> None:
+    path = shared / "data/hftbacktest_feeds" / name
+    with pytest.raises(Invalid) as caught:
+        read(path, instruments=instruments)
+    shift_ns = caught.value.detail["clock.shift_ns"]
+    assert 1_270_000_000 < shift_ns < 1_280_000_000
+    imported = read(path, instruments=instruments, clock_shift_ns=shift_ns)
+    trades, quotes, book = imported.series
+    assert isinstance(trades, Trades)
+    assert isinstance(quotes, Quotes)
+    assert isinstance(book, Depth)
+    assert (len(trades), len(quotes), len(book)) == rows
+    assert min(int((one.received_ns - one.time_ns).min()) for one in (trades, quotes, book)) == 0
+    assert len({(one.tick, one.lot) for one in (trades, quotes, book)}) == 1
+    assert iso(book.valid_from_ns) == valid_from
+    assert (np.diff(trades.id) > 0).all()
+    assert set(trades.side.tolist()) == {-1, 1}
+    assert not any(one.dropped or one.lifted for one in imported.passport.series)
+    assert (quotes.bid < quotes.ask).all()
 
 
 def test_the_buyer_as_maker_means_that_the_seller_aggressed(shared: Path, instruments: Instruments) -> None:

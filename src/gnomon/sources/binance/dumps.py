@@ -253,7 +253,9 @@ class BinanceDumps:
             raise Invalid(
                 f"{dump.name} holds {imported.format}, {expected} expected", hint="has the layout of the dumps changed?"
             )
-        return imported.series[0]
+        (series,) = imported.series
+        assert isinstance(series, Candles | Trades)
+        return series
 
     def _note(self, dump: Dump, path: Path | None, request: Request, open_ns: IntArray, now_ns: int) -> None:
         first_ns, until_ns = _span(dump, request)

@@ -231,7 +231,7 @@ def _good(build: Callable[..., Built], table: Table, request: Request) -> Candle
         raise Invalid(
             error.message, hint="the provider's answer breaks a rule: nothing of it is used", detail=error.detail
         )
-    assert built.series is not None
+    assert isinstance(built.series, Candles | Trades)
     return built.series
 
 

@@ -39,7 +39,7 @@ def build_candles(table: Table, request: Request, identity: Identity, stamps: St
     stamps = _in_zone(table, identity, stamps, timeframe, sessions, faults, notes)
     rows = np.flatnonzero(faults.good)
     placed = _place(table, stamps.take(rows), timeframe, sessions, notes)
-    kept = settle(rows, placed.open_ns, placed.open_ns, cells, faults, notes)
+    kept = settle(rows, placed.open_ns, cells, faults, notes)
     rows, opens_ns, closes_ns = rows[kept], placed.open_ns[kept], placed.close_ns[kept]
     grids = _count(table, cells, rows, faults, notes)
     good = faults.good[rows]

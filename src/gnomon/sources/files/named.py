@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gnomon.sources.files.books import refuse_inverse, tardis_name
 from gnomon.sources.files.columns import plain, roles
 from gnomon.sources.files.content import Content
 from gnomon.sources.files.delimited import Delimited, Progress
@@ -95,7 +96,7 @@ def column_table(
     if named.series == "mark":
         notes = (*notes, "mark prices, which the venue computes: a series of its own that is not forecast")
     constants = {name: _usual(columns[name]) for name in ("exchange", "symbol") if name in columns}
-    name = _name(named, constants, form)
+    name = _name(content.file, named, constants, form)
     return Table(kind, form, name, columns, lines, constants=constants, text=text, broken=broken, notes=notes)
 
 
@@ -104,15 +105,14 @@ def _file_name(content: Content) -> FileName:
     return inner if inner.name.symbols else read_name(content.file)
 
 
-def _name(named: FileName, constants: Mapping[str, str], form: str) -> Name:
+def _name(file: str, named: FileName, constants: Mapping[str, str], form: str) -> Name:
     symbol = symbol_name(constants.get("symbol", ""))
     if not symbol:
         return named.name
     if form != "tardis-trades":
         return replace(named.name, symbols=(symbol, constants["symbol"], re.sub("[^A-Z0-9]", "", symbol)))
-    venue = constants["exchange"].lower()
-    derived = "futures" in venue or "swap" in venue
-    return Name((f"{symbol}-PERP" if derived else symbol,), venue, asset_class="crypto")
+    refuse_inverse(file, constants["exchange"], constants["symbol"])
+    return tardis_name(constants["exchange"], constants["symbol"])
 
 
 def _usual(column: Column) -> str:

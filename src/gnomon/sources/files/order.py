@@ -7,10 +7,14 @@ order pays for the search.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from typing import Final
 
 import numpy as np
 
-from gnomon.units import IntArray
+from gnomon.units import SECOND_NS, IntArray
+
+LARGEST_LIFT_NS: Final = SECOND_NS
+"""A stamp that strays further than this from its neighbours is a fault, no unsteady clock."""
 
 
 def out_of_order(times: IntArray, *, strict: bool) -> IntArray:
@@ -30,6 +34,24 @@ def out_of_order(times: IntArray, *, strict: bool) -> IntArray:
         ends[length : length + 1] = [-int(times[row])]
         longest_from[row] = length + 1
     return _not_on_the_way(times, longest_from, strict)
+
+
+def lifted(times: IntArray) -> tuple[IntArray, IntArray]:
+    """Indices of the rows whose stamps are faults, and the times of the others, lifted so that none falls.
+
+    The clocks of venues fall a little now and then, while the order of the file is right: such a stamp is lifted to the
+    running maximum. One that strays from its neighbours by more than `LARGEST_LIFT_NS` is a fault, or it would drag
+    everything after it along.
+    """
+    late = out_of_order(times, strict=False)
+    if not len(late):
+        return late, times
+    stays = np.ones(len(times), np.bool_)
+    stays[late] = False
+    before = np.maximum.accumulate(np.where(stays, times, -(2**62)))[late]
+    after = np.minimum.accumulate(np.where(stays, times, 2**62)[::-1])[::-1][late]
+    wild = late[(times[late] < before - LARGEST_LIFT_NS) | (times[late] > after + LARGEST_LIFT_NS)]
+    return wild, np.maximum.accumulate(np.delete(times, wild))
 
 
 def _not_on_the_way(times: IntArray, longest_from: IntArray, strict: bool) -> IntArray:

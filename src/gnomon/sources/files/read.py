@@ -22,18 +22,29 @@ from gnomon.market.dataset import AnySeries, Gap, Passport, SeriesPassport, gaps
 from gnomon.market.instrument import Instrument, Instruments
 from gnomon.sources.files.candle_rows import build_candles
 from gnomon.sources.files.content import LARGEST_BYTES, Content, open_content
+from gnomon.sources.files.depth_rows import build_depth
 from gnomon.sources.files.faults import Faults
-from gnomon.sources.files.identity import identify
+from gnomon.sources.files.identity import Identity, identify
+from gnomon.sources.files.layers import joined
 from gnomon.sources.files.names import stem
+from gnomon.sources.files.quote_rows import build_quotes
 from gnomon.sources.files.recognise import read_tables
 from gnomon.sources.files.rejects import Reject, bad_rows
 from gnomon.sources.files.rows import Built, Request, read_times, require_constants
+from gnomon.sources.files.stamps import Stamps
 from gnomon.sources.files.suspicion import cent_note, judge_bases, split_notes
-from gnomon.sources.files.table import Table
+from gnomon.sources.files.table import Kind, Table
+from gnomon.sources.files.tick_rows import clock_of, require_causal
 from gnomon.sources.files.trade_rows import build_trades
 
 Progress = Callable[[int, int], None]
 
+_BUILDERS: Final[dict[Kind, Callable[[Table, Request, Identity, Stamps, Faults], Built]]] = {
+    "candles": build_candles,
+    "trades": build_trades,
+    "quotes": build_quotes,
+    "depth": build_depth,
+}
 _SHOWN_REJECTS: Final = 20
 _MOST_SCHEDULED: Final = 20_000_000
 
@@ -58,35 +69,41 @@ def read(
     timeframe: str | None = None,
     basis: Basis | None = None,
     skip_bad: bool = False,
+    clock_shift_ns: int = 0,
+    regular_hours: bool = False,
     progress: Progress | None = None,
     largest_bytes: int = LARGEST_BYTES,
 ) -> Imported:
     """Read, recognise and check one file.
 
     `instrument` is any name of a configured instrument, or VENUE:SYMBOL; `timeframe` and `basis` overrule what the file
-    shows. Bad rows raise `Invalid` with the file, line, value and rule of the first; with `skip_bad` they are returned
-    and the good ones kept. `progress(done, total)` is told bytes. Raises `NotFound` (no such file, unknown instrument),
-    `Unavailable` (not readable) and `Invalid` (everything wrong with the content).
+    shows. `clock_shift_ns` is added to the stamps of the recorder's clock; `regular_hours` leaves out prints outside
+    the sessions of a share. Bad rows raise `Invalid` with the file, line, value and rule of the first; with `skip_bad`
+    they are returned and the good ones kept. `progress(done, total)` is told bytes. Raises `NotFound` (no such file,
+    unknown instrument), `Unavailable` (not readable) and `Invalid` (everything wrong with the content).
     """
     with np.errstate(all="ignore"):  # a wild number in a cell is for the rules, not for a warning
-        return _read(
-            path, Request(path.name, instruments, instrument, timeframe, basis), skip_bad, progress, largest_bytes
-        )
+        request = Request(path.name, instruments, instrument, timeframe, basis, clock_shift_ns, regular_hours)
+        return _read(path, request, skip_bad, progress, largest_bytes)
 
 
 def _read(path: Path, request: Request, skip_bad: bool, progress: Progress | None, largest_bytes: int) -> Imported:
     content = open_content(path, largest_bytes)
     tables = read_tables(content, largest_bytes, progress)
-    if request.instrument is not None and len(tables) > 1:
+    owners = {table.name for table in tables}
+    if request.instrument is not None and len(owners) > 1:
         raise Invalid(
-            f"{path.name} holds {len(tables)} series, and --instrument names one", hint="leave --instrument out"
+            f"{path.name} holds series of {len(owners)} instruments, and --instrument names one",
+            hint="leave --instrument out",
         )
     built = _judged([_build(table, request) for table in tables], request.basis)
     rejects = _rejects(built, path.name, skip_bad)
     found = [one for one in built if one.series is not None]
     if not found:
         raise _nothing(path.name, rejects)
-    passport = _passport(content, found, request, skip_bad, len(rejects))
+    latency = require_causal(found, request)
+    found = joined(found)
+    passport = _passport(content, found, request, skip_bad, len(rejects), latency)
     if progress is not None:
         progress(len(content.data), len(content.data))
     used = {one.instrument.id: one.instrument for one in found if one.instrument is not None}
@@ -101,9 +118,7 @@ def _build(table: Table, request: Request) -> Built:
     if not stamps.good.any():
         return Built(table, faults)
     identity = identify(table.name, stamps.usable, request.instruments, request.instrument, request.file)
-    if table.kind == "candles":
-        return build_candles(table, request, identity, stamps, faults)
-    return build_trades(table, request, identity, stamps, faults)
+    return _BUILDERS[table.kind](table, request, identity, stamps, faults)
 
 
 def _rejects(built: Sequence[Built], file: str, skip_bad: bool) -> list[Reject]:
@@ -146,10 +161,13 @@ def _with_basis(built: Built, basis: Basis, why: str) -> Built:
     return replace(built, series=series, notes=tuple(notes))
 
 
-def _passport(content: Content, built: Sequence[Built], request: Request, skip_bad: bool, rejected: int) -> Passport:
-    said = {"instrument": request.instrument, "timeframe": request.timeframe, "basis": request.basis}
+def _passport(
+    content: Content, built: Sequence[Built], request: Request, skip_bad: bool, rejected: int, latency: str
+) -> Passport:
+    said: dict[str, Any] = {"instrument": request.instrument, "timeframe": request.timeframe, "basis": request.basis}
+    said |= {"clock_shift_ns": request.clock_shift_ns or None, "regular_hours": request.regular_hours or None}
     recipe: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-    series = tuple(_series_passport(one) for one in built)
+    series = tuple(_series_passport(one, request, latency) for one in built)
     return Passport(
         hash=hash_of_digests(bytes.fromhex(one.digest) for one in series),
         name=stem(content.file),
@@ -162,13 +180,17 @@ def _passport(content: Content, built: Sequence[Built], request: Request, skip_b
     )
 
 
-def _series_passport(built: Built) -> SeriesPassport:
+def _series_passport(built: Built, request: Request, latency: str) -> SeriesPassport:
     series = built.series
     assert series is not None
-    if not isinstance(series, Candles) or built.sessions is None:
+    if not isinstance(series, Candles):
+        notes = (*built.notes, latency) if latency and "received" in built.table.columns else built.notes
+        clock = clock_of(built, request)
+        return SeriesPassport.of(series, notes=notes, clock=clock, dropped=built.dropped, lifted=built.lifted)
+    if built.sessions is None:
         return SeriesPassport.of(series, notes=built.notes)
-    missing, notes = _against_calendar(series, built.sessions)
-    return SeriesPassport.of(series, gaps=missing, notes=(*built.notes, *notes))
+    missing, found = _against_calendar(series, built.sessions)
+    return SeriesPassport.of(series, gaps=missing, notes=(*built.notes, *found))
 
 
 def _against_calendar(series: Candles, sessions: Sessions) -> tuple[list[Gap], list[str]]:

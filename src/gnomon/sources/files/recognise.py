@@ -5,6 +5,9 @@
 | PAR1, ARROW1         | columns of candles or trades                                        | `arrow`         |
 | `[`                  | lists of six, or objects                                            | `json_rows`     |
 | `{`                  | Meta Data and a time series, one object or one a line               | `alpha_vantage` |
+| `{`                  | messages of Bybit's order book, one a line                          | `books`         |
+| a time and `{`       | messages of Binance's streams, one a line                           | `feed`          |
+| text                 | a header with best prices, or the levels of a book                  | `books`         |
 | text                 | Binance's headers, or rows of 12, 8, 7, 6 fields of the right kinds | `binance`       |
 | text                 | rows of 6 fields with a letter, flags and 0 or 1                    | `lean`          |
 | text                 | a header with columns of candles or trades                          | `named`         |
@@ -16,7 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 from gnomon.errors import Invalid
-from gnomon.sources.files import alpha_vantage, arrow, binance, json_rows, lean, named
+from gnomon.sources.files import alpha_vantage, arrow, binance, books, feed, json_rows, lean, named
 from gnomon.sources.files.content import LARGEST_BYTES, Content
 from gnomon.sources.files.delimited import Delimited, Progress, sniff
 from gnomon.sources.files.table import Table
@@ -27,20 +30,24 @@ def read_tables(content: Content, largest_bytes: int = LARGEST_BYTES, progress: 
     """The raw series of a file. `Invalid` says what it is where it is nothing that is imported."""
     if arrow.is_columnar(content.data):
         return [arrow.table(content, largest_bytes)]
+    if feed.is_feed(content.data):
+        return feed.tables(content, progress)
     if reason := bytes_reason(content.data):
         raise refusal(content.file, reason)
     start = content.data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if start == b"[":
         return [json_rows.table(content, content.data.removeprefix(b"\xef\xbb\xbf"))]
     if start == b"{":
-        return _objects(content)
+        return _objects(content, progress)
     return [_text(content, progress)]
 
 
-def _objects(content: Content) -> list[Table]:
+def _objects(content: Content, progress: Progress | None) -> list[Table]:
     """One object, or one a line: the first line tells."""
     data = content.data.removeprefix(b"\xef\xbb\xbf").lstrip()
     first = _try(data.split(b"\n", 1)[0])
+    if isinstance(first, dict) and books.is_bybit(first):
+        return [books.bybit_table(content, progress)]
     if isinstance(first, dict) and b"\n" in data.strip():
         if not alpha_vantage.is_series(first):
             raise refusal(content.file, document_reason(first))
@@ -77,6 +84,9 @@ def _text(content: Content, progress: Progress | None) -> Table:
         return lean.table(content, sheet, progress)
     if not sheet.header:
         raise refusal(content.file, _headless(sheet))
+    if form := books.recognise(sheet.header):
+        _require_rows(sheet)
+        return books.sheet_table(content, sheet, form, progress)
     named_columns = named.recognise(sheet.header, content.file)
     if named_columns is None:
         lines = sheet.data.split(b"\n", 8)[:8]

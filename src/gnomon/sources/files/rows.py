@@ -1,26 +1,28 @@
-"""The row rules that candles and trades share: what a request is, what comes of it, numbers, order, repeats.
+"""The row rules that all kinds share: what a request is, what comes of it, numbers, order, repeats.
 
-| rule                                                       | candles | trades |
-|------------------------------------------------------------|---------|--------|
-| the row has all fields, the time and the numbers are there | x       | x      |
-| prices are finite and positive                             | x       | x      |
-| low <= open, close <= high                                 | x       |        |
-| volume, amount and size are finite and not negative        | x       | x      |
-| the side is known, the id is a whole number                |         | x      |
-| times increase (candles) or never go back (trades)         | x       | x      |
-| a time (of trades: an id) comes once                       | x       | x      |
+| rule                                                       | candles | trades | quotes | depth |
+|------------------------------------------------------------|---------|--------|--------|-------|
+| the row has all fields, the time and the numbers are there | x       | x      | x      | x     |
+| prices are finite and positive                             | x       | x      | x      | x     |
+| low <= open, close <= high                                 | x       |        |        |       |
+| volume, amount and size are finite and not negative        | x       | x      | x      | x     |
+| the side is known, the id is a whole number                |         | x      | x      | x     |
+| times increase (candles), or fall by no more than a second | x       | x      | x      | x     |
+| a time (of trades: an id) comes once                       | x       | x      |        |       |
+| ids rise (of depth: never fall)                            |         | x      | x      | x     |
 
-Out of order are the fewest rows whose removal restores the order; of two rows with one time the first stays. A row left
-out that repeats one kept in every cell says nothing new: it is dropped with a note. One that repeats its time (its id)
-with other values contradicts it, and is a bad row. A file that runs from the newest to the oldest is turned round, with
-a note.
+Out of order are the fewest rows whose removal restores the order; of two rows with one time (of trades: one id) the
+first stays. A row left out that repeats one kept in every cell says nothing new: it is dropped with a note. One that
+repeats its time (its id) with other values contradicts it, and is a bad row. A file that runs from the newest to the
+oldest is turned round, with a note. A stamp of a print that falls a little is lifted to the running maximum and counted
+(`order.lifted`); rows of one time keep the order of the file.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,12 +30,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gnomon.market.calendar import Sessions
-from gnomon.market.candles import Basis, Candles
+from gnomon.market.candles import Basis
+from gnomon.market.dataset import AnySeries
 from gnomon.market.instrument import Instrument, Instruments
-from gnomon.market.trades import Trades
 from gnomon.sources.files.faults import Faults
 from gnomon.sources.files.numbers import Flags, Numbers, matches, read_numbers, trimmed
-from gnomon.sources.files.order import out_of_order
+from gnomon.sources.files.order import lifted, out_of_order
 from gnomon.sources.files.stamps import Stamps, read_stamps
 from gnomon.sources.files.table import Table
 from gnomon.units import IntArray
@@ -48,18 +50,27 @@ class Request:
     instrument: str | None = None
     timeframe: str | None = None
     basis: Basis | None = None
+    clock_shift_ns: int = 0  # added to every stamp of the recorder's clock
+    regular_hours: bool = False  # prints outside the sessions of a share are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """One series, or None when no row is good; what it belongs to, what there is to say, and the bad rows."""
+    """One series, or None when no row is good; what it belongs to, what there is to say, and the bad rows.
+
+    `dropped` counts rows left out for no fault of theirs, by the reason; `lifted` the stamps that fell; `updates` are
+    the ids of quotes, where they have any.
+    """
 
     table: Table
     faults: Faults
-    series: Candles | Trades | None = None
+    series: AnySeries | None = None
     instrument: Instrument | None = None
     sessions: Sessions | None = None
     notes: tuple[str, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    lifted: int = 0
+    updates: IntArray | None = None
 
 
 def read_times(table: Table, faults: Faults) -> Stamps:
@@ -95,40 +106,88 @@ def text_of(table: Table, names: tuple[str, ...], rows: IntArray) -> Callable[[i
 
 
 def settle(
+    rows: IntArray, times: IntArray, cells: Mapping[str, npt.NDArray[Any]], faults: Faults, notes: list[str]
+) -> IntArray | slice:
+    """Positions in `rows` of the bars that stay, oldest first; a slice where that is all of them as they stand.
+
+    `times` are their opens; `cells` the columns of the whole table that tell a repeat from a contradiction.
+    """
+    if int(np.diff(times).min(initial=1)) >= 1:
+        return slice(None)
+    order = _oldest_first(times, notes)
+    stays = np.ones(len(rows), np.bool_)
+    stays[out_of_order(times[order], strict=True)] = False
+    kept, left = order[stays], order[~stays]
+    rest = _without_repeats(rows, times, kept, left, cells, "time", faults, notes)
+    faults.add(rows[rest], "time goes back", "time")
+    return kept
+
+
+def settle_prints(
     rows: IntArray,
     times: IntArray,
-    keys: IntArray | None,
+    ids: IntArray | None,
     cells: Mapping[str, npt.NDArray[Any]],
     faults: Faults,
     notes: list[str],
-) -> IntArray | slice:
-    """Positions in `rows` that stay, in the order of time; a slice where that is all of them as they stand.
+) -> tuple[IntArray | slice, IntArray, int]:
+    """Positions in `rows` of the prints or quotes that stay, oldest first; their times; and how many were lifted.
 
-    `times` are those of the rows; `keys` what must not come twice (the times of bars, the ids of trades), None where
-    anything may; `cells` the columns of the whole table that tell a repeat from a contradiction.
+    `ids` must rise, where there are any: they tell the order, so a stamp that falls beside them is what is wrong.
     """
-    strict = keys is times
+    if int(np.diff(times).min(initial=0)) >= 0 and (ids is None or (np.diff(ids) > 0).all()):
+        return slice(None), times, 0
+    kept = _oldest_first(times, notes)
+    if ids is not None:
+        kept = _rising(rows, ids, kept, cells, faults, notes)
+    wild, steady = lifted(times[kept])
+    faults.add(rows[kept[wild]], "time goes back", "time")
+    kept = np.delete(kept, wild)
+    return kept, steady, int((steady != times[kept]).sum())
+
+
+def _oldest_first(times: IntArray, notes: list[str]) -> IntArray:
     steps = np.diff(times)
-    if int(steps.min(initial=1)) >= (1 if strict else 0) and (strict or keys is None or (np.diff(keys) > 0).all()):
-        return slice(None)
-    turned = len(rows) > 2 and int((steps < 0).sum()) > int((steps > 0).sum())
+    turned = len(times) > 2 and int((steps < 0).sum()) > int((steps > 0).sum())
     if turned:
         notes.append("the file runs from the newest to the oldest row: turned round")
-    order = np.arange(len(rows))[:: -1 if turned else 1]
-    stays = np.ones(len(rows), np.bool_)
-    stays[out_of_order(times[order], strict=strict)] = False
-    if keys is None:
-        faults.add(rows[order[~stays]], "time goes back", "time")
-        return order[stays]
-    stays &= ~_seen_before(keys[order], stays)
-    kept, left = order[stays], order[~stays]
+    return np.arange(len(times))[:: -1 if turned else 1]
+
+
+def _rising(
+    rows: IntArray,
+    ids: IntArray,
+    order: IntArray,
+    cells: Mapping[str, npt.NDArray[Any]],
+    faults: Faults,
+    notes: list[str],
+) -> IntArray:
+    """The positions whose ids rise: repeats are dropped, what falls is a fault."""
+    repeats = _seen_before(ids[order], np.ones(len(order), np.bool_))
+    kept, left = order[~repeats], order[repeats]
+    if len(left):
+        _without_repeats(rows, ids, kept, left, cells, "id", faults, notes)
+    falling = out_of_order(ids[kept], strict=True)
+    faults.add(rows[kept[falling]], "id does not rise", "id")
+    return np.delete(kept, falling)
+
+
+def _without_repeats(
+    rows: IntArray,
+    keys: IntArray,
+    kept: IntArray,
+    left: IntArray,
+    cells: Mapping[str, npt.NDArray[Any]],
+    what: str,
+    faults: Faults,
+    notes: list[str],
+) -> IntArray:
+    """Of the positions left out: repeats of kept ones are noted, contradictions are faults; the others."""
     twins, same = _twins(rows, keys, kept, left, cells)
     if (twins & same).any():
         notes.append(f"{int((twins & same).sum())} rows repeat another in every cell: dropped")
-    what = "time" if strict else "id"
     faults.add(rows[left[twins & ~same]], f"{what} comes twice with different values", what, *cells)
-    faults.add(rows[left[~twins]], "time goes back", "time")
-    return kept
+    return left[~twins]
 
 
 def _seen_before(keys: IntArray, among: Flags) -> Flags:

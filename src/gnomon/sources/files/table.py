@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from gnomon.units import IntArray
 
-Kind = Literal["candles", "trades"]
+Kind = Literal["candles", "trades", "quotes", "depth"]
 
 Column = Any
 """A NumPy array (int64, float64, bool) or a pyarrow array (text, timestamps)."""
@@ -54,8 +54,11 @@ class Table:
     """One series of a file.
 
     Columns of candles: time open high low close, and volume, amount where there are any. Columns of trades: time price
-    size, and received, id, side, buyer_maker, suspicious where there are any. `decimals` is what whole numbers are
-    scaled by (LEAN counts prices in 10^-4). `text(name)` reads a column again as the file spells it.
+    size, and received, id, side, buyer_maker, suspicious where there are any. Columns of quotes: time bid bid_qty ask
+    ask_qty, and received, id where there are any. Columns of depth: time side price size, and received, id, snapshot
+    (true for a level of a snapshot) where there are any. `decimals` is what whole numbers are scaled by (LEAN counts
+    prices in 10^-4). `text(name)` reads a column again as the file spells it. `stamp` says whose clock `time` is, and
+    `dropped` how many rows were left out for no fault of theirs, by the reason.
     """
 
     kind: Kind
@@ -70,6 +73,8 @@ class Table:
     broken: tuple[Broken, ...] = ()
     notes: tuple[str, ...] = ()
     shared_lines: bool = False  # several rows stand on one line: rejects then say the time as well
+    stamp: Literal["exchange", "receive"] = "exchange"
+    dropped: Mapping[str, int] = field(default_factory=dict)
     judge_basis: bool = False  # prices of US shares: off-cent ones tell an adjusted series
 
     def __len__(self) -> int:

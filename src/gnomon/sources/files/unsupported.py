@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -10,10 +9,9 @@ from gnomon.errors import Invalid
 
 SUPPORTED: Final = (
     "supported: CSV, Parquet and Arrow of candles or trades, freqtrade JSON and feather, Binance klines, aggTrades and "
-    "trades, Kronos CSV, Alpha Vantage and AI-Trader JSON, LEAN trade ticks, tardis trades"
+    "trades, Kronos CSV, Alpha Vantage and AI-Trader JSON, LEAN trade ticks, tardis trades, quotes and books, Binance "
+    "depth, recordings of the streams of Binance and Bybit"
 )
-_DEPTH: Final = "depth import comes with the exchange"
-_FEED: Final = re.compile(rb"\d{16,19} \{\"")
 
 
 def refusal(file: str, what: str) -> Invalid:
@@ -25,13 +23,13 @@ def header_reason(names: Sequence[str]) -> str:
     """Why a table with these columns (plain names) is refused; "" where nothing speaks against it."""
     known = set(names)
     if any(name.startswith(("asks_0", "bids_0")) for name in known):
-        return f"order book snapshots: {_DEPTH}"
+        return "order book snapshots of another layout than that of tardis"
     if {"is_snapshot", "side", "price"} <= known:
-        return f"order book increments (L2): {_DEPTH}"
+        return "order book increments (L2) of another layout than that of tardis"
     if {"update_type", "side", "price"} <= known:
-        return f"order book depth, snapshot or updates: {_DEPTH}"
+        return "order book depth of another layout than that of Binance"
     if {"ask_price", "bid_price"} <= known:
-        return f"quotes (best bid and ask), no trades: {_DEPTH}"
+        return "quotes (best bid and ask) of another layout than that of tardis"
     if "funding_rate" in known:
         return "funding rates are no candles"
     if {"date", "cash"} <= known:
@@ -41,10 +39,8 @@ def header_reason(names: Sequence[str]) -> str:
 
 def document_reason(document: dict[str, Any]) -> str:
     """Why a JSON object (or the first of many) is refused."""
-    if str(document.get("topic", "")).startswith("orderbook"):
-        return f"order book messages (Bybit): {_DEPTH}"
     if {"stream", "data"} <= set(document):
-        return f"recorded websocket messages: {_DEPTH}"
+        return "recorded websocket messages without the times at which they were received"
     if "positions" in document and ("id" in document or "date" in document):
         return "positions of an agent (a ledger), no market data"
     for name in ("Error Message", "Note", "Information"):
@@ -56,8 +52,6 @@ def document_reason(document: dict[str, Any]) -> str:
 def bytes_reason(data: bytes) -> str:
     """Why these bytes are refused before they are read as a table; "" where nothing speaks against it."""
     head = data[:65536]
-    if _FEED.match(head):
-        return f"a recording of websocket messages, one a line (trades, depth, quotes): {_DEPTH}"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16 text: save it as UTF-8"
     if head.count(b"\0") * 100 > len(head):  # fewer stand in a damaged cell
