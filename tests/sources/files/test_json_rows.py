@@ -97,7 +97,7 @@ def test_objects_that_are_none_are_bad_rows(load: Load) -> None:
         ('{"a": 1}', "a JSON object of no known kind (keys 'a')"),
         ('{"a": ', "not JSON at line 1"),
         ('{"stream": "btcusdt@trade", "data": {}}', "recorded websocket messages"),
-        ('{"topic": "orderbook.50.X", "data": {}}\n{"topic": "orderbook.50.X"}', "order book messages (Bybit)"),
+        ('{"topic": "orderbook.50.X", "data": {}}\n{"topic": "orderbook.50.X"}', "line 1: no message of an order book"),
     ],
 )
 def test_other_json_is_refused_by_name(content: str, said: str, load: Load) -> None:

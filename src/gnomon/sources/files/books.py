@@ -31,6 +31,7 @@ from gnomon.sources.files.content import Content
 from gnomon.sources.files.delimited import Delimited, Progress
 from gnomon.sources.files.names import symbol_name
 from gnomon.sources.files.numbers import trimmed
+from gnomon.sources.files.rejects import Reject, bad_rows
 from gnomon.sources.files.table import Broken, Column, Kind, Name, Table
 from gnomon.units import IntArray
 
@@ -196,6 +197,8 @@ def bybit_table(content: Content, progress: Progress | None = None) -> Table:
         for level in levels:
             for column, value in zip(columns.values(), (*head, *level), strict=True):
                 column.append(value)
+    if not symbols:
+        raise bad_rows([Reject(content.file, one.line, one.value, one.rule) for one in broken])
     if len(symbols) != 1:
         raise Invalid(f"{content.file}: order books of {len(symbols)} symbols", hint="one recording is of one symbol")
     if progress is not None:
