@@ -186,18 +186,19 @@ def test_every_field_of_an_instrument_is_listed() -> None:
 def test_every_format_is_listed() -> None:
     written = " ".join(file.read_text(encoding="utf-8") for file in (ROOT / "src/gnomon/sources/files").glob("*.py"))
     listed = {row[0] for row in rows(page("formats.md")) if len(row) == 4}
-    families = r"binance|freqtrade|kronos|tardis|lean|alpha|ai|json"
-    known = set(re.findall(rf'"((?:{families})-[a-z-]+|csv|parquet|feather)"', written))
+    families = r"binance|bybit|freqtrade|kronos|tardis|lean|alpha|ai|json"
+    known = set(re.findall(rf'"((?:{families})-[a-z0-9-]+|csv|parquet|feather)"', written)) - {"binance-futures"}
     assert listed == known
 
 
 def test_every_column_is_listed_with_its_type() -> None:
-    from gnomon.market import candles, trades
+    from gnomon.market import candles, depth, quotes, trades
 
     def listed(heading: str) -> dict[str, str]:
         table = page("formats.md").split(f"| column of {heading}")[1].split("\n\n")[0]
         cells = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
         return {name: row[2].strip() for row in cells for name in re.findall(r"`(\w+)`", row[1])}
 
-    for heading, columns in (("candles", candles.COLUMNS), ("trades", trades.COLUMNS)):
-        assert listed(heading) == {name: str(np.dtype(kind)) for name, kind in columns.items()}
+    for module in (candles, trades, quotes, depth):
+        heading = module.__name__.rpartition(".")[2]
+        assert listed(heading) == {name: str(np.dtype(kind)) for name, kind in module.COLUMNS.items()}
