@@ -46,6 +46,9 @@ def import_(
     regular_hours: Annotated[
         bool, typer.Option("--regular-hours", help="Drop prints outside the sessions of a share.")
     ] = False,
+    quote_volume: Annotated[
+        bool, typer.Option("--quote-volume", help="Volumes of bars are in the quote currency: convert them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Import market data files: recognised by content, checked row by row, stored once."""
@@ -53,7 +56,8 @@ def import_(
     from gnomon.wallclock import WallClock
 
     settings, store, instruments = opened()
-    options = ImportOptions(instrument, timeframe, basis_of(basis), skip_bad, clock_shift_ns, regular_hours)
+    ticks = clock_shift_ns, regular_hours
+    options = ImportOptions(instrument, timeframe, basis_of(basis), skip_bad, *ticks, quote_volume)
     with progress_bar() as progress:
         reports = import_files(
             store, instruments, paths, options, WallClock(), reject_folder=settings.root / "rejects", progress=progress

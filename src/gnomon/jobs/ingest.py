@@ -33,6 +33,7 @@ class ImportOptions:
     skip_bad: bool = False
     clock_shift_ns: int = 0
     regular_hours: bool = False
+    quote_volume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def _import_one(
         skip_bad=options.skip_bad,
         clock_shift_ns=options.clock_shift_ns,
         regular_hours=options.regular_hours,
+        quote_volume=options.quote_volume,
     )
     reject_file = _write_rejects(imported, reject_folder)
     passport = imported.passport

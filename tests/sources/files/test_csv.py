@@ -101,6 +101,24 @@ def test_amounts_beyond_the_usual_money_unit_choose_a_coarser_one(load: Load, ho
     assert (candles.amount[0], str(candles.money.step)) == (123456789012345, "1")
 
 
+def test_volumes_in_the_quote_currency_are_converted_on_demand(load: Load) -> None:
+    rows = [
+        "time,open,high,low,close,volume",
+        "1704067200000,10,12,9,11.25,1075",
+        "1704070800000,10,10,10,10,50000000.5",
+    ]
+    imported = load(rows, "BTC_USDT-1h.csv", timeframe="1h", quote_volume=True)
+    candles = _candles(imported)
+    assert candles.lot.floats(candles.volume).tolist() == [100, 5_000_000.05]
+    assert candles.money.floats(candles.amount).tolist() == [1075, 50_000_000.5]
+    assert imported.passport.recipe["quote_volume"] is True
+    assert "volumes were in the quote currency" in " ".join(imported.passport.series[0].notes)
+    plain = _candles(load(rows, "BTC_USDT-1h.csv", timeframe="1h"))
+    assert plain.lot.floats(plain.volume).tolist() == [1075, 50_000_000.5]
+    with pytest.raises(Invalid, match="has no volumes to convert"):
+        load([row.rpartition(",")[0] for row in rows], "BTC_USDT-1h.csv", timeframe="1h", quote_volume=True)
+
+
 def test_trades_are_known_by_their_columns(load: Load) -> None:
     rows = [
         "time,price,qty,side",

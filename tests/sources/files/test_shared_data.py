@@ -242,6 +242,13 @@ def test_month_end_stamps_become_whole_months(shared: Path, instruments: Instrum
     assert iso(int(candles.close_ns[-1])) == "2025-01-01T00:00:00Z"
 
 
+def test_the_volume_of_ftx_is_in_dollars(shared: Path, instruments: Instruments) -> None:
+    path = shared / "data/ftx_btc_perp_1m/btc-perp-20211231-20220201_1m.csv.gz"
+    candles = _candles(read(path, instruments=instruments, quote_volume=True))
+    assert candles.money.floats(candles.amount)[0] == 2300413.7295
+    assert candles.lot.floats(candles.volume)[0] == round(2300413.7295 / ((46385 + 46319 + 46377) / 3), 6)
+
+
 def test_google_opens_and_closes_with_new_york(shared: Path, instruments: Instruments) -> None:
     candles = _candles(read(shared / "data/backtesting_py/GOOG.csv", instruments=instruments))
     assert (iso(int(candles.open_ns[0])), iso(int(candles.close_ns[0]))) == (

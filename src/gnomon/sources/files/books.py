@@ -62,7 +62,7 @@ _INVERSE: Final = (
     (r"deribit", r"(?!.*_(USDC|USDT|EURR)).*"),
     (r"binance-delivery|cryptofacilities|bitmex", r"(?!.*(USDT|USDC)).*"),
     (r"bybit.*", r".*USD([HMUZ]\d+)?"),
-    (r"okex-(swap|futures)|huobi-dm(-swap)?|gate-io-futures|ftx-none", r".*-USD(-.*)?|.*_USD"),
+    (r"okex-(swap|futures)|huobi-dm(-swap)?|gate-io-futures", r".*-USD(-.*)?|.*_USD"),
 )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from gnomon.clock import Timeframe
+from gnomon.errors import Invalid
 from gnomon.market.calendar import Sessions
 from gnomon.market.candles import UNKNOWN_AMOUNT, Candles
 from gnomon.sources.files.decimals import Counted, count
@@ -22,6 +24,7 @@ from gnomon.units import MONEY_DECIMALS, Grid, IntArray
 
 PRICES: Final = ("open", "high", "low", "close")
 _MONEY: Final = Grid.of(f"0.{'0' * (MONEY_DECIMALS - 1)}1")
+_BASE_DECIMALS: Final = 6  # of a volume that is converted: an estimate needs no more
 _SLACK: Final = 1e-7  # relative: within it the order of prices is judged on the counts, where noise is gone
 _ORDER_RULE: Final = "low <= open, close <= high does not hold"
 
@@ -31,6 +34,8 @@ def build_candles(table: Table, request: Request, identity: Identity, stamps: St
     notes = [*table.notes, *([identity.note] if identity.note else [])]
     sessions = load_sessions(identity.calendar, identity.stamp_zone)
     cells = _read_cells(table, faults, notes)
+    if request.quote_volume:
+        table = _in_base(table, cells, request.file, notes)
     rows = np.flatnonzero(faults.good)
     if not len(rows):
         return Built(table, faults, sessions=sessions, notes=tuple(notes))
@@ -65,6 +70,23 @@ def _read_cells(table: Table, faults: Faults, notes: list[str]) -> dict[str, Num
     if "amount" in table.columns:
         cells["amount"] = _read_amount(table, faults)
     return cells
+
+
+def _in_base(table: Table, cells: dict[str, Numbers], file: str, notes: list[str]) -> Table:
+    """Turn volumes of the quote currency into the base's, by the typical price of the bar; they become the amounts.
+
+    The table loses its text: no cell of it spells what is counted now.
+    """
+    if "volume" not in cells:
+        raise Invalid(f"{file} has no volumes to convert", hint="leave --quote-volume out")
+    typical = (cells["high"] + cells["low"] + cells["close"]) / 3
+    if "amount" not in cells:
+        cells["amount"] = cells["volume"].astype(np.float64)
+    cells["volume"] = np.round(cells["volume"] / np.where(typical > 0, typical, 1), _BASE_DECIMALS)
+    notes.append(
+        f"volumes were in the quote currency: divided by (high + low + close) / 3, to {_BASE_DECIMALS} decimals"
+    )
+    return replace(table, text=None)
 
 
 def _read_amount(table: Table, faults: Faults) -> Numbers:

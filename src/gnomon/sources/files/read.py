@@ -71,6 +71,7 @@ def read(
     skip_bad: bool = False,
     clock_shift_ns: int = 0,
     regular_hours: bool = False,
+    quote_volume: bool = False,
     progress: Progress | None = None,
     largest_bytes: int = LARGEST_BYTES,
 ) -> Imported:
@@ -78,12 +79,15 @@ def read(
 
     `instrument` is any name of a configured instrument, or VENUE:SYMBOL; `timeframe` and `basis` overrule what the file
     shows. `clock_shift_ns` is added to the stamps of the recorder's clock; `regular_hours` leaves out prints outside
-    the sessions of a share. Bad rows raise `Invalid` with the file, line, value and rule of the first; with `skip_bad`
-    they are returned and the good ones kept. `progress(done, total)` is told bytes. Raises `NotFound` (no such file,
-    unknown instrument), `Unavailable` (not readable) and `Invalid` (everything wrong with the content).
+    the sessions of a share; `quote_volume` says that volumes of bars are in the quote currency. Bad rows raise
+    `Invalid` with the file, line, value and rule of the first; with `skip_bad` they are returned and the good ones kept.
+    `progress(done, total)` is told bytes. Raises `NotFound` (no such file, unknown instrument), `Unavailable` (not
+    readable) and `Invalid` (everything wrong with the content).
     """
     with np.errstate(all="ignore"):  # a wild number in a cell is for the rules, not for a warning
-        request = Request(path.name, instruments, instrument, timeframe, basis, clock_shift_ns, regular_hours)
+        request = Request(
+            path.name, instruments, instrument, timeframe, basis, clock_shift_ns, regular_hours, quote_volume
+        )
         return _read(path, request, skip_bad, progress, largest_bytes)
 
 
@@ -166,6 +170,7 @@ def _passport(
 ) -> Passport:
     said: dict[str, Any] = {"instrument": request.instrument, "timeframe": request.timeframe, "basis": request.basis}
     said |= {"clock_shift_ns": request.clock_shift_ns or None, "regular_hours": request.regular_hours or None}
+    said |= {"quote_volume": request.quote_volume or None}
     recipe: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     series = tuple(_series_passport(one, request, latency) for one in built)
     return Passport(

@@ -52,6 +52,7 @@ class Request:
     basis: Basis | None = None
     clock_shift_ns: int = 0  # added to every stamp of the recorder's clock
     regular_hours: bool = False  # prints outside the sessions of a share are dropped
+    quote_volume: bool = False  # volumes of bars are in the quote currency
 
 
 @dataclass(frozen=True, slots=True)
