@@ -68,8 +68,8 @@ TESTED_ELSEWHERE = {
         [
             f"sources/files/{name}.py"
             for name in (
-                *("candle_rows", "columns", "depth_rows", "faults", "layers", "named", "numbers", "quote_rows"),
-                *("recognise", "rows", "tick_rows", "trade_rows"),
+                *("candle_rows", "columns", "depth_rows", "faults", "layers", "messages", "named", "numbers"),
+                *("quote_rows", "recognise", "rows", "tick_rows", "trade_rows"),
             )
         ],
         BY_FORMATS,

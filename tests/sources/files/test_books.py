@@ -98,6 +98,12 @@ def test_each_row_of_levels_is_a_snapshot_and_empty_places_are_no_levels(load: L
         load([SNAPSHOTS, f"{head},10.5,,10.4,2,10.6,3,10.3,4"])
 
 
+def test_levels_that_are_named_twice_are_refused(load: Load) -> None:
+    twice = SNAPSHOTS.replace("asks[1]", "asks[0]").replace("bids[1]", "bids[0]")
+    with pytest.raises(Invalid, match="no level has one price and one amount"):
+        load([twice, f"binance-futures,BTCUSDT,{AT},{AT + 5},10.5,1,10.4,2,10.6,3,10.3,4"])
+
+
 def test_increments_of_tardis_are_messages_by_their_stamps(load: Load) -> None:
     rows = [
         f"binance-futures,BTCUSDT,{AT},{AT + 5},true,ask,10.5,1",
@@ -185,6 +191,7 @@ def test_inverse_instruments_are_refused_in_every_layer(
     ("header", "said"),
     [
         ("time,bid_price,ask_price", "quotes (best bid and ask) of another layout than that of tardis"),
+        ("timestamp,asks[0].price,bids[0].price", "order book snapshots of another layout than that of tardis"),
         ("time,is_snapshot,side,price", "order book increments (L2) of another layout"),
         ("time,update_type,side,price", "order book depth of another layout than that of Binance"),
     ],

@@ -171,3 +171,77 @@ def test_damaged_bytes_are_imported_or_refused_and_never_crash(form: str, data: 
         else:
             assert outcome.message
             assert outcome.hint
+
+
+# --- recordings and books ---------------------------------------------------------------------------------------------
+
+_DATA = (
+    (
+        '1723161255088176367 {"stream":"btcusdt@trade","data":{"T":1723161255080,"s":"BTCUSDT","t":5,"p":"61800.30",'
+        '"q":"0.006","X":"MARKET","m":false}}'
+    ),
+    (
+        '1723161255088181667 {"stream":"btcusdt@bookTicker","data":{"u":7,"s":"BTCUSDT","b":"61800.20","B":"2.507",'
+        '"a":"61800.30","A":"2.504","T":1723161255081}}'
+    ),
+    (
+        '1723161255088181668 {"stream":"btcusdt@depth@0ms","data":{"T":1723161255081,"s":"BTCUSDT","U":5,"u":8,"pu":4,'
+        '"b":[["61800.20","1.258"]],"a":[["61800.30","0.5"],["61800.40","0"]]}}'
+    ),
+    '1723161255088181669 {"lastUpdateId":9,"T":1723161255082,"bids":[["61800.20","1"]],"asks":[["61800.30","2"]]}',
+)
+_TARDIS = "binance-futures,BTCUSDT,1598918403696000,1598918403810979"
+_LEVELS = "asks[0].price,asks[0].amount,bids[0].price,bids[0].amount"
+_STAMPS = "exchange,symbol,timestamp,local_timestamp"
+_BYBIT = (
+    (
+        '{"topic":"orderbook.500.XRPUSDT","type":"snapshot","ts":1733011200691,"data":{"s":"XRPUSDT",'
+        '"b":[["1.9531","6203"]],"a":[["1.9532","1"]],"u":20254869,"seq":1},"cts":1733011200589}'
+    ),
+    (
+        '{"topic":"orderbook.500.XRPUSDT","type":"delta","ts":1733011200693,"data":{"s":"XRPUSDT",'
+        '"b":[["1.9531","0"]],"a":[],"u":20254870,"seq":2},"cts":1733011200590}'
+    ),
+)
+_TICK_ROWS = {
+    "feed.txt": _DATA,
+    "quotes.csv": (
+        f"{_STAMPS},ask_amount,ask_price,bid_price,bid_amount",
+        *(f"{_TARDIS},0.84,9682,9681.92,0.67",) * 2,
+    ),
+    "snapshots.csv": (f"{_STAMPS},{_LEVELS}", *(f"{_TARDIS},11657.08,1.714,11657.07,10.896",) * 2),
+    "l2.csv": (
+        f"{_STAMPS},is_snapshot,side,price,amount",
+        f"{_TARDIS},true,ask,6421.5,18640",
+        f"{_TARDIS},false,bid,6420.5,0",
+    ),
+    "depth.csv": (
+        "symbol,timestamp,first_update_id,last_update_id,side,update_type,price,qty,pu",
+        "BTCUSDT,1667346579146,2098021528332,2098021528332,b,snap,20377.00,1.770,-1",
+        "BTCUSDT,1667346579147,2098021528333,2098021528339,a,set,20378.00,0,-1",
+    ),
+    "ob500.data": _BYBIT,
+}
+TICKS = {name: "\n".join(rows) + "\n" for name, rows in _TICK_ROWS.items()}
+
+
+@pytest.mark.parametrize("name", TICKS)
+def test_sound_ticks_are_imported(name: str) -> None:
+    assert _read(TICKS[name].encode(), name).passport.rows >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TICKS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_any_bytes_in_a_recording_or_a_book_are_refused_or_sound(name: str, data: st.DataObject) -> None:
+    content = TICKS[name].encode()
+    at = data.draw(st.integers(0, len(content)))
+    length = data.draw(st.integers(0, 12))
+    put = data.draw(st.binary(max_size=6) | _CELLS.map(str.encode))
+    spoilt = content[:at] + put + content[at + length :]
+    for skip_bad in (False, True):
+        outcome = _outcome(spoilt, name, skip_bad=skip_bad)
+        if isinstance(outcome, Imported):
+            for series in outcome.series:
+                series.check()

@@ -29,8 +29,9 @@ from gnomon.market.depth import ASK, BID
 from gnomon.sources.files.columns import plain
 from gnomon.sources.files.content import Content
 from gnomon.sources.files.delimited import Delimited, Progress
+from gnomon.sources.files.messages import levels_of, nanoseconds, whole
 from gnomon.sources.files.names import symbol_name
-from gnomon.sources.files.numbers import trimmed
+from gnomon.sources.files.numbers import trimmed, usual
 from gnomon.sources.files.rejects import Reject, bad_rows
 from gnomon.sources.files.table import Broken, Column, Kind, Name, Table
 from gnomon.units import IntArray
@@ -55,7 +56,6 @@ _FORMS: Final[dict[str, tuple[Kind, dict[str, str]]]] = {
 _SNAPSHOTS: Final = "tardis-book-snapshot"
 _LEVEL: Final = re.compile(r"(ask|bid)s_(\d+)_(price|amount)")
 _SHOWN: Final = 80
-_MS: Final = 1_000_000
 
 _INVERSE: Final = (
     # exchange, symbol: both as they are spelled by tardis or the venue
@@ -86,7 +86,8 @@ def tardis_name(exchange: str, symbol: str) -> Name:
 def recognise(header: Sequence[str]) -> str:
     """The format of a table of quotes or depth; "" for other tables."""
     names = set(plain(header))
-    if {"asks_0_price", "bids_0_price", "timestamp"} <= names:
+    best = {f"{side}_0_{what}" for side in ("asks", "bids") for what in ("price", "amount")}
+    if best | set((_SOURCE | _STAMPS).values()) <= names:
         return _SNAPSHOTS
     return next((form for form, (_, wanted) in _FORMS.items() if set(wanted.values()) <= names), "")
 
@@ -108,8 +109,8 @@ def sheet_table(content: Content, sheet: Delimited, form: str, progress: Progres
 
 
 def _whose(content: Content, columns: Mapping[str, Column]) -> tuple[Name, dict[str, str]]:
-    """The name, and what every row must say of it. The first row is believed."""
-    constants = {name: trimmed(columns[name])[0].as_py() for name in ("exchange", "symbol") if name in columns}
+    """The name, and what every row must say of it: what most rows say."""
+    constants = {name: usual(columns[name]) for name in ("exchange", "symbol") if name in columns}
     exchange = constants.get("exchange", "binance-futures")  # Binance sells depth of its futures alone
     refuse_inverse(content.file, exchange, constants["symbol"])
     return tardis_name(exchange, constants["symbol"]), constants
@@ -128,8 +129,10 @@ def _replaced(words: Column, by: Mapping[str, str]) -> Column:
 def _snapshots(content: Content, sheet: Delimited, names: Sequence[str], progress: Progress | None) -> Table:
     """A row a snapshot: asks and bids from the best outward, each with price and amount; absent levels are empty."""
     wanted = {name: names.index(spelled) for name, spelled in (_SOURCE | _STAMPS).items()}
-    levels = {name: at for at, name in enumerate(names) if _LEVEL.fullmatch(name)}
+    levels = {name: at for at, name in enumerate(names) if _LEVEL.fullmatch(name) and _has_twin(name, names)}
     cells = sheet.read(wanted | levels, {name: pa.int64() for name in _STAMPS}, progress)
+    if not levels:
+        raise Invalid(f"{content.file}: no level has one price and one amount", hint="are columns named twice?")
     rows, places = len(cells.lines), sorted({name.rpartition("_")[0] for name in levels}, key=_outward)
     columns = _tall(cells.columns, places, rows)
     which = np.repeat(np.arange(rows), len(places))
@@ -144,6 +147,12 @@ def _snapshots(content: Content, sheet: Delimited, names: Sequence[str], progres
     whose, constants = _whose(content, filled)
     table = Table("depth", _SNAPSHOTS, whose, filled, cells.lines[which[there]], constants=constants)
     return replace(table, text=filled.__getitem__, broken=cells.broken, notes=sheet.notes)
+
+
+def _has_twin(name: str, names: Sequence[str]) -> bool:
+    """Whether the price of a level has its amount, and the amount its price, each once."""
+    place, _, what = name.rpartition("_")
+    return names.count(name) == names.count(f"{place}_{'amount' if what == 'price' else 'price'}") == 1
 
 
 def _outward(place: str) -> tuple[int, str]:
@@ -210,8 +219,11 @@ def _bybit_message(line: bytes) -> tuple[str, tuple[int, int, bool], list[tuple[
     """Symbol; time, update id and whether it is a snapshot; side, price and size of each level."""
     message = orjson.loads(line)
     data = message["data"]
-    head = int(message.get("cts", message["ts"])) * _MS, int(data["u"]), message["type"] == "snapshot"
-    levels = [(side, str(price), str(size)) for side, key in ((BID, "b"), (ASK, "a")) for price, size in data[key]]
+    if message["type"] not in ("snapshot", "delta"):
+        raise ValueError("neither a snapshot nor a delta")
+    time_ns = nanoseconds(message["cts"] if "cts" in message else message["ts"])
+    head = time_ns, whole(data["u"]), message["type"] == "snapshot"
+    levels = [(side, *level) for side, key in ((BID, "b"), (ASK, "a")) for level in levels_of(data[key])]
     return str(data["s"]), head, levels
 
 

@@ -28,6 +28,7 @@ import pyarrow as pa
 from gnomon.errors import Invalid
 from gnomon.market.depth import ASK, BID
 from gnomon.sources.files.content import Content
+from gnomon.sources.files.messages import levels_of, nanoseconds, whole
 from gnomon.sources.files.names import read_name, symbol_name
 from gnomon.sources.files.table import Broken, Kind, Name, Table
 
@@ -35,7 +36,6 @@ Progress = Callable[[int, int], None]
 
 _LINE: Final = re.compile(rb"(\d{16,19}) (\{.*\})\s*")
 _FEED: Final = re.compile(rb'\d{16,19} \{"')
-_MS: Final = 1_000_000
 _SHOWN: Final = 80
 
 
@@ -102,8 +102,8 @@ def _read_line(recording: _Recording, number: int, line: bytes) -> str:
         message = None
     if match is None or not isinstance(message, dict):
         return "a line is no time and JSON object"
-    received = int(match[1])
     try:
+        received = whole(int(match[1]))
         if "lastUpdateId" in message:
             recording.snapshots.append(_snapshot(number, received, message))
         else:
@@ -121,7 +121,7 @@ def _add(recording: _Recording, number: int, received: int, stream: str, data: M
         _add_quote(recording, number, received, data)
     elif kind == "depth":
         message = _Message(
-            number, received, _time(data), int(data["u"]), _previous(data), _levels(data["b"]), _levels(data["a"])
+            number, received, _time(data), whole(data["u"]), _previous(data), levels_of(data["b"]), levels_of(data["a"])
         )
         recording.derived |= "pu" in data
         recording.books.append(message)
@@ -135,15 +135,15 @@ def _add_trade(recording: _Recording, number: int, received: int, data: Mapping[
     if data.get("X", "MARKET") != "MARKET":
         recording.no_market += 1
         return
-    row = int(data["T"]) * _MS, received, int(data["t"]), str(data["p"]), str(data["q"]), bool(data["m"])
+    row = nanoseconds(data["T"]), received, whole(data["t"]), str(data["p"]), str(data["q"]), _truth(data["m"])
     recording.derived |= "X" in data
     _append(recording.trades, row)
     recording.lines["trades"].append(number)
 
 
 def _add_quote(recording: _Recording, number: int, received: int, data: Mapping[str, Any]) -> None:
-    time = int(data["T"]) * _MS if "T" in data else received
-    row = time, received, int(data["u"]), *(str(data[name]) for name in ("b", "B", "a", "A"))
+    time = nanoseconds(data["T"]) if "T" in data else received
+    row = time, received, whole(data["u"]), *(str(data[name]) for name in ("b", "B", "a", "A"))
     recording.timeless |= "T" not in data
     _append(recording.quotes, row)
     recording.lines["quotes"].append(number)
@@ -151,20 +151,22 @@ def _add_quote(recording: _Recording, number: int, received: int, data: Mapping[
 
 def _snapshot(number: int, received: int, message: Mapping[str, Any]) -> _Message:
     time = _time(message) if "T" in message or "E" in message else received
-    last = int(message["lastUpdateId"])
-    return _Message(number, received, time, last, -1, _levels(message["bids"]), _levels(message["asks"]), True)
+    last = whole(message["lastUpdateId"])
+    return _Message(number, received, time, last, -1, levels_of(message["bids"]), levels_of(message["asks"]), True)
 
 
 def _time(data: Mapping[str, Any]) -> int:
-    return int(data["T"] if "T" in data else data["E"]) * _MS
+    return nanoseconds(data["T"] if "T" in data else data["E"])
 
 
 def _previous(data: Mapping[str, Any]) -> int:
-    return int(data["pu"]) if "pu" in data else int(data["U"]) - 1
+    return whole(data["pu"]) if "pu" in data else whole(data["U"]) - 1
 
 
-def _levels(levels: Any) -> list[tuple[str, str]]:
-    return [(str(price), str(size)) for price, size in levels]
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("neither true nor false")
+    return value
 
 
 def _columns(names: str) -> dict[str, list[Any]]:

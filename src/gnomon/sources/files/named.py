@@ -16,14 +16,13 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gnomon.sources.files.books import refuse_inverse, tardis_name
 from gnomon.sources.files.columns import plain, roles
 from gnomon.sources.files.content import Content
 from gnomon.sources.files.delimited import Delimited, Progress
 from gnomon.sources.files.names import FileName, read_name, symbol_name
-from gnomon.sources.files.numbers import is_text, trimmed
+from gnomon.sources.files.numbers import usual
 from gnomon.sources.files.table import Broken, Clock, Column, Kind, Name, Table
 from gnomon.sources.files.unsupported import header_reason, refusal
 from gnomon.units import IntArray
@@ -95,7 +94,7 @@ def column_table(
         raise refusal(content.file, f"{named.series} prices, no trades: nothing reads them")
     if named.series == "mark":
         notes = (*notes, "mark prices, which the venue computes: a series of its own that is not forecast")
-    constants = {name: _usual(columns[name]) for name in ("exchange", "symbol") if name in columns}
+    constants = {name: usual(columns[name]) for name in ("exchange", "symbol") if name in columns}
     name = _name(content.file, named, constants, form)
     return Table(kind, form, name, columns, lines, constants=constants, text=text, broken=broken, notes=notes)
 
@@ -113,14 +112,6 @@ def _name(file: str, named: FileName, constants: Mapping[str, str], form: str) -
         return replace(named.name, symbols=(symbol, constants["symbol"], re.sub("[^A-Z0-9]", "", symbol)))
     refuse_inverse(file, constants["exchange"], constants["symbol"])
     return tardis_name(constants["exchange"], constants["symbol"])
-
-
-def _usual(column: Column) -> str:
-    """The most common text of a column."""
-    counted = pc.value_counts(trimmed(column) if is_text(column) else pc.cast(pa.array(column), pa.string()))
-    if not len(counted):
-        return ""
-    return str(counted.field("values")[int(np.argmax(counted.field("counts").to_numpy()))].as_py())
 
 
 def _only_opens(columns: Mapping[str, Column]) -> bool:

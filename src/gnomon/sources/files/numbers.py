@@ -72,6 +72,14 @@ def read_truth(column: Column) -> tuple[Flags, Flags]:
     return yes, yes | matches(words, r"^(false|0|0\.0)$")
 
 
+def usual(column: Column) -> str:
+    """The most common text of a column; "" where there is none."""
+    counted = pc.value_counts(trimmed(column) if is_text(column) else pc.cast(pa.array(column), pa.string()))
+    if not len(counted):
+        return ""
+    return str(counted.field("values")[int(np.argmax(counted.field("counts").to_numpy()))].as_py())
+
+
 def matches(column: Column, pattern: str) -> Flags:
     """Which cells of a text column match."""
     return np.asarray(pc.match_substring_regex(column, pattern).to_numpy(zero_copy_only=False), np.bool_)

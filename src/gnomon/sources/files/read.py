@@ -79,10 +79,11 @@ def read(
 
     `instrument` is any name of a configured instrument, or VENUE:SYMBOL; `timeframe` and `basis` overrule what the file
     shows. `clock_shift_ns` is added to the stamps of the recorder's clock; `regular_hours` leaves out prints outside
-    the sessions of a share; `quote_volume` says that volumes of bars are in the quote currency. Bad rows raise
-    `Invalid` with the file, line, value and rule of the first; with `skip_bad` they are returned and the good ones kept.
-    `progress(done, total)` is told bytes. Raises `NotFound` (no such file, unknown instrument), `Unavailable` (not
-    readable) and `Invalid` (everything wrong with the content).
+    the sessions of a share; `quote_volume` says that volumes of bars are in the quote currency.
+
+    Bad rows raise `Invalid` with the file, line, value and rule of the first; with `skip_bad` they are returned and the
+    good ones kept. `progress(done, total)` is told bytes. Raises `NotFound` (no such file, unknown instrument),
+    `Unavailable` (not readable) and `Invalid` (everything wrong with the content).
     """
     with np.errstate(all="ignore"):  # a wild number in a cell is for the rules, not for a warning
         request = Request(
