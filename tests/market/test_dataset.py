@@ -20,7 +20,6 @@ from gnomon.market.dataset import (
     Passport,
     SeriesPassport,
     content_hash,
-    dataset_digest,
     gaps,
     off_schedule,
     series_digest,
@@ -139,20 +138,6 @@ def test_the_width_of_a_column_is_no_part_of_the_identity() -> None:
     wide = a_trade(7)
     narrow = replace(wide, price=wide.price.astype(np.int32), size=wide.size.astype(np.int32))
     assert series_digest(narrow) == series_digest(wide)
-
-
-def test_the_digest_of_a_run_moves_with_every_part_and_with_their_order() -> None:
-    one, other = b"a" * 32, b"b" * 32
-    variants = [
-        dataset_digest([one, other], []),
-        dataset_digest([other, one], []),
-        dataset_digest([one], [other]),
-        dataset_digest([], [one, other]),
-        dataset_digest([one + other], []),
-        dataset_digest([], []),
-    ]
-    assert len(set(variants)) == len(variants)
-    assert dataset_digest([one, other], []) == variants[0]
 
 
 def test_a_passport_of_synthetic_series_names_them_all(make_candles: MakeCandles) -> None:

@@ -64,19 +64,6 @@ def hash_of_digests(digests: Iterable[bytes]) -> str:
     return state.hexdigest()
 
 
-def dataset_digest(series: Iterable[bytes], tables: Iterable[bytes]) -> bytes:
-    """What a run says it was given: BLAKE2b-256, person `gnomon.dataset`.
-
-    `series` are the digests of its series in the order of the registry, `tables` the canonical bytes of its instruments
-    and calendars. Digests of digests: a sweep does not read its tape for each of a thousand runs.
-    """
-    state = hashlib.blake2b(digest_size=32, person=b"gnomon.dataset")
-    for mark, parts in ((b"series", series), (b"table", tables)):
-        for part in parts:
-            state.update(mark + len(part).to_bytes(8, "little") + part)
-    return state.digest()
-
-
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Scheduled bars that are absent: the first missing open, the end of the gap, how many bars."""

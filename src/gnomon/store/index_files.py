@@ -54,7 +54,7 @@ def read_index(folder: Path, rows: int, of: str) -> BlockIndex | None:
 
 def _mapped(file: Path) -> Any:
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        return np.load(file, mmap_mode="r", allow_pickle=False).view(np.ndarray)
     except ValueError:  # no blocks: there is nothing to map
         return np.load(file, allow_pickle=False)
 

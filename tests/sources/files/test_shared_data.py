@@ -309,6 +309,16 @@ def test_tardis_trades_are_those_of_the_perpetual(shared: Path, instruments: Ins
     assert (str(trades.tick.step), str(trades.lot.step)) == ("0.01", "0.001")
 
 
+@pytest.mark.slow
+def test_the_identity_of_a_day_of_ticks_never_moves(shared: Path, instruments: Instruments) -> None:
+    for day, rows, regular, hash_ in (("07", 250_601, 241_504, "6d99ad5f"), ("08", 451_545, 440_353, "66ef9ee9")):
+        path = shared / f"data/lean_spy_ticks/spy_201310{day}_trade.zip"
+        passport = read(path, instruments=instruments).passport
+        assert (passport.rows, passport.hash[:8]) == (rows, hash_)
+        kept = read(path, instruments=instruments, regular_hours=True).passport
+        assert (kept.rows, dict(kept.series[0].dropped)) == (regular, {"outside regular hours": rows - regular})
+
+
 def test_tardis_quotes_and_books_are_those_of_the_perpetual(shared: Path, instruments: Instruments) -> None:
     folder = shared / "data/tardis_samples"
     (quotes,) = read(folder / "quotes.csv.gz", instruments=instruments).series
@@ -341,14 +351,14 @@ def test_the_book_of_bybit_never_crosses_after_its_snapshot(shared: Path, instru
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "rows", "valid_from"),
+    ("name", "rows", "valid_from", "hash_"),
     [
-        ("usdm_btcusdt_20240808.gz", (21313, 66089, 445521), "2024-08-08T23:54:16.352Z"),
-        ("spot_btcusdt_20240809.gz", (10147, 45134, 174021), "2024-08-09T00:00:01.374Z"),
+        ("usdm_btcusdt_20240808.gz", (21313, 66089, 445521), "2024-08-08T23:54:16.352Z", "07b6e6ca1d179297"),
+        ("spot_btcusdt_20240809.gz", (10147, 45134, 174021), "2024-08-09T00:00:01.374Z", "a2de124d1b0a18a9"),
     ],
 )
 def test_the_feeds_of_binance_are_whole_once_their_clock_is_shifted(
-    name: str, rows: tuple[int, ...], valid_from: str, shared: Path, instruments: Instruments
+    name: str, rows: tuple[int, ...], valid_from: str, hash_: str, shared: Path, instruments: Instruments
 ) -> None:
     path = shared / "data/hftbacktest_feeds" / name
     with pytest.raises(Invalid) as caught:
@@ -364,6 +374,7 @@ def test_the_feeds_of_binance_are_whole_once_their_clock_is_shifted(
     assert min(int((one.received_ns - one.time_ns).min()) for one in (trades, quotes, book)) == 0
     assert len({(one.tick, one.lot) for one in (trades, quotes, book)}) == 1
     assert iso(book.valid_from_ns) == valid_from
+    assert imported.passport.hash.startswith(hash_)
     assert (np.diff(trades.id) > 0).all()
     assert set(trades.side.tolist()) == {-1, 1}
     assert not any(one.dropped or one.lifted for one in imported.passport.series)
