@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnomon.errors import Invalid
-from gnomon.units import INT64_MAX, Grid, decimal
+from gnomon.units import INT64_MAX, Grid, decimal, scaled
 
 STEPS = ["0.01", "0.00001", "0.1", "1", "0.005", "0.25", "0.015", "1000", "2.5", "1e-8", "3"]
 steps = st.sampled_from(STEPS)
@@ -99,3 +99,17 @@ def test_steps_far_from_one_still_convert() -> None:
         grid, array = Grid.of(step), np.array([1, 3, 7])
         assert np.array_equal(grid.floats(array), [float(Decimal(step) * n) for n in (1, 3, 7)])
         assert np.array_equal(grid.counts(grid.floats(array))[0], array)
+
+
+def test_a_grid_says_how_many_steps_of_a_finer_one_it_has() -> None:
+    assert Grid.of("0.5").times(Grid.of("0.01")) == 50
+    assert Grid.of("0.01").times(Grid.of("0.010")) == 1
+    with pytest.raises(Invalid, match=r"a grid of 0\.03 cannot hold values on 0\.1"):
+        Grid.of("0.1").times(Grid.of("0.03"))
+
+
+def test_counts_are_scaled_within_int64_also_those_that_were_stored_narrow() -> None:
+    narrow = np.array([2**31 - 1, -5], np.int32)
+    assert scaled(narrow, 10).tolist() == [(2**31 - 1) * 10, -50]
+    with pytest.raises(Invalid, match="counts overflow int64 when scaled by 10"):
+        scaled(np.array([2**61]), 10)

@@ -52,3 +52,10 @@ def test_columns_come_in_their_documented_order_and_types() -> None:
     columns = trades().take(slice(0, 2)).columns()
     assert [(name, column.dtype.str) for name, column in columns.items()] == list(COLUMNS.items())
     assert columns["id"].tolist() == [7, 9]
+
+
+def test_a_finer_grid_holds_the_same_prints() -> None:
+    finer = trades().regrid(Grid.of("0.005"), Grid.of("0.1"))
+    assert (finer.price.tolist(), finer.size.tolist()) == ([200, 202, 198], [10, 0, 30])
+    with pytest.raises(Invalid, match=r"a grid of 0.02 cannot hold values on 0.01"):
+        trades().regrid(Grid.of("0.02"), Grid.of(1))
