@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -58,11 +58,8 @@ def call_per_print(market: Prints, every: int, block: int = 4096) -> int:
 
 def jump(market: Prints, every: int) -> Fills:
     """Fills of a pair that is replaced every so many prints, touched and filled whole, without orders or accounts:
-    plain NumPy from decision to decision. Row A to C of the specification's table."""
-    return list(_jumps(market, every))
-
-
-def _jumps(market: Prints, every: int) -> Iterator[tuple[int, str, int]]:
+    plain NumPy from decision to decision (number of the print, side, ticks)."""
+    fills: Fills = []
     price, buy = market.price, market.buy
     for wake in range(every, len(market), every):
         bid, ask = int(price[wake - 1]) - HALF_SPREAD_TICKS, int(price[wake - 1]) + HALF_SPREAD_TICKS
@@ -71,7 +68,8 @@ def _jumps(market: Prints, every: int) -> Iterator[tuple[int, str, int]]:
         b, s = int(bought.argmax()), int(sold.argmax())  # 0 also where nothing qualifies
         both = [(wake + b + 1, "B", bid)] if bought[b] else []
         both += [(wake + s + 1, "S", ask)] if sold[s] else []
-        yield from sorted(both)
+        fills += sorted(both)
+    return fills
 
 
 # --- bars -------------------------------------------------------------------------------------------------------------

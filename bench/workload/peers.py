@@ -56,8 +56,10 @@ def ask(peer: Peer, folder: Path, work: str, *options: object) -> dict[str, Any]
         python = environment(peer)
         command = [str(python), str(SCRIPTS / peer.script), str(folder), work, *map(str, options)]
         print(f"  {peer.name} {work} {' '.join(map(str, options))}", file=sys.stderr, flush=True)
-        line = _output(command, RUN_SECONDS).strip().splitlines()[-1]
-        return {**said, **json.loads(line)}
+        lines = _output(command, RUN_SECONDS).strip().splitlines()
+        if not lines:
+            raise Absent(f"{peer.script} ended without an answer")
+        return {**said, **json.loads(lines[-1])}
     except Absent as why:
         return {**said, "absent": str(why)}
 
@@ -88,7 +90,7 @@ def _install(peer: Peer, python: Path) -> None:
         try:
             _output([interpreter, "-m", "venv", str(peer.home)], INSTALL_SECONDS)
             pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--retries", "1"]
-            _output([*pip, "--only-binary", ":all:", peer.requirement], INSTALL_SECONDS)
+            _output([*pip, "--only-binary", ":all:", peer.requirement, "numpy"], INSTALL_SECONDS)
         except Absent as one:
             why = why or str(one)
         else:
