@@ -24,6 +24,10 @@ FILLS, DIGEST = 38_894, "64366d0ee99ae4d6"  # of the specification, over a milli
 TOUCHED_BYTES = 4 * 4
 FIGURE = "ns_per_bar"
 SLOW_PEERS = (peers.NAUTILUS_2, peers.NAUTILUS_1231, peers.NAUTILUS_1221, peers.BACKTRADER)
+TARGETS = (
+    peers.Target("averages", "backtesting.py", "averages", 5.0),
+    peers.Target("averages", "nautilus 1.221", "averages", 20.0),
+)
 
 
 def main() -> None:
@@ -45,6 +49,7 @@ def main() -> None:
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
         "bars": count,
         "rows": rows,
+        "targets": [one.judged(rows, FIGURE) for one in TARGETS],
     }
     print(json.dumps(document, indent=2))
 

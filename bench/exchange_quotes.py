@@ -33,6 +33,18 @@ ROWS = {
 TOUCHED_BYTES = 4 + 4 + 1  # price, lots and side of a tape's row
 FIGURE = "ns_per_print"
 NAUTILUS = (peers.NAUTILUS_2, peers.NAUTILUS_1231, peers.NAUTILUS_1221)
+COMPILED, PYTHON = ("hftbacktest", "compiled"), ("hftbacktest", "python")
+CALLBACK = (peers.Target("each", *PYTHON, 2.0), peers.Target("each", "nautilus 2", "quotes", 5.0))
+TARGETS = {
+    # prints a decision: how many times as fast
+    100: (
+        peers.Target("every, kernel", *COMPILED, 1.0),
+        peers.Target("quotes", *COMPILED, 1.0),
+        peers.Target("every", *COMPILED, 0.5),
+        *CALLBACK,
+    ),
+    1_000: (peers.Target("every", *COMPILED, 2.0), *CALLBACK),
+}
 
 
 def main() -> None:
@@ -80,7 +92,8 @@ def measured(market: seeded.Prints, given: Path, every: int, repeat: int, bandwi
         if "cpu_s" in row:
             row[FIGURE] = round(1e9 * row["cpu_s"] / row["prints"], 3)
     peers.beside(rows, lambda row: (row["peer"], row["work"]) == ("hftbacktest", "compiled"), FIGURE)
-    return {"prints_a_decision": every, "rows": rows}
+    targets = [one.judged(rows, FIGURE) for one in TARGETS[every]]
+    return {"prints_a_decision": every, "rows": rows, "targets": targets}
 
 
 def floors(market: seeded.Prints, every: int, repeat: int, bandwidth: float) -> list[dict[str, Any]]:

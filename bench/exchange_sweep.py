@@ -24,6 +24,7 @@ from workload import limits, ours, peers, seeded
 FIGURE = "cpu_s_per_run"
 CLOSE_BYTES = 4
 SLOW_PEERS = (peers.BACKTESTING, peers.NAUTILUS_1221, peers.BACKTRADER)
+TARGET = peers.Target("sweep", "vectorbt", "sweep", 10.0)
 
 
 def main() -> None:
@@ -63,7 +64,7 @@ def measured(given: Path, count: int, runs: int, decisions: int, bandwidth: floa
         },
     ]
     peers.beside(rows, lambda row: row["peer"] == "vectorbt", FIGURE)
-    return {"decisions_a_run": decisions, "rows": rows}
+    return {"decisions_a_run": decisions, "rows": rows, "targets": [TARGET.judged(rows, FIGURE)]}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -40,12 +39,12 @@ def read_seconds(rows: int, bytes_a_row: int, gb_per_s: float) -> float:
 
 def call_per_print(market: Prints, every: int, block: int = 4096) -> int:
     """A method with four scalars from blocks of lists a print, which only counts; no order, no account."""
-    wakes = 0
-    seen = count(1)
+    seen = wakes = 0
 
     def on_trade(ts: int, price: int, lots: int, side: int) -> None:  # noqa: ARG001 - what a strategy is given
-        nonlocal wakes
-        if next(seen) % every == 0:
+        nonlocal seen, wakes
+        seen += 1
+        if seen % every == 0:
             wakes += 1
 
     for at in range(0, len(market), block):

@@ -1,7 +1,8 @@
 """Peers of the exchange, from PyPI, each in a virtual environment of its own: they conflict with us and one another.
 
-The environments are made once and kept in `$GNOMON_BENCH_PEERS` (by default a folder of the user's cache). A peer that
-cannot be installed or run is `{"absent": why}`, and the bench goes on.
+The environments (4 GB together) are made once, by the first run that reaches an index, and kept in
+`$GNOMON_BENCH_PEERS`, by default a folder of the user's cache. A peer that cannot be installed or run is
+`{"absent": why}`, and the bench goes on.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ def _install(peer: Peer, python: Path) -> None:
             _output([*pip, "--only-binary", ":all:", peer.requirement, "numpy"], INSTALL_SECONDS)
         except Absent as one:
             why = why or str(one)
+            if "(from versions: none)" in why:  # no index knows it, or none is reached: another Python changes nothing
+                break
         else:
             (peer.home / "ready").touch()
             return
@@ -123,12 +126,38 @@ def _output(command: list[str], seconds: int) -> str:
         )
     except subprocess.CalledProcessError as failed:
         words = (failed.stderr or failed.stdout).strip().splitlines() or [f"exit {failed.returncode}"]
-        raise Absent(next((one for one in reversed(words) if "rror" in one), words[-1])[:300]) from failed
+        of_pip = next((one for one in words if one.startswith("ERROR: ")), "")
+        raise Absent((of_pip or next((one for one in reversed(words) if "rror" in one), words[-1]))[:300]) from failed
     except subprocess.TimeoutExpired as late:
         raise Absent(f"no answer within {seconds} s") from late
     except OSError as refused:
         raise Absent(str(refused)) from refused
     return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How many times as fast as a peer one of our works has to be."""
+
+    ours: str
+    peer: str
+    work: str
+    least: float
+
+    def judged(self, rows: list[dict[str, Any]], figure: str) -> dict[str, Any]:
+        """The ratio in these rows, and whether it is reached; both None where either side is absent."""
+        mine, theirs = (
+            next((row[figure] for row in rows if (row["peer"], row["work"]) == who and row.get(figure)), None)
+            for who in (("gnomon", self.ours), (self.peer, self.work))
+        )
+        ratio = theirs / mine if mine and theirs else None
+        return {
+            "gnomon": self.ours,
+            "beside": f"{self.peer} {self.work}",
+            "at_least": self.least,
+            "ratio": ratio and float(f"{ratio:.3g}"),
+            "reached": ratio and ratio >= self.least,
+        }
 
 
 def beside(rows: list[dict[str, Any]], yardstick: Callable[[dict[str, Any]], bool], figure: str) -> None:

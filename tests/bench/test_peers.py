@@ -80,6 +80,16 @@ def test_without_the_yardstick_no_speed_is_claimed() -> None:
     assert "speed" not in rows[1]
 
 
+def test_a_target_is_judged_by_the_ratio_to_its_peer() -> None:
+    target = peers.Target("each", "it", "python", 2.0)
+    theirs, ours = {"peer": "it", "work": "python", "ns": 300.0}, {"peer": "gnomon", "work": "each"}
+    judged = {ns: target.judged([theirs, {**ours, "ns": ns}], "ns") for ns in (100.0, 200.0)}
+    assert (judged[100.0]["ratio"], judged[100.0]["reached"]) == (3.0, True)
+    assert (judged[200.0]["ratio"], judged[200.0]["reached"]) == (1.5, False)
+    absent = target.judged([theirs, {**ours, "absent": "not yet"}], "ns")
+    assert (absent["ratio"], absent["reached"]) == (None, None)
+
+
 def test_a_sweep_trades_at_the_bars_of_the_specification() -> None:
     script = "import json, report; print(json.dumps([report.sweep_bars(1000, d, 100_000) for d in (1, 100)]))"
     done = subprocess.run([sys.executable, "-c", script], cwd=BENCH / "peers", capture_output=True, check=True)
