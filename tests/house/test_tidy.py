@@ -85,7 +85,6 @@ ENTRY_POINTS = {
     "gnomon.jobs.engine.memory": "tests, documentation, examples/simulated_week.py",
     "gnomon.sources.recorded": "examples/simulated_week.py",
     "gnomon.forecast.training.kronos": "examples/train_tiny_kronos.py",
-    "gnomon.exchange.draws": "the exchange, which the next commits bring",
     "gnomon.market.merge": "the replay of several series",
     "gnomon.market.synthetic_events": "tests, bench/event_encoder.py",
     "gnomon.compat.backtesting": "strategies written for backtesting.py: docs/traders.md",
