@@ -82,6 +82,7 @@ def main() -> None:
     given = asked()
     ts, *prices = columns(given, "open_ts", "open", "high", "low", "close")
     data = [np.asarray(ts / DAY_NS + EPOCH_DAYS), *(column * TICK for column in prices)]
+    engine([column[:500] for column in data], Averages, 1e7).run()  # what it loads at its first run
     if given.work == "averages":
         (strategy,), cpu_s = least(lambda: engine(data, Averages, 1e7), lambda one: one.run(), given.repeat)
         equity = strategy.broker.getvalue() - 1e7

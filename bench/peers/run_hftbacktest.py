@@ -129,8 +129,8 @@ def main() -> None:
     data = events(ts, price, lots, buy)
     every, latency = given.every, given.latency_ns
     run = strategy(*WORKS[given.work])
-    warm = venue(data[: 3 * every], latency)  # compiles what is compiled: for a plain caller the methods that it calls
-    run(warm, price, every, None)
+    warm = venue(data[:5_000], latency)
+    run(warm, price, 10, None)  # every path once: a plain caller compiles the methods that it calls, cancels too
     warm.close()
     hbt, cpu_s = least(lambda: venue(data, latency), lambda one: (run(one, price, every, None), one)[1], given.repeat)
     state = hbt.state_values(0)

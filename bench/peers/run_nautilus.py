@@ -177,6 +177,7 @@ def replay(data: list[Any], make: Any, repeat: int, quote: int = 10_000_000) -> 
         made.run()
         return strategy.fills
 
+    run(engine(data[:500], make(), quote))  # what it loads at its first run
     fills, cpu_s = least(lambda: engine(data, make(), quote), run, repeat)
     return {"cpu_s": cpu_s, "fills": fills}
 
