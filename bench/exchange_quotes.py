@@ -76,7 +76,7 @@ def main() -> None:
 def measured(market: seeded.Prints, given: Path, every: int, repeat: int, bandwidth: float) -> dict[str, Any]:
     """Everybody at one number of prints a decision."""
     asked = ("--every", every, "--repeat", repeat)
-    slow = ("--every", every, "--rows", len(market) // 5)  # microseconds a print: a part says as much
+    slow = ("--every", every, "--rows", len(market) // 10)  # microseconds a print: a part says as much
     rows = [
         peers.ask(peers.HFTBACKTEST, given, "compiled", *asked),
         peers.ask(peers.HFTBACKTEST, given, "python", *slow),

@@ -118,7 +118,8 @@ class Holding(Strategy):
             self.pending.pop()
             self.long = not self.long
             if self.long:
-                self.bought = Quantity(999_000 / (float(bar.close) * 1.0005), 3)
+                free = float(self.portfolio.account(VENUE).balance_free(USDT))
+                self.bought = Quantity(0.99 * free / float(bar.close), 3)  # an overdraft would end the run
             side = OrderSide.BUY if self.long else OrderSide.SELL
             self.submit_order(self.order_factory.market(PAIR, side, self.bought))
 
