@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from workload import limits, ours, peers, seeded
+from workload import limits, peers, seeded
 
 FILLS, DIGEST = 38_894, "64366d0ee99ae4d6"  # of the specification, over a million bars
 TOUCHED_BYTES = 4 * 4
@@ -61,7 +61,7 @@ def measured(market: seeded.Bars, given: Path, repeat: int, bandwidth: float) ->
         peers.ask(peers.BACKTESTING, given, "averages"),
         peers.ask(peers.VECTORBT, given, "averages", "--repeat", repeat),
         *(peers.ask(one, given, "averages", *slow) for one in SLOW_PEERS),
-        ours.answered("averages", ours.gnomon_w1, given, runner="jump"),
+        peers.ask(peers.GNOMON, given, "averages", "--repeat", repeat),
     ]
     found = {
         "columns read at memory's bandwidth": limits.read_seconds(count, TOUCHED_BYTES, bandwidth),

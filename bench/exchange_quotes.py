@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from workload import limits, ours, peers, seeded
+from workload import limits, peers, seeded
 
 ROWS = {
     # of the table of the specification, over a million prints: every, latency, then what must come out
@@ -34,16 +34,14 @@ TOUCHED_BYTES = 4 + 4 + 1  # price, lots and side of a tape's row
 FIGURE = "ns_per_print"
 NAUTILUS = (peers.NAUTILUS_2, peers.NAUTILUS_1231, peers.NAUTILUS_1221)
 COMPILED, PYTHON = ("hftbacktest", "compiled"), ("hftbacktest", "python")
-CALLBACK = (peers.Target("each", *PYTHON, 2.0), peers.Target("each", "nautilus 2", "quotes", 5.0))
+CALLBACK = (peers.Target("trades", *PYTHON, 2.0), peers.Target("trades", "nautilus 2", "quotes", 5.0))
 TARGETS = {
-    # prints a decision: how many times as fast
+    # prints a decision: how many times as fast; the compiled runner, once it is there, has 1.0 at 100
     100: (
-        peers.Target("every, kernel", *COMPILED, 1.0),
-        peers.Target("quotes", *COMPILED, 1.0),
-        peers.Target("every", *COMPILED, 0.5),
+        peers.Target("quotes", *COMPILED, 0.5),
         *CALLBACK,
     ),
-    1_000: (peers.Target("every", *COMPILED, 2.0), *CALLBACK),
+    1_000: (peers.Target("quotes", *COMPILED, 2.0), *CALLBACK),
 }
 
 
@@ -82,10 +80,8 @@ def measured(market: seeded.Prints, given: Path, every: int, repeat: int, bandwi
         peers.ask(peers.HFTBACKTEST, given, "python", *slow),
         peers.ask(peers.HFTBACKTEST, given, "python_elapse", *asked),
         *(peers.ask(one, given, "quotes", *slow) for one in NAUTILUS),
-        ours.answered("every", ours.gnomon_w2, given, runner="jump", wake="every", every=every),
-        ours.answered("every, kernel", ours.gnomon_w2, given, runner="kernel", wake="every", every=every),
-        ours.answered("each", ours.gnomon_w2, given, runner="jump", wake="each", every=every),
-        ours.answered("quotes", ours.gnomon_w2, given, runner="kernel", wake="quotes", every=every),
+        peers.ask(peers.GNOMON, given, "quotes", *asked),
+        peers.ask(peers.GNOMON, given, "trades", *asked),
         *floors(market, every, repeat, bandwidth),
     ]
     for row in rows:
@@ -108,9 +104,10 @@ def floors(market: seeded.Prints, every: int, repeat: int, bandwidth: float) -> 
 
 def acceptance(given: Path, every: int, latency_ns: int, fills: int, digest: str) -> dict[str, Any]:
     """Whether hftbacktest's own fills, and ours, are those of the specification."""
+    asked = ("--every", every, "--latency-ns", latency_ns)
     said = [
-        peers.ask(peers.HFTBACKTEST, given, "compiled", "--every", every, "--latency-ns", latency_ns),
-        ours.answered("every", ours.gnomon_w2, given, runner="jump", wake="every", every=every, latency_ns=latency_ns),
+        peers.ask(peers.HFTBACKTEST, given, "compiled", *asked),
+        peers.ask(peers.GNOMON, given, "quotes", *asked),
     ]
     return {
         one["peer"]: one.get("absent") or ("equal" if (one["fills"], one["digest"]) == (fills, digest) else one)

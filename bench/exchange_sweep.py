@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from workload import limits, ours, peers, seeded
+from workload import limits, peers, seeded
 
 FIGURE = "cpu_s_per_run"
 CLOSE_BYTES = 4
@@ -56,7 +56,7 @@ def measured(given: Path, count: int, runs: int, decisions: int, bandwidth: floa
     rows = [
         peers.ask(peers.VECTORBT, given, "sweep", "--decisions", decisions, "--runs", runs),
         *(peers.ask(one, given, "sweep", "--decisions", decisions, "--runs", some) for one in SLOW_PEERS),
-        ours.answered("sweep", ours.gnomon_w3, given, runs=runs, decisions=decisions),
+        peers.ask(peers.GNOMON, given, "sweep", "--decisions", decisions, "--runs", runs),
         {
             "peer": "limit",
             "work": "closes read at memory's bandwidth",

@@ -153,7 +153,7 @@ def trades(ts: Any, price: Any, lots: Any, buy: Any) -> list[TradeTick]:
         TradeTick(
             PAIR,
             Price(ticks * TICK, 1),
-            Quantity(max(lot, 1) / 1000, 3),  # it refuses the few prints that round to no lot
+            Quantity(lot / 1000, 3),
             AggressorSide.BUYER if buyer else AggressorSide.SELLER,
             one_id,
             stamp,

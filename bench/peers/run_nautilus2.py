@@ -124,8 +124,7 @@ def trades(ts: Any, price: Any, lots: Any, buy: Any) -> list[TradeTick]:
     sides = {True: AggressorSide.BUY, False: AggressorSide.SELL}
     one_id = TradeId("1")
     return [
-        # it refuses the few prints that round to no lot
-        TradeTick(PAIR, Price(ticks * TICK, 1), Quantity(max(lot, 1) / 1000, 3), sides[buyer], one_id, stamp, stamp)
+        TradeTick(PAIR, Price(ticks * TICK, 1), Quantity(lot / 1000, 3), sides[buyer], one_id, stamp, stamp)
         for stamp, ticks, lot, buyer in rows
     ]
 

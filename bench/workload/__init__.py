@@ -1,1 +1,1 @@
-"""What the benches of the exchange share: seeded input, peers, physical limits, our own side."""
+"""What the benches of the exchange share: seeded input, peers, physical limits."""

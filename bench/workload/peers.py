@@ -46,6 +46,9 @@ NAUTILUS_2 = Peer("nautilus 2", "nautilus_trader==2.0.0rc6", "run_nautilus2.py")
 BACKTRADER = Peer("backtrader", "backtrader==1.9.78.123", "run_backtrader.py")
 
 
+GNOMON = Peer("gnomon", "", "run_gnomon.py")  # in the environment that runs the bench
+
+
 class Absent(Exception):
     """A peer that this machine cannot have; says why."""
 
@@ -54,10 +57,10 @@ def ask(peer: Peer, folder: Path, work: str, *options: object) -> dict[str, Any]
     """What a peer says of a piece of work on the input in `folder`, installing it where that has not been done."""
     said = {"peer": peer.name, "work": work}
     try:
-        python = environment(peer)
+        python = environment(peer) if peer.requirement else sys.executable
         command = [str(python), str(SCRIPTS / peer.script), str(folder), work, *map(str, options)]
         print(f"  {peer.name} {work} {' '.join(map(str, options))}", file=sys.stderr, flush=True)
-        lines = _output(command, RUN_SECONDS).strip().splitlines()
+        lines = _output(command, RUN_SECONDS, own=not peer.requirement).strip().splitlines()
         if not lines:
             raise Absent(f"{peer.script} ended without an answer")
         return {**said, **json.loads(lines[-1])}
@@ -117,9 +120,10 @@ def _answers(python: str) -> bool:
     return subprocess.run([python, "-V"], capture_output=True, check=False).returncode == 0
 
 
-def _output(command: list[str], seconds: int) -> str:
-    """Of a process that ends well; `Absent` with its last words otherwise."""
-    environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+def _output(command: list[str], seconds: int, *, own: bool = False) -> str:
+    """Of a process that ends well; `Absent` with its last words otherwise. Only our own inherits where modules lie."""
+    hidden = () if own else ("PYTHONPATH", "PYTHONHOME")
+    environ = {name: value for name, value in os.environ.items() if name not in hidden}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=True, timeout=seconds, env=environ, stdin=subprocess.DEVNULL

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from bench.workload import peers
-from bench.workload.ours import NOT_YET, answered, gnomon_w1, gnomon_w2, gnomon_w3
-from bench.workload.seeded import prints, save
+from bench.workload.seeded import bars, prints, save
+from tests.replay.oracle_w1 import crossing
+from tests.replay.oracle_w2 import Print, Rules, quoting
 
 BENCH = Path(__file__).parents[2] / "bench"
 
@@ -100,7 +101,16 @@ def test_a_sweep_trades_at_the_bars_of_the_specification() -> None:
     assert {len(bars) for bars in often} == {100}
 
 
-def test_our_side_says_that_it_is_not_there_yet(tmp_path: Path) -> None:
-    assert answered("averages", gnomon_w1, tmp_path, runner="jump")["absent"] == NOT_YET
-    assert answered("every", gnomon_w2, tmp_path, runner="jump", wake="every", every=100)["absent"] == NOT_YET
-    assert answered("sweep", gnomon_w3, tmp_path, runs=2, decisions=1)["absent"] == NOT_YET
+@pytest.mark.slow
+def test_our_side_makes_the_fills_of_the_plain_loops(tmp_path: Path) -> None:
+    market, candles = prints(5_000), bars(2_000)
+    on_prints, on_bars = save(market, tmp_path / "prints"), save(candles, tmp_path / "bars")
+    columns = (column.tolist() for column in (market.ts, market.price, market.lots, market.side))
+    quoted = quoting(map(Print._make, zip(*columns, strict=True)), Rules(every=100, latency_ns=120_000_000))
+    for work in ("quotes", "trades"):
+        said = peers.ask(peers.GNOMON, on_prints, work, "--every", 100, "--latency-ns", 120_000_000)
+        assert (said["digest"], said["fees_own"]) == (quoted.digest(), quoted.fees), said
+    crossed = crossing(candles.open.tolist(), candles.close.tolist())
+    said = peers.ask(peers.GNOMON, on_bars, "averages")
+    assert (said["digest"], said["fees_own"]) == (crossed.digest(), crossed.fees), said
+    assert peers.ask(peers.GNOMON, on_bars, "sweep", "--runs", 4, "--decisions", 10)["fills"] == 40
