@@ -40,6 +40,7 @@ def read_seconds(rows: int, bytes_a_row: int, gb_per_s: float) -> float:
 def call_per_print(market: Prints, every: int, block: int = 4096) -> int:
     """A method with four scalars from blocks of lists a print, which only counts; no order, no account."""
     seen = wakes = 0
+    whole = (market.ts, market.price, market.lots, market.side)
 
     def on_trade(ts: int, price: int, lots: int, side: int) -> None:  # noqa: ARG001 - what a strategy is given
         nonlocal seen, wakes
@@ -48,9 +49,7 @@ def call_per_print(market: Prints, every: int, block: int = 4096) -> int:
             wakes += 1
 
     for at in range(0, len(market), block):
-        part = slice(at, at + block)
-        columns = (market.ts[part], market.price[part], market.lots[part], market.side[part])
-        for row in zip(*(column.tolist() for column in columns), strict=True):
+        for row in zip(*(column[at : at + block].tolist() for column in whole), strict=True):
             on_trade(*row)
     return wakes
 
@@ -96,9 +95,8 @@ def call_per_bar(market: Bars, block: int = 4096) -> int:
             long = not long
             decisions += 1
 
+    whole = (market.open, market.high, market.low, market.close)
     for at in range(0, len(market), block):
-        part = slice(at, at + block)
-        columns = (market.open[part], market.high[part], market.low[part], market.close[part])
-        for row in zip(*(column.tolist() for column in columns), strict=True):
+        for row in zip(*(column[at : at + block].tolist() for column in whole), strict=True):
             on_bar(*row)
     return decisions
