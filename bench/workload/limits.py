@@ -49,8 +49,8 @@ def call_per_print(market: Prints, every: int, block: int = 4096) -> int:
             wakes += 1
 
     for at in range(0, len(market), block):
-        for row in zip(*(column[at : at + block].tolist() for column in whole), strict=True):
-            on_trade(*row)
+        for ts, price, lots, side in zip(*(column[at : at + block].tolist() for column in whole), strict=True):
+            on_trade(ts, price, lots, side)
     return wakes
 
 
@@ -97,6 +97,6 @@ def call_per_bar(market: Bars, block: int = 4096) -> int:
 
     whole = (market.open, market.high, market.low, market.close)
     for at in range(0, len(market), block):
-        for row in zip(*(column[at : at + block].tolist() for column in whole), strict=True):
-            on_bar(*row)
+        for opened, high, low, close in zip(*(column[at : at + block].tolist() for column in whole), strict=True):
+            on_bar(opened, high, low, close)
     return decisions
