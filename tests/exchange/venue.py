@@ -1,0 +1,189 @@
+"""A venue in a test: a tape written by hand, a driver that brings events in the total order, both exchanges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from gnomon.exchange.exchange import Arrival, Entry, Event, Exchange, Printed
+from gnomon.exchange.listing import Asset, Filters, Listing
+from gnomon.exchange.naive import NaiveExchange
+from gnomon.exchange.order import Order, OrderType, Place, Request, Side
+from gnomon.exchange.outcome import Accepted, Filled, Outcome, Rejected, Triggered
+from gnomon.exchange.prints import Prints
+from gnomon.exchange.rules import Fees, Fills, Rules
+
+BUY, SELL = Side.BUY, Side.SELL
+Venue = Exchange | NaiveExchange
+Row = tuple[int, int, int, int]
+"""A print: ns, ticks, lots, aggressor (1 bought, -1 sold, 0 unknown)."""
+
+UNIT = 10**8
+"""One whole of an asset in units."""
+
+
+def listing(number: int = 0, base: str = "BTC", quote: str = "USD", **more: Any) -> Listing:
+    """Tick and lot 1, so that one tick times one lot is one whole of the quote."""
+    filters = more.pop("filters", Filters())
+    tick, lot = Decimal(str(more.pop("tick", 1))), Decimal(str(more.pop("lot", 1)))
+    return Listing(number, f"test:{base}{quote}", Asset(base), Asset(quote), tick, lot, filters, **more)
+
+
+def prints(rows: Iterable[Row]) -> Prints:
+    columns = np.array(list(rows), np.int64).reshape(-1, 4)
+    return Prints(columns[:, 0].copy(), columns[:, 1].copy(), columns[:, 2].copy(), columns[:, 3].astype(np.int8))
+
+
+def sequence(*texts: str) -> list[Row]:
+    """Prints a second apart, written `S 100 x 4`: aggressor (B, S, or ? unknown), ticks, lots."""
+    rows = []
+    for number, text in enumerate(texts, 1):
+        side, price, _, lots = text.split()
+        rows.append((number * 10**9, int(price), int(lots), {"B": 1, "S": -1, "?": 0}[side]))
+    return rows
+
+
+def rules(balances: Mapping[str, int] | None = None, fees: Fees | None = None, **fills: Any) -> Rules:
+    """No fees, no slippage, nobody ahead, a spread of one tick unless said otherwise. Balances in wholes."""
+    settings = {"ahead": 0, "level_lots": 10} | fills
+    opening = {"USD": 1_000_000, "BTC": 1_000} if balances is None else balances
+    return Rules(
+        Fills(**settings), Fees(0, 0) if fees is None else fees, balances={k: Decimal(v) for k, v in opening.items()}
+    )
+
+
+def limit(side: Side, price: int, lots: int, **more: Any) -> Place:
+    return Place(more.pop("instrument", 0), side, OrderType.LIMIT, lots, price, **more)
+
+
+def market(side: Side, lots: int = 0, **more: Any) -> Place:
+    return Place(more.pop("instrument", 0), side, OrderType.MARKET, lots, **more)
+
+
+def stop(kind: OrderType, side: Side, lots: int, **more: Any) -> Place:
+    return Place(more.pop("instrument", 0), side, kind, lots, **more)
+
+
+class Driver:
+    """Brings events to one exchange in the total order: prints, then entries of stops, then requests of an instant.
+
+    The fast exchange hears only of the prints that its thresholds say concern it, the naive one of every print.
+    """
+
+    def __init__(
+        self, venue: type[Venue], rules: Rules, rows: Sequence[Row] | Sequence[Sequence[Row]], *listings: Listing
+    ) -> None:
+        several: Any = rows if rows and not isinstance(rows[0], tuple) else [rows]
+        self.listings = listings or (listing(),)
+        self.tapes: dict[int, list[Row]] = {
+            one.number: list(tape) for one, tape in zip(self.listings, several, strict=True)
+        }
+        self.exchange = venue(self.listings, {number: prints(tape) for number, tape in self.tapes.items()}, rules)
+        self.exchange.open_balances()
+        self.outcomes: list[Outcome] = []
+        self.steps: list[tuple[Event, list[Outcome]]] = []
+        self.now_ns = 0
+        self.requests = 0
+        self._at = dict.fromkeys(self.tapes, 0)
+        self._entries: list[Entry] = []
+
+    def until(self, time_ns: int) -> list[Outcome]:
+        """Every print up to and with `time_ns`, and what it sets off."""
+        start = len(self.outcomes)
+        while True:
+            found = self._next_print(time_ns)
+            at_ns = found[0] if found else time_ns + 1
+            if self._entries and self._entries[0].time_ns < at_ns:
+                self._pass(self._entries[0].time_ns)
+                self._apply(self._entries.pop(0))
+            elif found:
+                self._pass(found[0] - 1)
+                self._at[found[1]] = found[2] + 1
+                self._apply(Printed(found[1], found[2]), found[0])
+            else:
+                break
+        self._pass(time_ns)
+        self.now_ns = max(self.now_ns, time_ns)
+        return self.outcomes[start:]
+
+    def send(self, request: Request, time_ns: int | None = None) -> list[Outcome]:
+        """A request that arrives at `time_ns`, after all prints of that instant."""
+        at_ns = self.now_ns if time_ns is None else time_ns
+        self.until(at_ns)
+        self.requests += 1
+        return self._apply(Arrival(at_ns, at_ns, self.requests, request))
+
+    def passed(self, instrument: int) -> int:
+        """How many prints of an instrument are behind us."""
+        return self._at[instrument]
+
+    def end(self) -> list[Outcome]:
+        return self.until(max((tape[-1][0] for tape in self.tapes.values() if tape), default=0))
+
+    def _apply(self, event: Event, time_ns: int = 0) -> list[Outcome]:
+        outcomes = self.exchange.apply(event)
+        self.steps.append((event, outcomes))
+        self.outcomes += outcomes
+        self._entries += [Entry(time_ns, one.number) for one in outcomes if isinstance(one, Triggered)]
+        return outcomes
+
+    def _next_print(self, time_ns: int) -> tuple[int, int, int] | None:
+        """Time, listing and position of the next print that the exchange must hear of."""
+        found: list[tuple[int, int, int]] = []
+        for number, tape in self.tapes.items():
+            bid, ask, up, down = self.exchange.books[number].thresholds
+            for position in range(self._at[number], len(tape)):
+                at_ns, price, _, side = tape[position]
+                if at_ns > time_ns:
+                    break
+                if (side <= 0 and price <= bid) or (side >= 0 and price >= ask) or price >= up or price <= down:
+                    found.append((at_ns, number, position))
+                    break
+        return min(found, default=None)
+
+    def _pass(self, time_ns: int) -> None:
+        """Prints up to an instant are behind us: whatever an order of that instant waits for comes later."""
+        for number, tape in self.tapes.items():
+            while self._at[number] < len(tape) and tape[self._at[number]][0] <= time_ns:
+                self._at[number] += 1
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def open_orders(self) -> list[Order]:
+        exchange = self.exchange
+        if isinstance(exchange, NaiveExchange):
+            return [one.order for one in exchange.open]
+        return list(exchange.working.orders.values())
+
+    def free(self, asset: str) -> int:
+        return self.exchange.ledger.free[self._number(asset)]
+
+    def locked(self, asset: str) -> int:
+        return self.exchange.ledger.locked[self._number(asset)]
+
+    def _number(self, asset: str) -> int:
+        return [one.name for one in self.exchange.ledger.assets].index(asset)
+
+    def balances(self) -> dict[str, tuple[int, ...]]:
+        ledger = self.exchange.ledger
+        sides = (ledger.free, ledger.locked, ledger.market, ledger.fees, ledger.opening)
+        return {one.name: tuple(side[number] for side in sides) for number, one in enumerate(ledger.assets)}
+
+
+def fills(outcomes: Iterable[Outcome]) -> list[tuple[int, int]]:
+    """Price and lots of each fill."""
+    return [(one.price, one.lots) for one in outcomes if isinstance(one, Filled)]
+
+
+def accepted(outcomes: Iterable[Outcome]) -> Accepted:
+    return next(one for one in outcomes if isinstance(one, Accepted))
+
+
+def refusal(outcomes: Sequence[Outcome]) -> tuple[str, int, int]:
+    """Code, value received and limit of the one refusal that came back."""
+    (only,) = outcomes
+    assert isinstance(only, Rejected), only
+    return only.refusal.name, only.received, only.limit
