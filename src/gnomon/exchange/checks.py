@@ -140,21 +140,21 @@ def would_take(side: Side, price: int, book: Book, time_ns: int) -> Broken | Non
     return None
 
 
-def list_prices(legs: tuple[Place, Place], last: int) -> Broken | None:
-    """OCO. SELL: the profit leg above the last price, the stop below; BUY mirrored; one quantity, one side."""
-    profit, stop = legs
+def legs(profit: Place, stop: Place) -> Broken | None:
+    """OCO: one leg that takes a profit, one that stops a loss, of one side, quantity and instrument."""
     kinds = (OrderType.LIMIT_MAKER, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
     losses = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT)
     if profit.type not in kinds or stop.type not in losses:
         return Broken(Refusal.BAD_COMBINATION, int(profit.type), int(stop.type))
     if profit.side is not stop.side or profit.lots != stop.lots or profit.instrument != stop.instrument:
         return Broken(Refusal.BAD_COMBINATION, profit.lots, stop.lots)
-    high, low = profit.stop or profit.price, stop.stop or last
-    if profit.side is Side.BUY:
-        high, low = low, high
-    trails = bool(stop.trailing_bips and not stop.stop)
-    is_placed = high > last if profit.side is Side.SELL else low < last
-    is_stopped = trails or (low < last if profit.side is Side.SELL else high > last)
-    if last and not (is_placed and is_stopped):
-        return Broken(Refusal.LIST_PRICES, profit.stop or profit.price, last)
+    return None
+
+
+def list_prices(profit: Place, stop: Place, last: int) -> Broken | None:
+    """OCO. SELL: the profit leg above the last price, the stop below; BUY mirrored. A leg that only trails is right."""
+    for leg, is_above in ((profit, profit.side is Side.SELL), (stop, profit.side is Side.BUY)):
+        price = leg.stop or (0 if leg.trailing_bips else leg.price)
+        if last and price and (price <= last if is_above else price >= last):
+            return Broken(Refusal.LIST_PRICES, price, last)
     return None

@@ -132,6 +132,8 @@ class Exchange:
         """What comes of one event, in order."""
         out = self.working.out = []
         if type(event) is Printed:
+            if self.rules.fees.asset is FeeAsset.OTHER:
+                self._see_before(event)
             on_print(self.working, self.books[event.instrument], event.position, self.rules.fills)
         elif type(event) is Arrival:
             self._see(_instrument(event.request), event.time_ns)
@@ -143,9 +145,10 @@ class Exchange:
             else:
                 move_point(self.working, book, event.position, event.point, self.rules.fills)
         elif type(event) is Entry:
-            order = self.working.orders[event.order]
-            self._see(order.instrument, event.time_ns)
-            self._enter(order, event.time_ns)
+            order = self.working.orders.get(event.order)
+            if order is not None:  # not cancelled since it was triggered
+                self._see(order.instrument, event.time_ns)
+                self._enter(order, event.time_ns)
         return out
 
     def _see(self, instrument: int, time_ns: int) -> None:
@@ -156,10 +159,17 @@ class Exchange:
         elif instrument in self.books:
             self.books[instrument].see(time_ns)
 
+    def _see_before(self, event: Printed) -> None:
+        """What other tapes hold before this print in the total order: one of them may say what a fee is worth."""
+        time_ns = int(self.books[event.instrument].tape.time_ns[event.position])
+        for number, book in self.books.items():
+            if number != event.instrument:
+                book.see(time_ns if number < event.instrument else time_ns - 1)
+
     # --- new orders ---------------------------------------------------------------------------------------------------
 
     def _place(self, event: Arrival, place: Place) -> None:
-        broken = self._check(place, event.time_ns)
+        broken = self._check(place) or self._check_market(place, event.time_ns)
         if broken:
             self._reject(event, broken)
             return
@@ -167,19 +177,35 @@ class Exchange:
         if broken:
             self._reject(event, broken)
 
-    def _check(self, place: Place, time_ns: int) -> Broken | None:
-        """Everything but the funds."""
+    def _check(self, place: Place, without: Sequence[Order] = (), beside: Place | None = None) -> Broken | None:
+        """What the order is in itself, and beside the open ones: all but those `without`, and one more `beside`."""
         book = self.books.get(place.instrument)
         if book is None:
             return Broken(Refusal.UNKNOWN_INSTRUMENT, place.instrument)
-        if place.client and self.working.knows_client(place.client):
-            return Broken(Refusal.DUPLICATE, place.client)
-        working = self.working
-        stops = sum(one.type in STOP_TYPES for one in working.orders.values()) if place.type in STOP_TYPES else 0
-        broken = checks.combination(place) or checks.filters(place, book, len(working.orders), stops)
-        return broken or checks.trigger(place, book) or self._check_maker(place, book, time_ns)
+        broken = checks.combination(place) or checks.filters(place, book, *self._count(place, without, beside))
+        if broken is None and place.client:
+            other = self.working.find(0, place.client)
+            is_taken = other is not None and other not in without
+            if is_taken or (beside is not None and beside.client == place.client):
+                return Broken(Refusal.DUPLICATE, place.client)
+        return broken
 
-    def _check_maker(self, place: Place, book: Book, time_ns: int) -> Broken | None:
+    def _count(self, place: Place, without: Sequence[Order], beside: Place | None) -> tuple[int, int]:
+        """Open orders of the instrument, and the stops among them."""
+        kinds = [
+            one.type
+            for one in self.working.orders.values()
+            if one.instrument == place.instrument and one not in without
+        ]
+        if beside is not None:
+            kinds.append(beside.type)
+        return len(kinds), sum(kind in STOP_TYPES for kind in kinds) if place.type in STOP_TYPES else 0
+
+    def _check_market(self, place: Place, time_ns: int) -> Broken | None:
+        """Whether it would trigger, would take or would find nothing, as the market stands."""
+        book = self.books[place.instrument]
+        if place.type in STOP_TYPES:
+            return checks.trigger(place, book)
         if place.type is OrderType.LIMIT_MAKER or place.tif is TimeInForce.GTX:
             return checks.would_take(place.side, place.price, book, time_ns)
         if place.type is OrderType.MARKET and self.rules.fills.taker is Taker.REST:
@@ -210,13 +236,18 @@ class Exchange:
     def _begin_market(self, order: Order, book: Book, event: Arrival, free: int) -> Broken | None:
         """It takes what is there; what is left expires. One that could not be paid in full is refused, not trimmed."""
         steps = list(plan(book, order, event.time_ns, self.rules.fills))
-        lots, notional = reach(steps, order, book)
         if order.quote_units:
-            if not lots:
-                return Broken(Refusal.NO_LIQUIDITY, order.quote_units)
+            filters = book.listing.filters
+            lots = reach(steps, order, book).size
+            lots -= lots % filters.step_lots
+            if lots < max(1, filters.min_lots):
+                return Broken(Refusal.NO_LIQUIDITY, lots, max(1, filters.min_lots))
             order.lots = order.remaining = lots
         purse = book.purse
-        cost = purse.with_fee(notional) if order.side is Side.BUY else purse.need(order.side, 0, lots)
+        if order.side is Side.BUY:
+            cost = purse.with_fee(reach(steps, order, book).notional)
+        else:
+            cost = purse.need(order.side, 0, order.lots)
         if cost > free:
             return Broken(Refusal.INSUFFICIENT_BALANCE, cost, free)
         self.working.accept(order, event.number, 0)
@@ -268,8 +299,7 @@ class Exchange:
         """Whether its whole quantity is there inside its limit now."""
         fills = self.rules.fills
         if not book.has_bars:
-            lots, _ = reach(list(plan(book, order, time_ns, fills)), order, book)
-            return lots >= order.remaining
+            return reach(list(plan(book, order, time_ns, fills)), order, book).lots >= order.remaining
         in_time = is_in_time(book, order.decided_ns, time_ns, fills)
         return in_time and is_marketable(book, order) and open_cap(book, fills) >= order.remaining
 
@@ -280,8 +310,8 @@ class Exchange:
             order.ahead = self._ahead(book, order, time_ns)
             self._work(order, book, time_ns)
             return
-        _, notional = reach(list(plan(book, order, time_ns, self.rules.fills)), order, book)
         if order.side is Side.BUY:
+            notional = reach(list(plan(book, order, time_ns, self.rules.fills)), order, book).notional
             short = book.purse.with_fee(notional) - order.lock
             if short > book.purse.free(order.side):
                 working.finish(order, Status.EXPIRED, Refusal.INSUFFICIENT_BALANCE)
@@ -304,24 +334,27 @@ class Exchange:
     # --- lists --------------------------------------------------------------------------------------------------------
 
     def _place_list(self, event: Arrival, request: PlaceList) -> None:
-        if request.kind is not ListKind.OCO or len(request.orders) != 2:
-            self._reject(event, Broken(Refusal.BAD_COMBINATION, int(request.kind), len(request.orders)))
+        broken = self._check_pair(request, event.time_ns)
+        if broken:
+            self._reject(event, broken)
             return
-        profit, stop = request.orders
-        broken = self._check(profit, event.time_ns) or self._check(stop, event.time_ns)
-        book = self.books.get(profit.instrument)
-        if broken is None and book is not None:
-            broken = checks.list_prices((profit, stop), book.last_price())
-        if broken or book is None:
-            self._reject(event, broken or Broken(Refusal.UNKNOWN_INSTRUMENT, profit.instrument))
-            return
+        book = self.books[request.orders[0].instrument]
         orders = [Order.of(place, event.decided_ns, event.time_ns) for place in request.orders]
         need = max(self.working.need(order) for order in orders)
-        free = book.purse.free(profit.side)
+        free = book.purse.free(orders[0].side)
         if need > free:
             self._reject(event, Broken(Refusal.INSUFFICIENT_BALANCE, need, free))
             return
         self._begin_pair(orders, book, event, need)
+
+    def _check_pair(self, request: PlaceList, time_ns: int) -> Broken | None:
+        """The two legs as a pair, each by itself, both beside the last price, then against the market."""
+        if request.kind is not ListKind.OCO or len(request.orders) != 2:
+            return Broken(Refusal.BAD_COMBINATION, int(request.kind), len(request.orders))
+        profit, stop = request.orders
+        broken = checks.legs(profit, stop) or self._check(profit) or self._check(stop, beside=profit)
+        broken = broken or checks.list_prices(profit, stop, self.books[profit.instrument].last_price())
+        return broken or self._check_market(profit, time_ns) or self._check_market(stop, time_ns)
 
     def _begin_pair(self, orders: list[Order], book: Book, event: Arrival, need: int) -> None:
         self.lists_made += 1
@@ -372,9 +405,14 @@ class Exchange:
         return checks.filters(place, self.books[order.instrument], 0, 0)
 
     def _replace(self, event: Arrival, replace: Replace) -> None:
+        """Cancel and new in one arrival. A new order that is wrong in itself leaves the old one as it is."""
         order = self.working.find(replace.number)
         if order is None or order.instrument != replace.order.instrument:
             self._reject(event, Broken(Refusal.UNKNOWN_ORDER, replace.number), replace.number)
+            return
+        broken = self._check(replace.order, without=order.pair.legs if order.pair is not None else [order])
+        if broken:
+            self._reject(event, broken, replace.number)
             return
         self.working.finish(order, Status.CANCELED)
         self._place(event, replace.order)
@@ -414,9 +452,10 @@ class Exchange:
         """A plain limit order for one side of the pair, and what it locked; none where it is refused."""
         lots, now_ns, working = quote.lots, event.time_ns, self.working
         need = book.purse.need(side, price, lots)
-        if not book.is_plain(price, lots, len(working.orders)) or need > book.purse.free(side):
+        is_plain = book.is_plain(price, lots, working.count(quote.instrument))
+        if not is_plain or need > book.purse.free(side):
             kind = OrderType.LIMIT_MAKER if quote.post_only else OrderType.LIMIT
-            broken = self._check(Place(quote.instrument, side, kind, lots, price), now_ns)
+            broken = self._check(Place(quote.instrument, side, kind, lots, price))
             self._reject(event, broken or Broken(Refusal.INSUFFICIENT_BALANCE, need, book.purse.free(side)))
             return None, 0
         takes = book.meets(side, price, now_ns)

@@ -71,21 +71,23 @@ class Purse:
             gives, gets, paid, received = self.base, self.quote, units, notional
         else:
             gives, gets, paid, received = self.quote, self.base, notional, units
-        rate, fee, fee_asset = self._fee(is_maker, notional, received, gets)
         ledger.trade(gives, paid, gets, received, is_locked)
+        rate, fee, fee_asset = self._fee(is_maker, notional, received, gets)
         if is_locked:
             order.lock -= paid
-        from_lock = fee_asset == gives and order.lock >= fee > 0
+        from_lock = self.reserve_rate > 0 and order.side is not _SELL and order.lock >= fee > 0
         if from_lock:
             order.lock -= fee
         ledger.charge(fee_asset, fee, from_lock)
-        released = self.release(order, self._keep(order)) if order.lock else 0
+        released = self.release(order, self.keep(order)) if order.lock else 0
         return fee, fee_asset, rate, released, is_locked, from_lock
 
-    def _keep(self, order: Order) -> int:
-        """What a lock must still hold after a fill."""
+    def keep(self, order: Order) -> int:
+        """What a lock must still hold after a fill. One that buys without a limit keeps all of it until it ends."""
         if not order.remaining:
             return 0
+        if not order.price and order.side is not _SELL:
+            return order.lock
         return min(order.lock, self.need(order.side, order.price or order.stop, order.remaining))
 
     def _fee(self, is_maker: bool, notional: int, received: int, gets: int) -> tuple[int, int, int]:
@@ -94,13 +96,13 @@ class Purse:
         rate = fees.maker if is_maker else fees.taker
         if fees.asset is FeeAsset.QUOTE:
             return rate, fee_units(notional, rate), self.quote
-        if fees.asset is FeeAsset.OTHER:
+        if fees.asset is FeeAsset.OTHER and rate >= 0:
             reduced = rate * fees.discount // RATE_ONE
-            worth = self._worth(fees.other, self.listing.quote.name)
             other = next((n for n, one in enumerate(self.ledger.assets) if one.name == fees.other), None)
+            worth = (1, 1) if other == self.quote else self._worth(fees.other, self.listing.quote.name)
             if worth and other is not None:
-                fee = fee_units(notional * worth[0] // worth[1], reduced)
-                if 0 <= fee <= self.ledger.free[other]:
+                fee = notional * worth[0] * reduced // (worth[1] * RATE_ONE)
+                if fee <= self.ledger.free[other]:
                     return reduced, fee, other
         return rate, fee_units(received, rate), gets
 

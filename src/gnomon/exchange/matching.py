@@ -33,17 +33,17 @@ class Step(NamedTuple):
 
 
 def on_print(working: Working, book: Book, position: int, fills: Fills) -> None:
-    """The print at `position`: stops first look at it, then the resting orders that its aggressor meets."""
+    """The print at `position`: it is the trade of the resting orders that it meets, then news to the stops."""
     prints = book.prints
     price, side = prints.price.item(position), prints.side.item(position)
     book.position = position + 1
-    if book.stops:
-        _set_off(working, book, position, price)
     bids, asks = book.bids, book.asks
     if side <= 0 and bids and bids[0].price >= price:
         _serve(working, book, bids, position, price, side, fills)
     if side >= 0 and asks and asks[0].price <= price:
         _serve(working, book, asks, position, price, side, fills)
+    if book.stops:
+        _set_off(working, book, position, price)
 
 
 def _set_off(working: Working, book: Book, position: int, price: int) -> None:
@@ -125,23 +125,39 @@ def take(working: Working, book: Book, order: Order, time_ns: int, fills: Fills)
         )  # fmt: skip
 
 
-def reach(steps: list[Step], order: Order, book: Book) -> tuple[int, int]:
-    """Lots that the steps hold for the order (its size, or what its quote amount buys), and their notional in units.
+class Reach(NamedTuple):
+    """How far a way carries an order: lots and notional that trade, `size` with what self-trade prevention takes."""
 
-    Own orders count only where the order would trade with them.
+    lots: int
+    notional: int
+    size: int
+
+
+def reach(steps: list[Step], order: Order, book: Book) -> Reach:
+    """What the steps hold for the order: its remainder, or where it has no size yet, what its quote amount buys.
+
+    Own orders count as the order's self-trade prevention would treat them.
     """
-    lots = notional = 0
+    lots = notional = size = spent = 0
     for step in steps:
-        if step.mine is not None and order.stp is not SelfTrade.NONE:
-            continue
         unit = book.listing.notional(step.price, 1)
-        wanted = (order.quote_units - notional) // unit if order.quote_units else order.remaining - lots
+        wanted = order.remaining - size if order.remaining else (order.quote_units - spent) // unit
         got = min(step.lots, wanted)
         if got <= 0:
             break
-        lots += got
-        notional += got * unit
-    return lots, notional
+        if step.mine is not None and order.stp is not SelfTrade.NONE:
+            if order.stp is SelfTrade.EXPIRE_MAKER:
+                continue
+            if order.stp in (SelfTrade.EXPIRE_TAKER, SelfTrade.EXPIRE_BOTH):
+                break
+        else:
+            lots += got
+            notional += got * unit
+        size += got
+        spent += got * unit
+        if got < step.lots:  # the way ends here: what is left of a quote amount pays for no lot of this price
+            break
+    return Reach(lots, notional, size)
 
 
 def _meet_own(working: Working, book: Book, taker: Order, maker: Order) -> bool:

@@ -34,8 +34,11 @@ class Working:
         self.made = 0
         self._clients: dict[int, int] = {}
 
-    def knows_client(self, client: int) -> bool:
-        return client in self._clients
+    def count(self, instrument: int) -> int:
+        """Open orders of an instrument."""
+        if len(self.books) == 1:
+            return len(self.orders)
+        return sum(one.instrument == instrument for one in self.orders.values())
 
     def find(self, number: int, client: int = 0) -> Order | None:
         """The open order of a number, or of a client id."""
@@ -107,10 +110,11 @@ class Working:
         self.out.append(Changed(order.number, status, order.executed, order.remaining, released, reason))
         if mate is not None:
             order.pair = None
+            of_mate = Status.CANCELED if status is Status.CANCELED else Status.EXPIRED
             for other in mate.legs:
                 if other.number in self.orders:
                     other.pair = None
-                    self.finish(other, status, reason)
+                    self.finish(other, of_mate, reason)
 
     def lock_more(self, order: Order, units: int) -> None:
         """What its trigger asks for beyond its lock; told as a release below zero."""
@@ -118,13 +122,15 @@ class Working:
         self.out.append(Changed(order.number, order.status, order.executed, order.remaining, -units))
 
     def decrement(self, order: Order, lots: int) -> None:
-        """Self-trade prevention takes `lots` from it, and sets free what they had locked."""
+        """Self-trade prevention takes `lots` and sets free what they had locked. Its pair ends, as by a fill."""
+        self.leave_list(order)
         order.remaining -= lots
         order.prevented += lots
         if order.remaining == 0:
             self.finish(order, Status.EXPIRED_IN_MATCH)
             return
-        released = self.books[order.instrument].purse.release(order, min(order.lock, self.need(order)))
+        purse = self.books[order.instrument].purse
+        released = purse.release(order, purse.keep(order))
         self.out.append(Changed(order.number, order.status, order.executed, order.remaining, released))
 
     def shrink(self, order: Order, lots: int) -> None:
