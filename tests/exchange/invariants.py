@@ -1,0 +1,108 @@
+"""What must hold after every step, whatever was asked."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+
+from tests.exchange.venue import Driver, Row
+
+from gnomon.exchange.exchange import Arrival, Entry, Event
+from gnomon.exchange.order import OrderType, Place, PlaceList, Quote, Replace, Request, Side
+from gnomon.exchange.outcome import Accepted, Filled, Outcome, Quoted, Role, Rule
+from gnomon.exchange.rules import WHOLE
+
+
+def check_books(driver: Driver) -> None:
+    """Nothing is created or lost; what is locked is locked for an open order, and no order has more than was asked."""
+    ledger = driver.exchange.ledger
+    ledger.check()
+    locks = [0] * len(ledger.assets)
+    for order in driver.open_orders():
+        one = next(one for one in driver.listings if one.number == order.instrument)
+        asset = one.quote if order.side is Side.BUY else one.base
+        locks[ledger.assets.index(asset)] += order.lock
+        assert order.lock >= 0
+        assert order.remaining > 0
+        assert order.executed + order.prevented + order.remaining == order.lots
+    assert locks == ledger.locked
+
+
+class FillCheck:
+    """Fills beside the tape and what was asked, by whoever knows nothing else.
+
+    A maker trades with one later print of the other aggressor, at its own price, with no more lots than the print had
+    where a share is set. A taker gets nothing better than the last print it could know. No order trades beyond its
+    limit or for more than its lots.
+    """
+
+    def __init__(self, tapes: Mapping[int, Sequence[Row]], share: int) -> None:
+        self._tapes = tapes
+        self._share = share
+        self._times = {number: [row[0] for row in tape] for number, tape in tapes.items()}
+        self._asked: dict[int, Place] = {}
+        self._left: dict[int, int] = {}
+        self._used: dict[tuple[int, int], int] = {}
+        self.fills = 0
+
+    def check(self, event: Event, outcomes: Sequence[Outcome]) -> None:
+        if isinstance(event, Arrival):
+            places = _places(event.request)
+            for one in outcomes:
+                if isinstance(one, Accepted) and places:
+                    self._ask(one.number, places.pop(0))
+                if isinstance(one, Quoted) and isinstance(event.request, Quote):
+                    self._ask_pair(one, event.request)
+        for one in outcomes:
+            if isinstance(one, Filled):
+                self.fills += 1
+                self._check_asked(one)
+                if one.rule is not Rule.SELF:
+                    self._check_maker(one) if one.role is Role.MAKER else self._check_taker(one, event)
+
+    def _ask(self, number: int, place: Place) -> None:
+        self._asked[number] = place
+        self._left[number] = place.lots
+
+    def _ask_pair(self, told: Quoted, quote: Quote) -> None:
+        for number, is_kept, side, price in (
+            (told.bid, told.bid_kept, Side.BUY, quote.bid),
+            (told.ask, told.ask_kept, Side.SELL, quote.ask),
+        ):
+            if number and not is_kept:
+                self._ask(number, Place(quote.instrument, side, OrderType.LIMIT, quote.lots, price))
+
+    def _check_asked(self, fill: Filled) -> None:
+        place = self._asked[fill.number]
+        assert fill.lots > 0
+        assert fill.side is place.side
+        if place.lots:
+            self._left[fill.number] -= fill.lots
+            assert fill.remaining <= self._left[fill.number]
+        if place.price:
+            assert fill.price <= place.price if fill.side is Side.BUY else fill.price >= place.price
+            assert fill.role is Role.TAKER or fill.price == place.price
+
+    def _check_maker(self, fill: Filled) -> None:
+        row = self._tapes[fill.instrument][fill.print]
+        assert (fill.print_price, fill.print_lots, fill.print_side) == row[1:]
+        assert row[0] > fill.arrived_ns
+        assert row[3] <= 0 if fill.side is Side.BUY else row[3] >= 0
+        assert row[1] <= fill.price if fill.side is Side.BUY else row[1] >= fill.price
+        key = fill.instrument, fill.print
+        self._used[key] = self._used.get(key, 0) + fill.lots
+        assert self._share == WHOLE or self._used[key] <= row[2]
+
+    def _check_taker(self, fill: Filled, event: Event) -> None:
+        assert isinstance(event, Arrival | Entry)
+        assert fill.print == bisect_right(self._times[fill.instrument], event.time_ns) - 1
+        last = self._tapes[fill.instrument][fill.print][1]
+        assert fill.price >= last if fill.side is Side.BUY else fill.price <= last
+
+
+def _places(request: Request) -> list[Place]:
+    if isinstance(request, Place):
+        return [request]
+    if isinstance(request, Replace):
+        return [request.order]
+    return list(request.orders) if isinstance(request, PlaceList) else []
