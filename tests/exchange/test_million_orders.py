@@ -80,7 +80,10 @@ def request(luck: Random, instrument: int, last: int, made: int) -> Request:
         lots, side, away = luck.randint(1, 20), *luck.choice(((Side.SELL, 1), (Side.BUY, -1)))
         profit = Place(instrument, side, MAKER, lots, max(1, last + away * luck.randint(1, 8)))
         loss = Place(instrument, side, OrderType.STOP_LOSS, lots, stop=max(1, last - away * luck.randint(1, 8)))
-        return PlaceList(ListKind.OCO, (profit, loss))
+        if luck.random() < 0.5:
+            return PlaceList(ListKind.OCO, (profit, loss))
+        first = Place(instrument, side.opposite, LIMIT, lots, max(1, last + away * luck.randint(-3, 1)))
+        return PlaceList(ListKind.OTOCO, (first, profit, loss))
     if kind < 0.82:
         return Quote(instrument, last - luck.randint(0, 3), last + luck.randint(0, 3), 5, luck.random() < 0.5)
     if kind < 0.90:

@@ -97,6 +97,18 @@ def pairs(draw: st.DrawFn, instruments: int = 1) -> PlaceList:
 
 
 @st.composite
+def sequences(draw: st.DrawFn, instruments: int = 1) -> PlaceList:
+    """OTO and OTOCO, most of them with a working order that may rest."""
+    instrument = draw(st.integers(0, instruments - 1))
+    kind = draw(st.sampled_from((OrderType.LIMIT, OrderType.LIMIT_MAKER)))
+    first = Place(instrument, draw(st.sampled_from(Side)), kind, draw(LOTS), draw(PRICES))
+    if draw(st.booleans()):
+        legs = draw(pairs(instruments)).orders
+        return PlaceList(ListKind.OTOCO, (first, *(leg._replace(instrument=instrument) for leg in legs)))
+    return PlaceList(ListKind.OTO, (first, draw(places(instruments))._replace(instrument=instrument)))
+
+
+@st.composite
 def quotes(draw: st.DrawFn, instruments: int = 1) -> Quote:
     middle = draw(PRICES)
     bid = draw(st.sampled_from((0, middle - 1, middle - 2, middle)))
@@ -114,6 +126,7 @@ def requests(instruments: int) -> st.SearchStrategy[Request]:
         places(instruments),
         places(instruments),
         pairs(instruments),
+        sequences(instruments),
         quotes(instruments),
         st.builds(Cancel, where, numbers),
         st.builds(Cancel, where, st.just(0), st.integers(1, 2)),

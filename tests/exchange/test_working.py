@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.exchange.venue import (
     BUY,
     SELL,
@@ -33,7 +34,7 @@ from gnomon.exchange.order import (
     Status,
     TimeInForce,
 )
-from gnomon.exchange.outcome import Accepted, Changed, Filled, Quoted, Rejected, Triggered
+from gnomon.exchange.outcome import Accepted, Changed, Filled, Quoted, Refusal, Rejected, Triggered
 from gnomon.exchange.rules import SHARE_ONE, FeeAsset, Fees
 
 MAKER, STOP, STOP_LIMIT = OrderType.LIMIT_MAKER, OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT
@@ -138,6 +139,78 @@ def test_cancelling_one_leg_cancels_both(venue: type[Venue]) -> None:
         Changed(1, Status.CANCELED, 0, 10, 10 * UNIT),
     ]
     assert driver.locked("BTC") == 0
+
+
+# --- one after the other ----------------------------------------------------------------------------------------------
+
+
+def test_a_pending_order_has_no_lock_until_the_working_one_is_filled_whole(venue: type[Venue]) -> None:
+    driver = Driver(venue, rules(), [*TAPE, (2, 90, 4, -1), (3, 90, 6, -1), (4, 110, 3, 1)])
+    outcomes = driver.send(PlaceList(ListKind.OTO, (limit(BUY, 90, 10), limit(SELL, 110, 10))), 1)
+    assert [(one.number, one.status, one.lock) for one in outcomes if isinstance(one, Accepted)] == [
+        (1, Status.NEW, 900 * UNIT),
+        (2, Status.PENDING_NEW, 0),
+    ]
+    driver.until(2)
+    assert driver.locked("BTC") == 0
+    filled, triggered, begun = driver.until(3)
+    assert isinstance(filled, Filled)
+    assert isinstance(triggered, Triggered)
+    assert isinstance(begun, Accepted)
+    assert (begun.number, begun.status, begun.lock) == (2, Status.NEW, 10 * UNIT)
+    assert fills(driver.end()) == [(110, 3)]
+
+
+def test_a_pending_order_begins_at_once_where_the_working_one_takes(venue: type[Venue]) -> None:
+    driver = Driver(venue, rules(), TAPE)
+    outcomes = driver.send(PlaceList(ListKind.OTO, (limit(BUY, 101, 5), stop(STOP, SELL, 5, stop=95))), 1)
+    assert [type(one) for one in outcomes] == [Accepted, Accepted, Filled, Accepted]
+    assert driver.locked("BTC") == 5 * UNIT
+
+
+def test_a_pending_pair_becomes_a_pair_of_one_lock(venue: type[Venue]) -> None:
+    driver = Driver(venue, rules(), [*TAPE, (2, 90, 10, -1), (3, 80, 5, -1)])
+    legs = pair(SELL, 110, 85).orders
+    driver.send(PlaceList(ListKind.OTOCO, (limit(BUY, 90, 10), *legs)), 1)
+    driver.until(2)
+    assert driver.locked("BTC") == 10 * UNIT
+    outcomes = driver.end()
+    assert outcomes[0] == Changed(2, Status.EXPIRED, 0, 10, 0)
+    assert fills(outcomes) == [(80, 10)]
+
+
+def test_what_would_be_refused_when_it_begins_expires(venue: type[Venue]) -> None:
+    driver = Driver(venue, rules({"USD": 10_000}), [*TAPE, (2, 90, 10, -1)])
+    driver.send(PlaceList(ListKind.OTO, (limit(BUY, 90, 10), limit(SELL, 110, 11))), 1)
+    last = driver.end()[-1]
+    assert last == Changed(2, Status.EXPIRED, 0, 11, 0, Refusal.INSUFFICIENT_BALANCE)
+
+
+def test_a_cancel_of_any_order_ends_the_list(venue: type[Venue]) -> None:
+    for number in (1, 2):
+        driver = Driver(venue, rules(), TAPE)
+        driver.send(PlaceList(ListKind.OTO, (limit(BUY, 90, 10), limit(SELL, 110, 10))), 1)
+        ended = driver.send(Cancel(0, number))
+        assert {one.number: one.status for one in ended if isinstance(one, Changed)} == {
+            1: Status.CANCELED,
+            2: Status.CANCELED,
+        }
+        assert driver.open_orders() == []
+        assert driver.locked("USD") == 0
+
+
+WRONG_LISTS = {
+    "a working order that may not rest": (limit(BUY, 90, 10, tif=TimeInForce.IOC), limit(SELL, 110, 10)),
+    "a pending order elsewhere": (limit(BUY, 90, 10), limit(SELL, 110, 10, instrument=1)),
+    "three of two": (limit(BUY, 90, 10), limit(SELL, 110, 10), limit(SELL, 110, 10)),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_LISTS)
+def test_a_list_of_the_wrong_orders_is_refused_whole(venue: type[Venue], case: str) -> None:
+    driver = Driver(venue, rules(), TAPE)
+    assert refusal(driver.send(PlaceList(ListKind.OTO, WRONG_LISTS[case]), 1))[0] == "BAD_COMBINATION"
+    assert driver.open_orders() == []
 
 
 # --- changes ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gnomon.exchange.book import Book
 from gnomon.exchange.liquidity import Best
 from gnomon.exchange.listing import Filters
-from gnomon.exchange.order import PRICED_TYPES, STOP_TYPES, OrderType, Place, Side, TimeInForce
+from gnomon.exchange.order import PRICED_TYPES, STOP_TYPES, ListKind, OrderType, Place, PlaceList, Side, TimeInForce
 from gnomon.exchange.outcome import QuoteKind, Refusal
 from gnomon.units import INT64_MAX
 
@@ -138,6 +138,23 @@ def would_take(side: Side, price: int, book: Book, time_ns: int) -> Broken | Non
         if bid > 0 and price <= bid:
             return Broken(Refusal.WOULD_TAKE, price, bid)
     return None
+
+
+def sequence(request: PlaceList) -> Broken | None:
+    """OTO, OTOCO: a working order that may rest, then one order or a pair, of one instrument, none by quote amount."""
+    orders = request.orders
+    if len(orders) != (2 if request.kind is ListKind.OTO else 3):
+        return Broken(Refusal.BAD_COMBINATION, int(request.kind), len(orders))
+    first, *rest = orders
+    if first.type not in (OrderType.LIMIT, OrderType.LIMIT_MAKER) or first.tif not in (
+        TimeInForce.GTC,
+        TimeInForce.GTX,
+    ):
+        return Broken(Refusal.BAD_COMBINATION, int(first.type), int(first.tif))
+    for place in rest:
+        if place.instrument != first.instrument or place.quote_units:
+            return Broken(Refusal.BAD_COMBINATION, place.instrument, first.instrument)
+    return legs(*rest) if len(rest) == 2 else None
 
 
 def legs(profit: Place, stop: Place) -> Broken | None:

@@ -47,7 +47,7 @@ from gnomon.exchange.order import (
     Status,
     TimeInForce,
 )
-from gnomon.exchange.outcome import Outcome, Quoted, Refusal, Rejected
+from gnomon.exchange.outcome import Outcome, Quoted, Refusal, Rejected, Triggered
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import AUTO, FeeAsset, FillMoment, Resting, Rules, Taker
 from gnomon.exchange.working import Working
@@ -130,7 +130,8 @@ class Exchange:
 
     def apply(self, event: Event) -> list[Outcome]:
         """What comes of one event, in order."""
-        out = self.working.out = []
+        working = self.working
+        out = working.out = []
         if type(event) is Printed:
             if self.rules.fees.asset is FeeAsset.OTHER:
                 self._see_before(event)
@@ -149,6 +150,8 @@ class Exchange:
             if order is not None:  # not cancelled since it was triggered
                 self._see(order.instrument, event.time_ns)
                 self._enter(order, event.time_ns)
+        while working.freed:
+            self._free(working.freed.pop(0), event)
         return out
 
     def _see(self, instrument: int, time_ns: int) -> None:
@@ -173,12 +176,12 @@ class Exchange:
         if broken:
             self._reject(event, broken)
             return
-        broken = self._fund(Order.of(place, event.decided_ns, event.time_ns), event)
+        broken = self._fund(Order.of(place, event.decided_ns, event.time_ns), event.number, event.time_ns)
         if broken:
             self._reject(event, broken)
 
-    def _check(self, place: Place, without: Sequence[Order] = (), beside: Place | None = None) -> Broken | None:
-        """What the order is in itself, and beside the open ones: all but those `without`, and one more `beside`."""
+    def _check(self, place: Place, without: Sequence[Order] = (), beside: Sequence[Place] = ()) -> Broken | None:
+        """What the order is in itself, and beside the open ones: all but those `without`, and some `beside` it."""
         book = self.books.get(place.instrument)
         if book is None:
             return Broken(Refusal.UNKNOWN_INSTRUMENT, place.instrument)
@@ -186,19 +189,18 @@ class Exchange:
         if broken is None and place.client:
             other = self.working.find(0, place.client)
             is_taken = other is not None and other not in without
-            if is_taken or (beside is not None and beside.client == place.client):
+            if is_taken or any(one.client == place.client for one in beside):
                 return Broken(Refusal.DUPLICATE, place.client)
         return broken
 
-    def _count(self, place: Place, without: Sequence[Order], beside: Place | None) -> tuple[int, int]:
+    def _count(self, place: Place, without: Sequence[Order], beside: Sequence[Place]) -> tuple[int, int]:
         """Open orders of the instrument, and the stops among them."""
         kinds = [
             one.type
             for one in self.working.orders.values()
             if one.instrument == place.instrument and one not in without
         ]
-        if beside is not None:
-            kinds.append(beside.type)
+        kinds += [one.type for one in beside]
         return len(kinds), sum(kind in STOP_TYPES for kind in kinds) if place.type in STOP_TYPES else 0
 
     def _check_market(self, place: Place, time_ns: int) -> Broken | None:
@@ -212,30 +214,29 @@ class Exchange:
             return Broken(Refusal.NO_LIQUIDITY)
         return None
 
-    def _fund(self, order: Order, event: Arrival) -> Broken | None:
+    def _fund(self, order: Order, request: int, time_ns: int, number: int = 0) -> Broken | None:
         """Lock what the order needs and let it begin; or what is missing."""
         book = self.books[order.instrument]
-        free = book.purse.free(order.side)
         if order.type is OrderType.MARKET:
             begin = self._begin_on_bars if book.has_bars else self._begin_market
-            return begin(order, book, event, free)
-        need = self.working.need(order)
+            return begin(order, book, request, time_ns, number)
+        need, free = self.working.need(order), book.purse.free(order.side)
         if need > free:
             return Broken(Refusal.INSUFFICIENT_BALANCE, need, free)
         if order.is_stop:
             if order.trailing_bips and not order.stop:
                 order.reference = book.last_price()
-            self.working.accept(order, event.number, need)
+            self.working.accept(order, request, need, number)
             book.wait(order)
             return None
-        order.ahead = self._ahead(book, order, event.time_ns)
-        self.working.accept(order, event.number, need)
-        self._work(order, book, event.time_ns)
+        order.ahead = self._ahead(book, order, time_ns)
+        self.working.accept(order, request, need, number)
+        self._work(order, book, time_ns)
         return None
 
-    def _begin_market(self, order: Order, book: Book, event: Arrival, free: int) -> Broken | None:
+    def _begin_market(self, order: Order, book: Book, request: int, time_ns: int, number: int) -> Broken | None:
         """It takes what is there; what is left expires. One that could not be paid in full is refused, not trimmed."""
-        steps = list(plan(book, order, event.time_ns, self.rules.fills))
+        steps = list(plan(book, order, time_ns, self.rules.fills))
         if order.quote_units:
             filters = book.listing.filters
             lots = reach(steps, order, book).size
@@ -248,15 +249,16 @@ class Exchange:
             cost = purse.with_fee(reach(steps, order, book).notional)
         else:
             cost = purse.need(order.side, 0, order.lots)
+        free = purse.free(order.side)
         if cost > free:
             return Broken(Refusal.INSUFFICIENT_BALANCE, cost, free)
-        self.working.accept(order, event.number, 0)
-        take(self.working, book, order, event.time_ns, self.rules.fills)
+        self.working.accept(order, request, 0, number)
+        take(self.working, book, order, time_ns, self.rules.fills)
         if order.number in self.working.orders:
             self.working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
         return None
 
-    def _begin_on_bars(self, order: Order, book: Book, event: Arrival, free: int) -> Broken | None:
+    def _begin_on_bars(self, order: Order, book: Book, request: int, time_ns: int, number: int) -> Broken | None:
         """At the open of the bar that it is in time for, or of the next; or at the close that was just decided on."""
         fills, working = self.rules.fills, self.working
         last = book.last_price()
@@ -264,13 +266,13 @@ class Exchange:
             order.lots = order.remaining = order.quote_units // max(1, book.listing.notional(last, 1)) if last else 0
             if not order.lots:
                 return Broken(Refusal.NO_LIQUIDITY, order.quote_units)
-        cost = book.purse.need(order.side, last, order.lots)
+        cost, free = book.purse.need(order.side, last, order.lots), book.purse.free(order.side)
         if cost > free:
             return Broken(Refusal.INSUFFICIENT_BALANCE, cost, free)
-        working.accept(order, event.number, 0)
+        working.accept(order, request, 0, number)
         if fills.moment is FillMoment.THIS_CLOSE:
-            take_last_close(working, book, order, event.time_ns, fills)
-        elif fills.moment is FillMoment.NEXT_OPEN and is_in_time(book, event.decided_ns, event.time_ns, fills):
+            take_last_close(working, book, order, time_ns, fills)
+        elif fills.moment is FillMoment.NEXT_OPEN and is_in_time(book, order.decided_ns, time_ns, fills):
             take_open(working, book, order, fills)
         else:
             book.wait_for_bar(order)
@@ -304,7 +306,10 @@ class Exchange:
         return in_time and is_marketable(book, order) and open_cap(book, fills) >= order.remaining
 
     def _enter(self, order: Order, time_ns: int) -> None:
-        """A triggered stop: as a MARKET or a LIMIT order from here on, at the venue already."""
+        """A triggered stop: as a MARKET or a LIMIT order from here on, at the venue already. A pending order begins."""
+        if order.awaits is not None:
+            self._begin_pending(order.awaits, time_ns)
+            return
         book, working = self.books[order.instrument], self.working
         if order.type in (OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT):
             order.ahead = self._ahead(book, order, time_ns)
@@ -334,43 +339,102 @@ class Exchange:
     # --- lists --------------------------------------------------------------------------------------------------------
 
     def _place_list(self, event: Arrival, request: PlaceList) -> None:
-        broken = self._check_pair(request, event.time_ns)
+        is_pair = request.kind is ListKind.OCO
+        broken = self._check_pair(request, event.time_ns) if is_pair else self._check_sequence(request, event.time_ns)
         if broken:
             self._reject(event, broken)
             return
-        book = self.books[request.orders[0].instrument]
         orders = [Order.of(place, event.decided_ns, event.time_ns) for place in request.orders]
-        need = max(self.working.need(order) for order in orders)
-        free = book.purse.free(orders[0].side)
+        working = orders[0] if not is_pair else None
+        need = max(self.working.need(order) for order in ([working] if working else orders))
+        free = self.books[orders[0].instrument].purse.free(orders[0].side)
         if need > free:
             self._reject(event, Broken(Refusal.INSUFFICIENT_BALANCE, need, free))
             return
-        self._begin_pair(orders, book, event, need)
+        self.lists_made += 1
+        made = OrderList(self.lists_made, request.kind, event.number)
+        made.legs = orders[1:] if working else orders
+        if working is None:
+            self._begin_pair(made, need, event.time_ns)
+        else:
+            self._begin_sequence(made, working, event)
 
     def _check_pair(self, request: PlaceList, time_ns: int) -> Broken | None:
         """The two legs as a pair, each by itself, both beside the last price, then against the market."""
-        if request.kind is not ListKind.OCO or len(request.orders) != 2:
+        if len(request.orders) != 2:
             return Broken(Refusal.BAD_COMBINATION, int(request.kind), len(request.orders))
         profit, stop = request.orders
-        broken = checks.legs(profit, stop) or self._check(profit) or self._check(stop, beside=profit)
+        broken = checks.legs(profit, stop) or self._check(profit) or self._check(stop, beside=[profit])
         broken = broken or checks.list_prices(profit, stop, self.books[profit.instrument].last_price())
         return broken or self._check_market(profit, time_ns) or self._check_market(stop, time_ns)
 
-    def _begin_pair(self, orders: list[Order], book: Book, event: Arrival, need: int) -> None:
-        self.lists_made += 1
-        pair = OrderList(self.lists_made, ListKind.OCO)
-        pair.legs = orders
-        for order, lock in zip(orders, (need, 0), strict=True):  # one lock for both
+    def _check_sequence(self, request: PlaceList, time_ns: int) -> Broken | None:
+        """A working order that may rest, then one or a pair. What the market says of these is asked when they begin."""
+        orders = request.orders
+        broken = checks.sequence(request)
+        for number, place in enumerate(orders):
+            broken = broken or self._check(place, beside=orders[:number])
+        return broken or self._check_market(orders[0], time_ns)
+
+    def _begin_pair(self, pair: OrderList, need: int, time_ns: int) -> None:
+        """Both legs are open from now on, with one lock."""
+        for order, lock in zip(pair.legs, (need, 0), strict=True):
+            book = self.books[order.instrument]
             order.pair = pair
             if order.is_stop:
                 if order.trailing_bips and not order.stop:
                     order.reference = book.last_price()
-                self.working.accept(order, event.number, lock, pair.number)
+                self.working.accept(order, pair.request, lock, pair.number)
                 book.wait(order)
             else:
-                order.ahead = self._ahead(book, order, event.time_ns)
-                self.working.accept(order, event.number, lock, pair.number)
+                order.ahead = self._ahead(book, order, time_ns)
+                self.working.accept(order, pair.request, lock, pair.number)
                 book.rest(order)
+
+    def _begin_sequence(self, made: OrderList, first: Order, event: Arrival) -> None:
+        """The working order is open, the others are known: without a lock, and nowhere in the book."""
+        made.working = first
+        first.leads = made
+        book = self.books[first.instrument]
+        first.ahead = self._ahead(book, first, event.time_ns)
+        self.working.accept(first, event.number, self.working.need(first), made.number)
+        for order in made.legs:
+            order.awaits, order.status = made, Status.PENDING_NEW
+            self.working.accept(order, event.number, 0, made.number)
+        self._work(first, book, event.time_ns)
+
+    def _free(self, pending: OrderList, event: Event) -> None:
+        """The working order is filled. By a print: the others begin after all prints of its instant, as stops do."""
+        if type(event) is Printed:
+            price = self.books[event.instrument].last_price()
+            self.working.out.append(Triggered(pending.legs[0].number, event.position, price))
+        elif type(event) is BarPoint:
+            times = self.books[event.instrument].bars.times_ns(event.position)
+            self._begin_pending(pending, times[event.point])
+        else:
+            assert isinstance(event, Arrival | Entry)
+            self._begin_pending(pending, event.time_ns)
+
+    def _begin_pending(self, pending: OrderList, time_ns: int) -> None:
+        """They begin as if they arrived now; what would be refused expires."""
+        legs = pending.legs
+        places = [Place(*(getattr(leg, name) for name in Place._fields[:-1])) for leg in legs]
+        for leg in legs:
+            leg.awaits, leg.status = None, Status.NEW
+        book = self.books[legs[0].instrument]
+        broken = checks.list_prices(places[0], places[1], book.last_price()) if len(legs) == 2 else None
+        for place in places:
+            broken = broken or self._check_market(place, time_ns)
+        if broken is None and len(legs) == 2:
+            need, free = max(self.working.need(leg) for leg in legs), book.purse.free(legs[0].side)
+            if need <= free:
+                self._begin_pair(pending, need, time_ns)
+                return
+            broken = Broken(Refusal.INSUFFICIENT_BALANCE, need, free)
+        broken = broken or self._fund(legs[0], pending.request, time_ns, pending.number)
+        if broken:
+            for leg in legs:
+                self.working.finish(leg, Status.EXPIRED, broken.refusal)
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
@@ -393,7 +457,9 @@ class Exchange:
         order = self.working.find(amend.number)
         if order is None or order.instrument != amend.instrument:
             self._reject(event, Broken(Refusal.UNKNOWN_ORDER, amend.number), amend.number)
-        elif order.pair is not None or not order.executed + order.prevented < amend.lots < order.lots:
+        elif (
+            order.pair or order.leads or order.awaits or not order.executed + order.prevented < amend.lots < order.lots
+        ):
             self._reject(event, Broken(Refusal.NO_CHANGE, amend.lots, order.lots), amend.number)
         elif broken := self._check_amended(order, amend.lots):
             self._reject(event, broken, amend.number)
@@ -410,7 +476,7 @@ class Exchange:
         if order is None or order.instrument != replace.order.instrument:
             self._reject(event, Broken(Refusal.UNKNOWN_ORDER, replace.number), replace.number)
             return
-        broken = self._check(replace.order, without=order.pair.legs if order.pair is not None else [order])
+        broken = self._check(replace.order, without=_together(order))
         if broken:
             self._reject(event, broken, replace.number)
             return
@@ -497,6 +563,14 @@ def _instrument(request: Request) -> int:
     if isinstance(request, PlaceList):
         return request.orders[0].instrument if request.orders else -1
     return request.instrument
+
+
+def _together(order: Order) -> list[Order]:
+    """It and those that a cancel of it would end."""
+    pending = order.leads or order.awaits
+    if pending is not None and pending.working is not None:
+        return [pending.working, *pending.legs]
+    return order.pair.legs if order.pair is not None else [order]
 
 
 def _stays(order: Order, price: int, lots: int) -> bool:

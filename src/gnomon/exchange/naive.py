@@ -119,8 +119,20 @@ class Open:
     """An open order: where it stands, and its turn among those that rest."""
 
     order: Order
-    stands: Literal["arriving", "resting", "waiting", "triggered"] = "arriving"
+    stands: Literal["arriving", "pending", "resting", "waiting", "triggered"] = "arriving"
     turn: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Following:
+    """A working order, and those that begin when it is filled."""
+
+    number: int
+    request: int
+    working: Order
+    legs: list[Order]
+    places: tuple[Place, ...]
+    is_due: bool = False
 
 
 EVERY: Final = Thresholds(bid=INT64_MAX, ask=-1, up=-1, down=INT64_MAX)
@@ -162,6 +174,7 @@ class NaiveExchange:
         self.ledger = Ledger(self.assets)
         self.books = {one.number: Market(one, _rows(tapes[one.number])) for one in listings}
         self.open: list[Open] = []
+        self.following: list[Following] = []
         self.out: list[Outcome] = []
         self.orders_made = self.fills_made = self.lists_made = self.turns = 0
 
@@ -187,6 +200,9 @@ class NaiveExchange:
             self._enter(event)
         elif isinstance(event, Arrival):
             self._request(event)
+        if isinstance(event, Arrival | Entry):
+            for one in [one for one in self.following if one.working.status is Status.FILLED and not one.is_due]:
+                self._begin(one, event.time_ns)
         return self.out
 
     def _request(self, event: Arrival) -> None:
@@ -221,6 +237,10 @@ class NaiveExchange:
         touched.sort(key=lambda one: (-one.order.price if one.order.side is Side.BUY else one.order.price, one.turn))
         self._serve([one.order for one in touched], position, row)
         self._set_off(instrument, position, row)
+        for one in self.following:
+            if one.working.status is Status.FILLED and not one.is_due:
+                one.is_due = True
+                self.out.append(Triggered(one.legs[0].number, position, row.price))
 
     def _set_off(self, instrument: int, position: int, row: Row) -> None:
         """Every waiting stop sees the print; those that fire wait for the end of its instant."""
@@ -268,38 +288,45 @@ class NaiveExchange:
         if broken:
             self._refuse(event, broken)
             return None
-        market = self.books[place.instrument]
-        order = self._made(place, event)
+        order = self._made(place, event.decided_ns, event.time_ns)
+        broken = self._start(order, event.number, event.time_ns)
+        if broken:
+            self._refuse(event, broken)
+            return None
+        return order
+
+    def _start(self, order: Order, request: int, time_ns: int, number: int = 0) -> Broken | None:
+        """Lock what it needs and let it begin; or what is missing."""
         if order.type is OrderType.MARKET:
-            return self._place_market(event, order)
+            return self._start_market(order, request, number)
         need = self._need(order)
         free = self.ledger.free[self._lock_asset(order)]
         if need > free:
-            self._refuse(event, (Refusal.INSUFFICIENT_BALANCE, need, free))
-            return None
-        one = self._accept(event, order, need)
+            return Refusal.INSUFFICIENT_BALANCE, need, free
+        if order.type in (OrderType.LIMIT, OrderType.LIMIT_MAKER):
+            order.ahead = self._ahead(order, time_ns)
+        one = self._accept(order, request, need, number)
         if order.type in STOP_TYPES:
-            self._wait(one, market)
+            self._wait(one, self.books[order.instrument])
         else:
             self._meet_market(one)
-        return order
+        return None
 
-    def _made(self, place: Place, event: Arrival) -> Order:
+    def _made(self, place: Place, decided_ns: int, time_ns: int) -> Order:
         """The order, without a number: it has one once it is accepted."""
-        order = Order.of(place, event.decided_ns, event.time_ns)
-        if order.type in (OrderType.LIMIT, OrderType.LIMIT_MAKER):
-            order.ahead = self._ahead(order, event.time_ns)
-        return order
+        return Order.of(place, decided_ns, time_ns)
 
-    def _accept(self, event: Arrival, order: Order, lock: int, number: int = 0) -> Open:
-        self.orders_made += 1
-        order.number = self.orders_made
-        one = Open(order)
-        self.open.append(one)
+    def _accept(self, order: Order, request: int, lock: int, number: int = 0) -> Open:
+        one = self._find(order.number)
+        if one is None:
+            self.orders_made += 1
+            order.number = self.orders_made
+            one = Open(order)
+            self.open.append(one)
         self.ledger.lock(self._lock_asset(order), lock)
         order.lock = lock
         self.out.append(
-            Accepted(order.number, event.number, order.status, lock, order.ahead, number, order.instrument, order.side)
+            Accepted(order.number, request, order.status, lock, order.ahead, number, order.instrument, order.side)
         )
         return one
 
@@ -312,29 +339,26 @@ class NaiveExchange:
         self.turns += 1
         one.stands, one.turn = "resting", self.turns
 
-    def _place_market(self, event: Arrival, order: Order) -> Order | None:
+    def _start_market(self, order: Order, request: int, number: int) -> Broken | None:
         """Take what is there; what is left expires. What the balance cannot pay in full is refused."""
         listing = self.books[order.instrument].listing
         if order.quote_units:
-            matches = self._matches(order, None, order.quote_units)
-            lots = sum(one.lots for one in matches)
+            lots = sum(one.lots for one in self._matches(order, None, order.quote_units))
             lots -= lots % listing.filters.step_lots
             if lots < max(1, listing.filters.min_lots):
-                self._refuse(event, (Refusal.NO_LIQUIDITY, lots, max(1, listing.filters.min_lots)))
-                return None
+                return Refusal.NO_LIQUIDITY, lots, max(1, listing.filters.min_lots)
             order.lots = order.remaining = lots
         cost = listing.base_units(order.lots)
         if order.side is Side.BUY:
             cost = self._with_fee(self._worth_of(order, self._matches(order, order.lots)))
         free = self.ledger.free[self._lock_asset(order)]
         if cost > free:
-            self._refuse(event, (Refusal.INSUFFICIENT_BALANCE, cost, free))
-            return None
-        self._accept(event, order, 0)
+            return Refusal.INSUFFICIENT_BALANCE, cost, free
+        self._accept(order, request, 0, number)
         self._take(order)
         if self._find(order.number):
             self._finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
-        return order
+        return None
 
     def _meet_market(self, one: Open) -> None:
         """A priced order takes what it may, and rests with what is left."""
@@ -356,6 +380,10 @@ class NaiveExchange:
     def _enter(self, event: Entry) -> None:
         """A triggered stop meets the market; one that was cancelled since does not."""
         one = self._find(event.order)
+        for following in self.following:
+            if one is not None and following.is_due and one.order in following.legs:
+                self._begin(following, event.time_ns)
+                return
         if one is None or one.stands != "triggered":
             return
         order = one.order
@@ -507,45 +535,102 @@ class NaiveExchange:
     # --- lists --------------------------------------------------------------------------------------------------------
 
     def _place_list(self, event: Arrival, request: PlaceList) -> None:
-        broken = self._check_pair(request)
+        is_pair = request.kind is ListKind.OCO
+        broken = self._check_pair(request) if is_pair else self._check_sequence(request)
         if broken:
             self._refuse(event, broken)
             return
-        orders = [self._made(place, event) for place in request.orders]
-        need = max(self._need(order) for order in orders)
+        orders = [self._made(place, event.decided_ns, event.time_ns) for place in request.orders]
+        need = max(self._need(order) for order in orders) if is_pair else self._need(orders[0])
         free = self.ledger.free[self._lock_asset(orders[0])]
         if need > free:
             self._refuse(event, (Refusal.INSUFFICIENT_BALANCE, need, free))
             return
         self.lists_made += 1
-        pair = OrderList(self.lists_made, ListKind.OCO)
+        if is_pair:
+            self._begin_pair(orders, self.lists_made, event.number, need, event.time_ns)
+            return
+        orders[0].ahead = self._ahead(orders[0], event.time_ns)
+        first = self._accept(orders[0], event.number, need, self.lists_made)
+        following = Following(self.lists_made, event.number, orders[0], orders[1:], request.orders[1:])
+        for order in following.legs:
+            order.status = Status.PENDING_NEW
+            self._accept(order, event.number, 0, self.lists_made).stands = "pending"
+        self.following.append(following)
+        self._meet_market(first)
+
+    def _begin_pair(self, orders: list[Order], number: int, request: int, need: int, time_ns: int) -> None:
+        pair = OrderList(number, ListKind.OCO)
         pair.legs = orders
         for order, lock in zip(orders, (need, 0), strict=True):
             order.pair = pair
-            one = self._accept(event, order, lock, pair.number)
             if order.type in STOP_TYPES:
-                self._wait(one, self.books[order.instrument])
+                self._wait(self._accept(order, request, lock, number), self.books[order.instrument])
             else:
-                self._rest(one)
+                order.ahead = self._ahead(order, time_ns)
+                self._rest(self._accept(order, request, lock, number))
+
+    def _begin(self, following: Following, time_ns: int) -> None:
+        """The working order is filled: the others begin as if they arrived now; what would be refused expires."""
+        self.following.remove(following)
+        legs, places = following.legs, following.places
+        for leg in legs:
+            leg.status = Status.NEW
+        broken = self._check_sides(places[0], places[1]) if len(legs) == 2 else None
+        for place in places:
+            broken = broken or self._check_market(place)
+        if broken is None and len(legs) == 2:
+            need = max(self._need(leg) for leg in legs)
+            free = self.ledger.free[self._lock_asset(legs[0])]
+            if need <= free:
+                self._begin_pair(legs, following.number, following.request, need, time_ns)
+                return
+            broken = Refusal.INSUFFICIENT_BALANCE, need, free
+        broken = broken or self._start(legs[0], following.request, time_ns, following.number)
+        if broken:
+            for leg in legs:
+                self._finish(leg, Status.EXPIRED, broken[0])
+
+    def _check_sequence(self, request: PlaceList) -> Broken | None:
+        """OTO and OTOCO: a working order that may rest, then one order or a pair."""
+        count = 2 if request.kind is ListKind.OTO else 3
+        if len(request.orders) != count:
+            return Refusal.BAD_COMBINATION, int(request.kind), len(request.orders)
+        first = request.orders[0]
+        may_rest = first.tif in (TimeInForce.GTC, TimeInForce.GTX)
+        if first.type not in (OrderType.LIMIT, OrderType.LIMIT_MAKER) or not may_rest:
+            return Refusal.BAD_COMBINATION, int(first.type), int(first.tif)
+        for place in request.orders[1:]:
+            if place.instrument != first.instrument or place.quote_units:
+                return Refusal.BAD_COMBINATION, place.instrument, first.instrument
+        broken = self._check_legs(request.orders[1], request.orders[2]) if count == 3 else None
+        for number, place in enumerate(request.orders):
+            broken = broken or self._check(place, beside=request.orders[:number])
+        return broken or self._check_market(first)
 
     def _check_pair(self, request: PlaceList) -> Broken | None:
         """Each leg by itself, then the two beside the last price, then against the market."""
-        if request.kind is not ListKind.OCO or len(request.orders) != 2:
+        if len(request.orders) != 2:
             return Refusal.BAD_COMBINATION, int(request.kind), len(request.orders)
         profit, stop = request.orders
+        broken = self._check_legs(profit, stop) or self._check(profit) or self._check(stop, beside=[profit])
+        broken = broken or self._check_sides(profit, stop)
+        return broken or self._check_market(profit) or self._check_market(stop)
+
+    def _check_legs(self, profit: Place, stop: Place) -> Broken | None:
         if profit.type not in PROFITS or stop.type not in LOSSES:
             return Refusal.BAD_COMBINATION, int(profit.type), int(stop.type)
         if profit.side is not stop.side or profit.lots != stop.lots or profit.instrument != stop.instrument:
             return Refusal.BAD_COMBINATION, profit.lots, stop.lots
-        broken = self._check(profit) or self._check(stop, beside=profit)
-        if broken:
-            return broken
+        return None
+
+    def _check_sides(self, profit: Place, stop: Place) -> Broken | None:
         last = self.books[profit.instrument].last_price()
         for leg, is_above in ((profit, profit.side is Side.SELL), (stop, profit.side is Side.BUY)):
             price = leg.stop or (0 if leg.trailing_bips else leg.price)
             if last and price and not (price > last if is_above else price < last):
                 return Refusal.LIST_PRICES, price, last
-        return self._check_market(profit) or self._check_market(stop)
+        return None
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
@@ -576,7 +661,11 @@ class NaiveExchange:
             return
         order = one.order
         broken: Broken | None = None
-        if order.pair is not None or not order.executed + order.prevented < amend.lots < order.lots:
+        if (
+            order.pair is not None
+            or self._list_of(order)
+            or not order.executed + order.prevented < amend.lots < order.lots
+        ):
             broken = Refusal.NO_CHANGE, amend.lots, order.lots
         broken = broken or self._check_lots(order.type, order.instrument, amend.lots)
         broken = broken or self._check_notional(order.instrument, order.price or order.stop, amend.lots, 0)
@@ -595,6 +684,8 @@ class NaiveExchange:
             self._refuse(event, (Refusal.UNKNOWN_ORDER, replace.number, 0), replace.number)
             return
         gone = one.order.pair.legs if one.order.pair is not None else [one.order]
+        for following in self._list_of(one.order):
+            gone = [following.working, *following.legs]
         broken = self._check(replace.order, without=gone)
         if broken:
             self._refuse(event, broken, replace.number)
@@ -651,14 +742,14 @@ class NaiveExchange:
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
-    def _check(self, place: Place, without: Sequence[Order] = (), beside: Place | None = None) -> Broken | None:
-        """What a request must be in itself, and beside the open orders (but `without` some, and with one `beside`)."""
+    def _check(self, place: Place, without: Sequence[Order] = (), beside: Sequence[Place] = ()) -> Broken | None:
+        """What a request must be in itself, and beside the open orders (but `without` some, and with some `beside`)."""
         if place.instrument not in self.books:
             return Refusal.UNKNOWN_INSTRUMENT, place.instrument, 0
         open_orders = [one.order for one in self.open if one.order not in without]
-        clients = [order.client for order in open_orders] + ([beside.client] if beside else [])
+        clients = [order.client for order in open_orders] + ([one.client for one in beside])
         mine = [order.type for order in open_orders if order.instrument == place.instrument]
-        mine += [beside.type] if beside else []
+        mine += [one.type for one in beside]
         broken = _check_combination(place)
         broken = broken or self._check_price(place.instrument, place.price)
         broken = broken or self._check_price(place.instrument, place.stop)
@@ -799,7 +890,7 @@ class NaiveExchange:
         self.open = [one for one in self.open if one.order is not order]
         released = self._release(order, 0)
         self.out.append(Changed(order.number, status, order.executed, order.remaining, released, reason))
-        for other in self._mates(order):
+        for other in self._mates(order) + self._followers(order):
             self._finish(other, status if status is Status.CANCELED else Status.EXPIRED, reason)
 
     def _mates(self, order: Order) -> list[Order]:
@@ -810,6 +901,17 @@ class NaiveExchange:
         for one in [order, *mates]:
             one.pair = None
         return mates
+
+    def _list_of(self, order: Order) -> list[Following]:
+        return [one for one in self.following if order is one.working or order in one.legs]
+
+    def _followers(self, order: Order) -> list[Order]:
+        """The other open orders of its list, which is no list from now on."""
+        found: list[Order] = []
+        for following in self._list_of(order):
+            self.following.remove(following)
+            found = [one for one in (following.working, *following.legs) if one is not order and self._find(one.number)]
+        return found
 
     def _end_mates(self, order: Order) -> None:
         """The first fill or trigger of a leg expires the other, and takes over the lock of both."""

@@ -164,7 +164,9 @@ class Order:
     reference = 0  # trailing: the best price since tracking began, 0 not yet tracking
     is_reached = False  # a stop with a trailing delta: its stop price was met
     is_waiting = False  # a stop, for its trigger
-    pair: OrderList | None = None
+    pair: OrderList | None = None  # the first fill or trigger of a leg expires the other
+    leads: OrderList | None = None  # orders that begin when this one is filled
+    awaits: OrderList | None = None  # of a pending order: the list of those that begin with it
 
     def __init__(self, instrument: int, side: Side, price: int, lots: int, decided_ns: int, arrived_ns: int) -> None:
         """A plain limit order; whatever else it is, is set by `of`."""
@@ -200,11 +202,11 @@ class Order:
 class OrderList:
     """Orders that end, or begin, together."""
 
-    __slots__ = ("kind", "legs", "lock", "number", "working")
+    __slots__ = ("kind", "legs", "number", "request", "working")
 
-    def __init__(self, number: int, kind: ListKind) -> None:
+    def __init__(self, number: int, kind: ListKind, request: int = 0) -> None:
         self.number = number
         self.kind = kind
+        self.request = request
         self.working: Order | None = None  # OTO, OTOCO: the order that must fill first
         self.legs: list[Order] = []
-        self.lock = 0  # one lock for both legs of a pair

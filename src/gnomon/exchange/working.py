@@ -12,7 +12,7 @@ from typing import Final
 from gnomon.exchange.book import Book
 from gnomon.exchange.funds import price_of_lock
 from gnomon.exchange.liquidity import Best
-from gnomon.exchange.order import Order, Status
+from gnomon.exchange.order import Order, OrderList, Status
 from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, QuoteKind, Role, Rule
 
 NO_BEST: Final = Best(0, 0, QuoteKind.NONE)
@@ -24,12 +24,13 @@ _MAKER: Final = Role.MAKER
 class Working:
     """The open orders of the account, by number."""
 
-    __slots__ = ("_clients", "books", "fills_made", "made", "orders", "out")
+    __slots__ = ("_clients", "books", "fills_made", "freed", "made", "orders", "out")
 
     def __init__(self, books: Mapping[int, Book]) -> None:
         self.books = books
         self.orders: dict[int, Order] = {}
         self.out: list[Outcome] = []
+        self.freed: list[OrderList] = []  # whose working order was filled in this step
         self.fills_made = 0
         self.made = 0
         self._clients: dict[int, int] = {}
@@ -50,8 +51,9 @@ class Working:
         return book.purse.need(order.side, price_of_lock(order, book.last_price()), order.remaining)
 
     def admit(self, order: Order, lock: int) -> None:
-        """It is open from now on: it gets its number, and `lock` units are set aside."""
-        self.made = order.number = self.made + 1
+        """It is open from now on: it gets its number unless it was pending, and `lock` units are set aside."""
+        if not order.number:
+            self.made = order.number = self.made + 1
         self.orders[order.number] = order
         if order.client:
             self._clients[order.client] = order.number
@@ -93,6 +95,8 @@ class Working:
         )  # fmt: skip
         if not remaining:
             self._forget(book, order)
+            if order.leads is not None:
+                self.freed.append(order.leads)
 
     def withdraw(self, book: Book, order: Order) -> int:
         """Cancel an order of the standing pair without a word of its own; the units set free."""
@@ -104,17 +108,27 @@ class Working:
         """It ends unfilled, or partly filled; what it had locked is free again. Its pair ends with it."""
         book = self.books[order.instrument]
         order.status = status
-        mate = order.pair
         self._forget(book, order)
         released = book.purse.release(order)
         self.out.append(Changed(order.number, status, order.executed, order.remaining, released, reason))
-        if mate is not None:
-            order.pair = None
-            of_mate = Status.CANCELED if status is Status.CANCELED else Status.EXPIRED
-            for other in mate.legs:
-                if other.number in self.orders:
-                    other.pair = None
-                    self.finish(other, of_mate, reason)
+        of_mate = Status.CANCELED if status is Status.CANCELED else Status.EXPIRED
+        for other in self._mates(order):
+            if other.number in self.orders:
+                self.finish(other, of_mate, reason)
+
+    def _mates(self, order: Order) -> list[Order]:
+        """Those that end with it: the other leg of its pair; the whole list while its working order is not filled."""
+        mates: list[Order] = []
+        if order.pair is not None:
+            mates, order.pair = list(order.pair.legs), None
+            for leg in mates:
+                leg.pair = None
+        pending = order.leads or order.awaits
+        if pending is not None and pending.working is not None:
+            mates = [pending.working, *pending.legs]
+            for one in mates:
+                one.leads = one.awaits = None
+        return mates
 
     def lock_more(self, order: Order, units: int) -> None:
         """What its trigger asks for beyond its lock; told as a release below zero."""
