@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from tests.exchange.venue import Driver, Row
 
 from gnomon.exchange.exchange import Arrival, Entry, Event
+from gnomon.exchange.ledger import Account
 from gnomon.exchange.order import OrderType, Place, PlaceList, Quote, Replace, Request, Side
-from gnomon.exchange.outcome import Accepted, Filled, Outcome, Quoted, Role, Rule
+from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, Role, Rule
 from gnomon.exchange.rules import WHOLE
 
 
@@ -26,6 +27,47 @@ def check_books(driver: Driver) -> None:
         assert order.remaining > 0
         assert order.executed + order.prevented + order.remaining == order.lots
     assert locks == ledger.locked
+
+
+class Mirror:
+    """Balances as whoever hears the outcomes alone would keep them: postings of fills, locks and what was released."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        ledger = driver.exchange.ledger
+        self._free, self._locked = list(ledger.free), list(ledger.locked)
+        self._locks_in: dict[int, int] = {}
+
+    def hear(self, outcomes: Sequence[Outcome]) -> None:
+        for one in outcomes:
+            if isinstance(one, Accepted):
+                self._lock(one.number, one.instrument, one.side, one.lock)
+            elif isinstance(one, Changed):
+                self._move(self._locks_in[one.number], -one.released)
+            elif isinstance(one, Quoted):
+                for number, lock, side in ((one.bid, one.bid_lock, Side.BUY), (one.ask, one.ask_lock, Side.SELL)):
+                    if lock:
+                        self._lock(number, one.instrument, side, lock)
+                for number, released in ((one.bid_gone, one.bid_released), (one.ask_gone, one.ask_released)):
+                    if number:
+                        self._move(self._locks_in[number], -released)
+            elif isinstance(one, Filled):
+                for account, asset, units in one.postings():
+                    if account in (Account.FREE, Account.LOCKED):
+                        side = self._free if account is Account.FREE else self._locked
+                        side[asset] += units
+                self._move(self._locks_in[one.number], -one.released)
+        assert (self._free, self._locked) == (self._driver.exchange.ledger.free, self._driver.exchange.ledger.locked)
+
+    def _lock(self, number: int, instrument: int, side: Side, units: int) -> None:
+        listing = next(one for one in self._driver.listings if one.number == instrument)
+        asset = listing.quote if side is Side.BUY else listing.base
+        self._locks_in[number] = self._driver.exchange.ledger.assets.index(asset)
+        self._move(self._locks_in[number], units)
+
+    def _move(self, asset: int, units: int) -> None:
+        self._free[asset] -= units
+        self._locked[asset] += units
 
 
 class FillCheck:

@@ -9,7 +9,7 @@ import os
 from random import Random
 
 import pytest
-from tests.exchange.invariants import FillCheck, check_books
+from tests.exchange.invariants import FillCheck, Mirror, check_books
 from tests.exchange.venue import Driver, Row, listing, rules
 
 from gnomon.exchange.exchange import Exchange
@@ -114,6 +114,7 @@ def course(kind: type[Exchange] | type[NaiveExchange], seed: int) -> tuple[Drive
     filters = Filters(max_orders=12)
     driver = Driver(kind, chosen, tapes, listing(0, "BTC", filters=filters), listing(1, "ETH", filters=filters))
     check = FillCheck(driver.tapes, chosen.fills.share)
+    mirror = Mirror(driver)
     ends = tapes[0][-1][0]
     made = 0
     for at_ns in sorted(luck.randint(0, ends) for _ in range(ORDERS_A_RUN)):
@@ -125,6 +126,7 @@ def course(kind: type[Exchange] | type[NaiveExchange], seed: int) -> tuple[Drive
         for event, outcomes in driver.steps[seen:]:
             check.check(event, outcomes)
         check_books(driver)
+        mirror.hear([one for _, outcomes in driver.steps[seen:] for one in outcomes])
         made = max((one.number for one in driver.open_orders()), default=made)
     return driver, check
 

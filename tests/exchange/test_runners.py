@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from tests.exchange.invariants import FillCheck, check_books
+from tests.exchange.invariants import FillCheck, Mirror, check_books
 from tests.exchange.venue import Driver, Row, listing, rules
 
 from gnomon.exchange.exchange import Exchange
@@ -188,15 +188,17 @@ def test_both_exchanges_say_the_same(run: Run) -> None:
     note(f"{tapes_}")
     drivers = [Driver(kind, chosen, tapes_, *listings) for kind in (Exchange, NaiveExchange)]
     checks = [FillCheck(driver.tapes, chosen.fills.share) for driver in drivers]
+    mirrors = [Mirror(driver) for driver in drivers]
     for at_ns, request in [*asked, (10**15, CancelAll(0))]:
         note(f"{at_ns} {request}")
         answers = []
-        for driver, check in zip(drivers, checks, strict=True):
+        for driver, check, mirror in zip(drivers, checks, mirrors, strict=True):
             seen = len(driver.steps)
             driver.send(request, at_ns)
             for event, outcomes in driver.steps[seen:]:
                 check.check(event, outcomes)
             check_books(driver)
+            mirror.hear([one for _, outcomes in driver.steps[seen:] for one in outcomes])
             answers.append([one for _, outcomes in driver.steps[seen:] for one in outcomes])
         assert answers[0] == answers[1], first_difference(answers[0], answers[1])
         assert drivers[0].balances() == drivers[1].balances()

@@ -110,6 +110,14 @@ def test_a_buy_stop_that_climbs_the_book_never_draws_on_the_lock_of_another(venu
     assert driver.locked("USD") == 1_000 * UNIT
 
 
+def test_what_a_stop_locks_more_at_its_trigger_is_told(venue: type[Venue]) -> None:
+    driver = Driver(venue, rules({"USD": 10_000}), sequence("B 100 x 1", "B 150 x 1"))
+    driver.send(stop(LOSS, BUY, 9, stop=105), 10**9)
+    outcomes = driver.end()
+    assert outcomes[1] == Changed(1, Status.NEW, 0, 9, -405 * UNIT)  # of 945 to 1,350
+    assert fills(outcomes) == [(150, 9)]
+
+
 def test_a_stop_cancelled_between_its_trigger_and_its_entry_does_not_enter(venue: type[Venue]) -> None:
     driver = Driver(venue, rules(), sequence("B 100 x 1", "S 80 x 1"))
     driver.send(stop(LOSS, SELL, 5, stop=95), 10**9)

@@ -400,6 +400,7 @@ class NaiveExchange:
             if short > 0:
                 self.ledger.lock(asset, short)
                 order.lock += short
+                self.out.append(Changed(order.number, order.status, order.executed, order.remaining, -short))
         self._take(order)
         if self._find(order.number):
             self._finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,8 @@ from gnomon.score.runs import Summary, summary
 from gnomon.store.journals import Journals
 from gnomon.store.runs import RunStore, StoredRun
 from gnomon.store.store import Store
+from gnomon.trader.purity import guard
+from gnomon.trader.strategies.catalog import strategy
 from gnomon.trader.trader import Strategy
 
 STATUS = {EndReason.WINDOW: "completed", EndReason.STOPPED: "stopped", EndReason.FAILED: "failed"}
@@ -65,7 +66,7 @@ class Replays:
         plan = stage.plan(entry, number, secrets.randbits(64) if chosen is None else chosen)
         trader = trader_of(entry.trader, entry.params)
         run = new_id("run", self._clock.now_ns())
-        with self.journals.create(run) as sink:
+        with self.journals.create(run) as sink, guard():
             played = play(plan, trader, sink=sink, mode="full", keeps=False)
         record = run_record(run, self.journals.read(run), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
         found = summary(record)
@@ -77,7 +78,9 @@ class Replays:
         """One run of a sweep: hashed, not kept; a rerun with its parameters gives the same fingerprint."""
         plan = stage.plan(entry, number, seed)
         kept = Kept()
-        played = play(plan, trader_of(entry.trader, entry.params), sink=kept, mode="full", keeps=False)
+        trader = trader_of(entry.trader, entry.params)
+        with guard():
+            played = play(plan, trader, sink=kept, mode="full", keeps=False)
         run = new_id("run", self._clock.now_ns())
         record = run_record(run, Record(kept), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
         found = summary(record)
@@ -186,33 +189,12 @@ class _Rebuild:
 
 
 def trader_of(name: str, params: Mapping[str, Any]) -> Strategy:
-    """A shipped strategy by its name, or a class by `module:Class` or `file.py:Class`. `NotFound` with near names."""
-    path, separator, kind = name.rpartition(":")
-    if separator and path.endswith(".py"):
-        return _instance(_class_of_file(Path(path), kind), params)
-    from gnomon.trader.strategies.catalog import strategy
+    """A shipped strategy by its name, or a class by `module:Class` or `file.py:Class`.
 
-    return strategy(name, params)
-
-
-def _class_of_file(path: Path, name: str) -> type[Strategy]:
-    if not path.is_file():
-        raise NotFound(f"no file {path}", hint="name the trader as file.py:Class, or a shipped strategy")
-    spec = spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    kind = getattr(module, name, None)
-    if kind is None:
-        raise NotFound(f"{path} has no class {name}", hint="see the classes it defines")
-    return kind  # type: ignore[no-any-return]  # checked by `_instance`
-
-
-def _instance(kind: Any, params: Mapping[str, Any]) -> Strategy:
-    if not (isinstance(kind, type) and issubclass(kind, Strategy)):
-        raise Invalid(f"{kind!r} is no Strategy", hint="derive it from gnomon.trader.trader.Strategy")
-    return kind(**params)
+    `NotFound` with near names, `Invalid` for a wrong parameter, `Refused` when its source leaves the desk.
+    """
+    found: Strategy = strategy(name, params)
+    return found
 
 
 def _finite(document: Any) -> Any:
