@@ -13,6 +13,7 @@ import backtesting.backtesting as inside
 import numpy as np
 import pandas as pd
 from backtesting import Backtest, Strategy
+
 from report import FAST, FEE, LOT, ORDER_LOTS, SLOW, TICK, account, asked, columns, emit, least, sweep_bars
 
 UNIT = TICK * LOT

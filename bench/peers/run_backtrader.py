@@ -6,6 +6,7 @@ from typing import Any
 
 import backtrader
 import numpy as np
+
 from report import FAST, FEE, LOT, ORDER_LOTS, SLOW, TICK, account, asked, columns, emit, least, sweep_bars
 
 EPOCH_DAYS = backtrader.date2num(backtrader.datetime.datetime(1970, 1, 1))

@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from report import FAST, HALF_SPREAD_TICKS, ORDER_LOTS, SLOW, account, asked, columns, emit, least, sweep_bars
 
 from gnomon.clock import Timeframe
 from gnomon.exchange.bars import Bars
@@ -27,6 +26,7 @@ from gnomon.trader.desk import Desk
 from gnomon.trader.events import Bar, Trade
 from gnomon.trader.limits import Limits
 from gnomon.trader.trader import Strategy
+from report import FAST, HALF_SPREAD_TICKS, ORDER_LOTS, SLOW, account, asked, columns, emit, least, sweep_bars
 
 PAIR = Listing(0, "sim:BTC-USDT", Asset("BTC"), Asset("USDT"), Decimal("0.1"), Decimal("0.001"))
 MINUTE = Timeframe.parse("1m")

@@ -23,6 +23,7 @@ from hftbacktest import (
 from hftbacktest.order import FILLED
 from hftbacktest.types import event_dtype
 from numba import njit
+
 from report import FEE, HALF_SPREAD_TICKS, LOT, ORDER_LOTS, TICK, account, asked, columns, emit, least
 
 FEED = 2  # what `wait_next_feed` answers at a print

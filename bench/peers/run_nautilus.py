@@ -21,6 +21,7 @@ from nautilus_trader.model.identifiers import InstrumentId, Symbol, TradeId, Ven
 from nautilus_trader.model.instruments import CurrencyPair
 from nautilus_trader.model.objects import Money, Price, Quantity
 from nautilus_trader.trading.strategy import Strategy
+
 from report import FAST, HALF_SPREAD_TICKS, ORDER_LOTS, SLOW, TICK, asked, columns, emit, least, sweep_bars
 
 VENUE = Venue("SIM")

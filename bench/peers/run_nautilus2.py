@@ -32,6 +32,7 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.risk import RiskEngineConfig
 from nautilus_trader.trading import Strategy, StrategyConfig
+
 from report import FAST, HALF_SPREAD_TICKS, ORDER_LOTS, SLOW, TICK, asked, columns, emit, least
 
 BTC, USDT = Currency.from_str("BTC"), Currency.from_str("USDT")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import vectorbt as vbt
+
 from report import FAST, FEE, LOT, ORDER_LOTS, SLOW, TICK, account, asked, columns, emit, least, sweep_bars
 
 COLUMNS = 100  # runs in one call: more of them only cost memory
