@@ -134,7 +134,7 @@ def test_a_page_is_written_for_a_run_and_for_a_comparison() -> None:
         ("[session]\nseed = 1", "names no dataset", "gnomon datasets"),
         ('[session]\ndataset = "BTCUSDT"', "no dataset 'BTCUSDT'", "BTCUSDT-1h"),
         (SESSION.replace("latency", "latenci"), "rules has no section 'latenci'", "latency"),
-        (SESSION.replace("trader.py:Cross", "trader.py:Crosss"), "no class Crosss", "classes"),
+        (SESSION.replace("trader.py:Cross", "trader.py:Crosss"), "no 'Crosss'", ""),
         (SESSION.replace('balances = { USDT = "10000" }', ""), "has no balance", "balances"),
         (SESSION.replace("seed = 7", "seed = 7\nfrom = 2030-01-01"), "not in the dataset", "it holds"),
         (SESSION + "params = { fost = 3 }", "fost", "fast"),

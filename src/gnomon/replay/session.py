@@ -61,7 +61,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The plan. Several datasets are taken together. Times in UTC ns; `instruments` empty for all of the dataset; `to_ns` and `from_ns` 0 for its ends."""
+    """The plan. Several datasets are taken together; without `instruments`, all that they hold.
+
+    Times in UTC ns: `from_ns` and `to_ns` are 0 for the ends of the data.
+    """
 
     datasets: tuple[str, ...]
     name: str = ""
