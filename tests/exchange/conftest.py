@@ -1,3 +1,5 @@
+"""Both venues for every test of a rule."""
+
 from __future__ import annotations
 
 import pytest
