@@ -39,6 +39,7 @@ from gnomon.trader import limits as ceilings
 from gnomon.trader import sizing, targets, ticket
 from gnomon.trader.account import Account
 from gnomon.trader.brackets import Bracket
+from gnomon.trader.calc import calc
 from gnomon.trader.decisions import Decision, Diary, Seen
 from gnomon.trader.events import BestQuote, Timer
 from gnomon.trader.market import Book, Depth, Document, Issued, Market, News, Printed
@@ -578,6 +579,10 @@ class Desk:
         """A number for the record."""
         self._open_decision()
         self._metrics.append((str(name), float(value)))
+
+    def calc(self, expression: str) -> int | float:
+        """The value of an expression of numbers; `Invalid` for anything else."""
+        return calc(expression)
 
     # --- whoever drives it --------------------------------------------------------------------------------------------
 
