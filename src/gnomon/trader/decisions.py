@@ -16,6 +16,7 @@ import numpy as np
 from gnomon.exchange.order import Request
 
 SEEN_BYTES: Final = 16
+_PRICE = struct.Struct("<cqqq")
 NOTHING_SEEN: Final = hashlib.blake2b(digest_size=SEEN_BYTES).digest()
 
 
@@ -33,7 +34,12 @@ class Decision:
 
     def pack(self) -> bytes:
         """The same bytes for the same decision, whichever way the trader was driven."""
-        return canonical((self.bar, self.now_ns, self.seen, self.forecasts, self.requests, self.notes, self.metrics))
+        texts = (*self.forecasts, *map(_request_text, self.requests), *self.notes)
+        counts = f"{len(self.forecasts)},{len(self.requests)},{len(self.notes)},{len(self.metrics)}"
+        parts = [f"{self.bar},{self.now_ns},{self.seen.hex()},{counts}"]
+        parts += [f"{len(one)}:{one}" for one in texts]
+        parts += [f"{len(name)}:{name}={float(value).hex()}" for name, value in self.metrics]
+        return "\n".join(parts).encode()
 
 
 class Diary(Protocol):
@@ -53,8 +59,18 @@ class Seen:
     def add(self, what: str, *answer: Any) -> None:
         self._state.update(canonical((what, *answer)))
 
+    def add_price(self, instrument: int, knowable_ns: int, ticks: int) -> None:
+        """A price, which is read more often than all the rest."""
+        self._state.update(_PRICE.pack(b"p", instrument, knowable_ns, ticks))
+
     def digest(self) -> bytes:
         return self._state.digest()
+
+
+def _request_text(request: Any) -> str:
+    """Its kind and its integers; those of a list one after another."""
+    parts = [_request_text(one) if isinstance(one, tuple) else str(int(one)) for one in request]
+    return f"{type(request).__name__}({','.join(parts)})"
 
 
 def canonical(value: Any) -> bytes:

@@ -104,6 +104,7 @@ class Desk:
         "_on_fill",
         "_on_order",
         "_on_timer",
+        "_prices",
         "_quotes",
         "_requests",
         "_seen",
@@ -154,6 +155,7 @@ class Desk:
         self._decision_ns = 0
         self._forecasts: list[str] = []
         self._notes: list[str] = []
+        self._prices: dict[int, tuple[int, int, int]] = {}  # now, when knowable, ticks: one answer an instant
         self._metrics: list[tuple[str, float]] = []
 
     # --- time ---------------------------------------------------------------------------------------------------------
@@ -201,13 +203,16 @@ class Desk:
     def price_ticks(self, instrument: str | int = 0) -> int:
         """In ticks, 0 before the first."""
         number = self._listing(instrument).number
-        last = self._market.last(number, self.now_ns)
-        if last is None:
-            self._read("price", number, None)
-            return 0
-        self._check_stamp("price", last.knowable_ns, self.now_ns)
-        self._read("price", number, last.knowable_ns, last.price_ticks)
-        return last.price_ticks
+        known = self._prices.get(number)
+        if known is not None and known[0] == self.now_ns:
+            knowable_ns, ticks = known[1], known[2]
+        else:
+            last = self._market.last(number, self.now_ns)
+            knowable_ns, ticks = (0, 0) if last is None else last
+            self._check_stamp("price", knowable_ns, self.now_ns)
+            self._prices[number] = self.now_ns, knowable_ns, ticks
+        self._open_decision().add_price(number, knowable_ns, ticks)
+        return ticks
 
     def best(self, instrument: str | int) -> BestQuote | None:
         """Best bid and ask, in ticks and lots; None where nothing is known."""
@@ -460,7 +465,7 @@ class Desk:
                 raise Invalid(f"client id {request.client_id!r}", hint="1 to 36 of A-Z a-z 0-9 . _ : / -")
             if request.client_id in self._by_id:
                 return self._by_id[request.client_id]
-        written = ticket.exactly(listing, request, self._purse(listing))
+        written = ticket.exactly(listing, request, self._purse(listing, "exact"))
         return self._send_or_decline(listing, written, request.side, request.type, request.label, request.client_id)
 
     def modify(
@@ -707,19 +712,20 @@ class Desk:
         self._blotter.catch_up()
         return self._account.units(asset) - self._blotter.locked[asset]
 
-    def _purse(self, listing: Listing) -> Purse:
+    def _purse(self, listing: Listing, size: str) -> Purse:
+        """As much of it as a size of this kind needs."""
         quote = self._account.of_instrument[listing.number][1]
         return Purse(
-            self._free_units(quote),
+            self._free_units(quote) if size == "all" else 0,
             self._account.position_lots(listing.number),
-            self.equity_units,
+            self.equity_units if size == "pct" else 0,
             self.price_ticks(listing.number),
         )
 
     def _ask(self, instrument: str | int, wish: Wish, tp: Number | None, sl: Number | None, label: str | None) -> Order:
         listing = self._listing(instrument)
         bracket = Bracket.of(listing, wish.side, tp, sl, self.price_ticks(listing.number)) if tp or sl else None
-        written = ticket.written(listing, wish, self._purse(listing), self.session.costs)
+        written = ticket.written(listing, wish, self._purse(listing, wish.size.kind), self.session.costs)
         order = self._send_or_decline(listing, written, wish.side, OrderType.MARKET, label, None)
         if bracket is not None and not isinstance(order.state, Rejected):
             bracket.entry = order
@@ -793,8 +799,13 @@ class Desk:
                 listing = self.session.listings[place.instrument]
                 ticks = place.price or place.stop or (0 if place.quote_units else self.price_ticks(place.instrument))
                 notional = max(notional, place.quote_units or listing.notional(ticks, place.lots))
-        standing = ceilings.Standing(self._requests - self._bar_first, self._blotter.count_open(), self.equity_units)
-        return ceilings.check(places, notional, standing, self.session.limits)
+        most = self.session.limits
+        standing = ceilings.Standing(
+            self._requests - self._bar_first,
+            self._blotter.count_open() if most.open_orders else 0,
+            self.equity_units if notional and most.notional_pct else 0,
+        )
+        return ceilings.check(places, notional, standing, most)
 
     def _why_not(self) -> str:
         """Begin the bar that the clock stands in, and say why nothing may be asked for now; empty when it may."""

@@ -33,6 +33,7 @@ class Plan:
     digest: str = ""
     deployment: str = ""
     entry: int = 0
+    id_head: str = field(default="", init=False, repr=False)  # of client ids
 
     def __post_init__(self) -> None:
         if not self.listings:
@@ -42,6 +43,8 @@ class Plan:
         numbers = [one.number for one in self.listings]
         if numbers != list(range(len(numbers))):
             raise Invalid(f"instruments are numbered {numbers}", hint="from 0, in the order of the universe")
+
+        object.__setattr__(self, "id_head", f"g-{self.run}-{base36(self.entry)}-")
 
     @property
     def run(self) -> str:
@@ -61,7 +64,7 @@ class Plan:
 
 def client_id(plan: Plan, bar: int, number: int) -> str:
     """`g-<run>-<entry>-<bar>-<seq>`: the same order of the same session always has the same id; no retry doubles it."""
-    return f"g-{plan.run}-{base36(plan.entry)}-{base36(bar)}-{base36(number)}"
+    return f"{plan.id_head}{base36(bar)}-{base36(number)}"
 
 
 def base36(value: int) -> str:
