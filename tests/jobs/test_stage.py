@@ -1,0 +1,75 @@
+"""The stage of a session: datasets taken together, instruments chosen, candles and window found."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gnomon.clock import SimClock, Timeframe, parse_instant
+from gnomon.errors import Invalid, NotFound
+from gnomon.jobs.ingest import ImportOptions, import_files
+from gnomon.jobs.stage import stage_of
+from gnomon.replay.session import Entry, Session
+from gnomon.sources.instruments import shipped_instruments
+from gnomon.store.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Hours of two pairs, an hour apart."""
+    found = Store.open(f"sqlite:///{tmp_path / 'gnomon.db'}", tmp_path / "datasets")
+    for number, name in enumerate(("BTCUSDT", "ETHUSDT")):
+        first = np.datetime64("2024-01-01T00:00") + np.timedelta64(number, "h")
+        times = (first + np.arange(50) * np.timedelta64(1, "h")).astype(str)
+        rows = [f"{at},{100 + i},{101 + i},{99 + i},{100 + i},5" for i, at in enumerate(times)]
+        path = tmp_path / f"{name}-1h.csv"
+        path.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]) + "\n")
+        clock = SimClock(parse_instant("2024-06-01"))
+        import_files(found, shipped_instruments(), [path], ImportOptions(), clock, reject_folder=tmp_path / "rejects")
+    return found
+
+
+def session(**table: object) -> Session:
+    rules = {"balances": {"USDT": "1000"}}
+    return Session.of({"session": {"dataset": ["BTCUSDT-1h", "ETHUSDT-1h"], **table}, "rules": rules})
+
+
+def test_datasets_are_taken_together_and_the_window_is_their_span(store: Store) -> None:
+    stage = stage_of(store, shipped_instruments(), session())
+    assert [one.id for one in stage.ground.listings] == ["binance:BTCUSDT", "binance:ETHUSDT"]
+    assert [one.base.name for one in stage.ground.listings] == ["BTC", "ETH"]
+    assert stage.ground.timeframe == Timeframe.parse("1h")
+    assert (stage.start_ns, stage.end_ns) == (parse_instant("2024-01-01"), parse_instant("2024-01-03T03:00"))
+    assert all(one.is_bar_modelled for one in stage.ground.tapes)
+
+
+def test_an_instrument_is_chosen_by_its_symbol_and_moves_the_digest(store: Store) -> None:
+    both, one = (stage_of(store, shipped_instruments(), session(**more)) for more in ({}, {"instruments": ["ETHUSDT"]}))
+    assert [each.id for each in one.ground.listings] == ["binance:ETHUSDT"]
+    assert one.ground.digest != both.ground.digest
+    with pytest.raises(NotFound, match="no instrument 'ETHUSD'"):
+        stage_of(store, shipped_instruments(), session(instruments=["ETHUSD"]))
+
+
+def test_the_same_content_is_the_same_ground(store: Store) -> None:
+    first, second = (stage_of(store, shipped_instruments(), session()) for _ in range(2))
+    assert first.ground.digest == second.ground.digest
+    assert first.dataset == second.dataset
+
+
+def test_a_plan_takes_the_balances_of_its_entry_and_refuses_none(store: Store) -> None:
+    stage = stage_of(store, shipped_instruments(), session())
+    plan = stage.plan(Entry("a", "buy_and_hold", balances={"BTC": Decimal(2)}), 1, 9)
+    assert {name: str(units) for name, units in plan.rules.balances.items()} == {"USDT": "1000", "BTC": "2"}
+    bare = stage_of(store, shipped_instruments(), Session.of({"session": {"dataset": "BTCUSDT-1h"}}))
+    with pytest.raises(Invalid, match="has no balance"):
+        bare.plan(Entry("a", "buy_and_hold"), 1, 9)
+
+
+def test_a_timeframe_that_is_not_there_is_refused_with_those_that_are(store: Store) -> None:
+    with pytest.raises(Invalid, match="no candles of 5m") as caught:
+        stage_of(store, shipped_instruments(), session(timeframe="5m"))
+    assert "1h" in caught.value.hint
