@@ -46,7 +46,6 @@ TESTED_ELSEWHERE = {
         ],
         "tests/test_cli.py: every verb, as a user calls it",
     ),
-    "cli/replay.py": "tests/cli/test_replay.py: as a user calls it",
     "jobs/replay.py": "tests/cli/test_replay.py: as a user calls it",
     "replay/explain.py": "tests/cli/test_replay.py: every kind of sentence that a user sees",
     "sources/binance/cache.py": "tests/sources/binance/test_dumps.py, through the archive",

@@ -202,7 +202,9 @@ def header_of(stored: StoredRun) -> Header:
     from gnomon.report.run_page import Header
 
     rules = Session.parse(stored.spec).rules.document()
-    labels = []
+    labels = ["bar-modelled"] if stored.counts.get("bar_modelled") else []
+    if rules["fills"]["taker"] == "auto":
+        labels.append("takers meet a synthetic quote")
     if stored.counts.get("ambiguous_bars"):
         labels.append(f"{stored.counts['ambiguous_bars']} ambiguous bars")
     return Header(

@@ -121,6 +121,7 @@ class Replays:
                 "orders": played.orders,
                 "rejects": played.rejects,
                 "ambiguous_bars": played.ambiguous_bars,
+                "bar_modelled": sum(one.is_bar_modelled for one in plan.ground.tapes),
             },
             summary=_finite(found.row()),
             journal=journal,
