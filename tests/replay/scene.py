@@ -1,9 +1,9 @@
-"""Scenes for runs: the seeded input of the acceptance numbers, rough random tapes, and a trader that tries everything."""
+"""Scenes for runs: the input of the acceptance numbers, rough random tapes, and a trader that tries everything."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy as np
 from gnomon.clock import Timeframe
 from gnomon.errors import GnomonError
 from gnomon.exchange.bars import Bars
+from gnomon.exchange.draws import LatencyTable
 from gnomon.exchange.listing import Asset, Listing
 from gnomon.exchange.order import OrderType, Place, SelfTrade, Side, TimeInForce
 from gnomon.exchange.prints import Prints
-from gnomon.exchange.rules import FeeAsset, Fees, Fills, Latency, Rules
+from gnomon.exchange.rules import FeeAsset, Fees, FillMoment, Fills, Latency, Leg, Path, Resolve, Resting, Rules, Taker
 from gnomon.exchange.thresholds import Thresholds
 from gnomon.market.block_index import BlockIndex
 from gnomon.replay.ground import Ground, Tape, bars_from_prints
@@ -280,3 +281,44 @@ def restless(seed: int, *, every: int = 7, instruments: int = 1, bars: bool = Fa
 def sentences(told: Sequence[tuple[int, Any]]) -> list[str]:
     """Outcomes with their times, for comparing two runs with a readable difference."""
     return [f"{at_ns} {outcome}" for at_ns, outcome in told]
+
+
+# --- random sessions ------------------------------------------------------------------------------------------------
+
+SPREAD_OUT = LatencyTable(tuple(step * 100_000 for step in range(1_025)))
+"""From 0 to 102 ms."""
+
+
+def random_rules(seed: int) -> Rules:
+    chance = random.Random(seed)
+
+    def leg() -> Leg:
+        is_drawn = chance.random() < 0.4
+        return Leg(table=SPREAD_OUT) if is_drawn else Leg(chance.choice([0, 0, 1, 5_000_000, 120_000_000]))
+
+    fills = Fills(
+        resting=chance.choice(list(Resting)),
+        ahead=chance.choice([-1, 0, 20]),
+        share=chance.choice([0, 1_000_000, 300_000]),
+        taker=chance.choice([Taker.AUTO, Taker.AUTO, Taker.REST]),
+        slippage_ticks=chance.choice([0, 1]),
+        path=chance.choice(list(Path)),
+        moment=chance.choice(list(FillMoment)),
+        resolve=chance.choice(list(Resolve)),
+    )
+    asset = chance.choice([FeeAsset.QUOTE, FeeAsset.RECEIVED])
+    fees = Fees(chance.choice([-10_000, 20_000]), 50_000, asset)
+    return rules(fills, fees, Latency(Leg(chance.choice([0, 0, 30_000_000])), leg(), leg()))
+
+
+def random_session(seed: int, rows: int = 300) -> tuple[RunPlan, Callable[[], Strategy]]:
+    """A plan over 1 to 3 tapes of prints or of bars, and who makes its trader anew."""
+    chance = random.Random(seed)
+    count, is_bars = chance.choice([1, 1, 2, 3]), chance.random() < 0.4
+    every, hears = chance.choice([1, 3, 7, 20]), chance.random() < 0.5
+    tapes = [
+        rough_bars(10 * seed + number, rows // 4) if is_bars else rough_prints(10 * seed + number, rows)
+        for number in range(count)
+    ]
+    how = plan(ground(*tapes), random_rules(seed), seed)
+    return how, lambda: restless(seed, every=every, instruments=count, bars=is_bars, hears=hears)

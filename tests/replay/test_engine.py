@@ -1,4 +1,4 @@
-"""The engine: acceptance numbers to the last digit, the total order, three ways to search, and one answer every time."""
+"""The engine: acceptance numbers to the last digit, the total order, ways to search, and one answer every time."""
 
 from __future__ import annotations
 

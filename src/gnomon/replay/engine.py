@@ -252,10 +252,12 @@ class Replay:
                     watch.look_ahead()
                 if watch.safe_ns < limit_ns:
                     limit_ns = watch.safe_ns
-        wakes = stream.run(self._desk, limit_ns)
-        self._now_ns = now_ns = self._desk.now_ns
-        after, upto, first_ns = stream.told
-        self._keeper.told(TRADER, stream.layer, (after, upto), wakes, first_ns, now_ns)
+        try:
+            stream.run(self._desk, limit_ns)
+        finally:
+            self._now_ns = now_ns = self._desk.now_ns
+            after, upto, wakes, first_ns = stream.told
+            self._keeper.told(TRADER, stream.layer, (after, upto), wakes, first_ns, now_ns)
 
     def _send(self) -> None:
         """What a hook left in the outbox is on its way; so are the alarms that it set."""
@@ -313,7 +315,7 @@ class Replay:
         for outcome in outcomes:
             if type(outcome) is Triggered and type(event) is Printed:
                 self._push(at_ns, Lane.ARRIVAL, VENUE, Entry(at_ns, outcome.number))
-        delay_ns = self._delay(self._reply, "latency.reply", self._pushed)
+        delay_ns = self._delay(self._reply, "latency.reply", upto)
         due_ns = at_ns + delay_ns
         if not self._may_overtake:
             due_ns = self._last_reply_ns = max(due_ns, self._last_reply_ns)

@@ -65,13 +65,13 @@ class Script:
 
     wake: Wake
     said: dict[int, Said]
-    own_due_ns: dict[int, int]  # instants at which own events were told, and how often
+    own: set[int]  # seqs of the own events that were told
     calls: int
     reason: EndReason
 
     @classmethod
     def of(cls, record: Record) -> Script:
-        script = cls(Wake(0, 0, 0, (), ()), {}, {}, 0, EndReason.WINDOW)
+        script = cls(Wake(0, 0, 0, (), ()), {}, set(), 0, EndReason.WINDOW)
         for one in record.entries():
             script._take(one)
         end = record.end
@@ -82,8 +82,7 @@ class Script:
         if one.type is RecordType.DELIVER:
             told = cast(Deliver, one.body)
             self.calls += told.wakes
-            if told.own_upto:
-                self.own_due_ns[one.t] = self.own_due_ns.get(one.t, 0) + 1
+            self.own.update(range(told.own_after + 1, told.own_upto + 1))
         elif one.type is RecordType.TIMER:
             self.calls += 1
         elif one.type is RecordType.WAKE:
@@ -100,20 +99,20 @@ class Script:
 
 
 class Ghost:
-    """Desk and trader in one. `rewrite` puts a decision into the journal as it was."""
+    """Desk and trader in one. `rewrite` puts a decision into the journal as it was, `seq` is the journal's newest."""
 
-    __slots__ = ("_calls", "_heard_own", "_rewrite", "_script", "_waiting", "alarms", "is_deciding", "now_ns", "outbox")
+    __slots__ = ("_calls", "_rewrite", "_script", "_seq", "_waiting", "alarms", "is_deciding", "now_ns", "outbox")
 
-    def __init__(self, script: Script, rewrite: Callable[[Decision, int], object]) -> None:
+    def __init__(self, script: Script, rewrite: Callable[[Decision, int], object], seq: Callable[[], int]) -> None:
         self.now_ns = 0
         self.outbox: list[Request] = []
         self.alarms: list[tuple[int, str]] = []
         self.is_deciding = False
         self._script = script
         self._rewrite = rewrite
+        self._seq = seq
         self._calls = 0
         self._waiting: list[Decision] = []
-        self._heard_own: dict[int, int] = {}
 
     def begin(self) -> None:
         self._say()
@@ -122,14 +121,12 @@ class Ghost:
         """A wake, a timer, or own events: one call."""
         self._calls += 1
         self._say()
-        if self._calls == self._script.calls and self._script.reason is EndReason.STOPPED:
-            raise Finished("as recorded")
 
     def hook(self, _kind: str) -> Callable[..., None]:
         return self.called
 
     def hear(self, due_ns: int, _outcomes: Sequence[Outcome]) -> None:
-        if due_ns in self._script.own_due_ns:
+        if self._seq() in self._script.own:  # whether the trader listened when this was said
             self.alarms.append((due_ns, OWN))
 
     def alarm(self, _name: str) -> None:
@@ -148,6 +145,8 @@ class Ghost:
             self.alarms.extend(said.alarms)
             self._waiting.extend(said.decisions)
             self.is_deciding = bool(self._waiting)
+        if self._calls == self._script.calls and self._script.reason is EndReason.STOPPED:
+            raise Finished("as recorded")
 
 
 def request_of(body: Any) -> Request:

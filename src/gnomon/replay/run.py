@@ -151,7 +151,7 @@ def play_again(record: Record, plan: RunPlan, sink: Sink, search: Search = first
     """The same from a Record's inputs, without its trader: what `gnomon verify` compares with the Record."""
     script = Script.of(record)
     stage = _Stage.set(plan, sink, "full", keeps=False)
-    ghost = Ghost(script, stage.course.rewrite)
+    ghost = Ghost(script, stage.course.rewrite, lambda: stage.journal.seq)
     stage.attach(script.wake)
     streams = wake_streams(plan, script.wake.every_nth_print, ghost.called, bool(script.wake.closed_bars), ghost.called)
     engine = stage.engine(streams, ghost, search)

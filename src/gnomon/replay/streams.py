@@ -41,14 +41,14 @@ class Stream(Protocol):
     layer: int
     """Number of the layer that it tells of."""
 
-    told: tuple[int, int, int]
-    """Of the last run: rows (after, upto] of the layer, counted from 1, and when the first wake was."""
+    told: tuple[int, int, int, int]
+    """Of the last run: rows (after, upto] of the layer, counted from 1, how many wakes, and when the first was."""
 
     is_flowing: bool
     """Whether the last wakes asked for nothing, so that a longer run of them is likely."""
 
-    def run(self, desk: Clocked, limit_ns: int) -> int:
-        """Tell wakes before `limit_ns`, one at least if it is due then, until the trader wants something; how many."""
+    def run(self, desk: Clocked, limit_ns: int) -> None:
+        """Tell wakes before `limit_ns`, one at least if it is due then, until the trader wants something."""
         ...
 
 
@@ -60,7 +60,7 @@ class TradeStream:
     ) -> None:
         """`rows` are the positions that wake."""
         self.layer = layer
-        self.told = 0, 0, 0
+        self.told = 0, 0, 0, 0
         self._prints = prints
         self._trade = trade
         self._hook = hook
@@ -92,36 +92,37 @@ class TradeStream:
         self._side = self._prints.side[chosen].tolist()
         self.next_ns = self._times[0] if self._times else NEVER_NS
 
-    def run(self, desk: Clocked, limit_ns: int) -> int:
+    def run(self, desk: Clocked, limit_ns: int) -> None:
         times, first, trade, hook, outbox = self._times, self._at, self._trade, self._hook, desk.outbox
         stop = max(first + 1, bisect_left(times, limit_ns, first, min(len(times), first + self._burst)))
         trade.position = position = self.rows[self._done + first]
         step, at = self.rows.step, first
-        for time, printed, price, lots, side in zip(
-            times[first:stop], self._printed[first:stop], self._price[first:stop], self._lots[first:stop],
-            self._side[first:stop], strict=True,
-        ):  # fmt: skip
-            desk.now_ns = time
-            trade.time_ns = printed
-            trade.price_ticks = price
-            trade.lots = lots
-            trade.side = side
-            trade.position = position
-            at += 1
-            position += step
-            hook(desk, trade)
-            if outbox or desk.is_deciding:
-                break
+        try:
+            for time, printed, price, lots, side in zip(
+                times[first:stop], self._printed[first:stop], self._price[first:stop], self._lots[first:stop],
+                self._side[first:stop], strict=True,
+            ):  # fmt: skip
+                desk.now_ns = time
+                trade.time_ns = printed
+                trade.price_ticks = price
+                trade.lots = lots
+                trade.side = side
+                trade.position = position
+                at += 1
+                position += step
+                hook(desk, trade)
+                if outbox or desk.is_deciding:
+                    break
+        finally:  # the wake at which a trader stops, or fails, was told too
+            last = self.rows[self._done + at - 1]
+            self.told = last + 1 - (at - first) * step, last + 1, at - first, times[first]
         self.is_flowing = not (outbox or desk.is_deciding)
         self._burst = min(2 * self._burst, BLOCK_WAKES) if self.is_flowing else FIRST_BURST
-        last = self.rows[self._done + at - 1]
-        self.told = last + 1 - (at - first) * self.rows.step, last + 1, times[first]
         self._at = at
         if at == len(times):
             self._load()
         else:
             self.next_ns = times[at]
-        return at - first
 
 
 class BarStream:
@@ -141,7 +142,7 @@ class BarStream:
     ) -> None:
         """`bars` in the order of `bar.candles`; closes in (start, end] wake."""
         self.layer = layer
-        self.told = 0, 0, 0
+        self.told = 0, 0, 0, 0
         self.is_flowing = True
         self.next_ns = NEVER_NS
         self._bars = bars
@@ -167,40 +168,41 @@ class BarStream:
         self._columns = [_block(one, closes) for one in self._bars]
         self.next_ns = self._times[0] if self._times else NEVER_NS
 
-    def run(self, desk: Clocked, limit_ns: int) -> int:
+    def run(self, desk: Clocked, limit_ns: int) -> None:
         times, first, bar, hook, outbox = self._times, self._at, self._bar, self._hook, desk.outbox
         stop = max(first + 1, bisect_left(times, limit_ns, first, min(len(times), first + self._burst)))
         at = first
-        while at < stop:
-            desk.now_ns = times[at]
-            bar.time_ns = self._closed[at]
-            for candle, (rows, opened, open_, high, low, close, volume) in zip(
-                self._candles, self._columns, strict=True
-            ):
-                row = rows[at]
-                candle.is_new = row >= 0
-                if row >= 0:
-                    candle.position = row
-                    candle.close_ns = bar.time_ns
-                    candle.open_ns = opened[at]
-                    candle.open_ticks = open_[at]
-                    candle.high_ticks = high[at]
-                    candle.low_ticks = low[at]
-                    candle.close_ticks = close[at]
-                    candle.volume_lots = volume[at]
-            at += 1
-            hook(desk, bar)
-            if outbox or desk.is_deciding:
-                break
+        try:
+            while at < stop:
+                desk.now_ns = times[at]
+                bar.time_ns = self._closed[at]
+                for candle, (rows, opened, open_, high, low, close, volume) in zip(
+                    self._candles, self._columns, strict=True
+                ):
+                    row = rows[at]
+                    candle.is_new = row >= 0
+                    if row >= 0:
+                        candle.position = row
+                        candle.close_ns = bar.time_ns
+                        candle.open_ns = opened[at]
+                        candle.open_ticks = open_[at]
+                        candle.high_ticks = high[at]
+                        candle.low_ticks = low[at]
+                        candle.close_ticks = close[at]
+                        candle.volume_lots = volume[at]
+                at += 1
+                hook(desk, bar)
+                if outbox or desk.is_deciding:
+                    break
+        finally:
+            self.told = self._done + first, self._done + at, at - first, times[first]
         self.is_flowing = not (outbox or desk.is_deciding)
         self._burst = min(2 * self._burst, BLOCK_WAKES) if self.is_flowing else FIRST_BURST
-        self.told = self._done + first, self._done + at, times[first]
         self._at = at
         if at == len(times):
             self._load()
         else:
             self.next_ns = times[at]
-        return at - first
 
 
 def _block(bars: Bars, closes_ns: IntArray) -> tuple[list[int], ...]:
