@@ -20,7 +20,8 @@ from gnomon.exchange.rules import FeeAsset, Fees, FillMoment, Fills, Latency, Le
 from gnomon.exchange.thresholds import Thresholds
 from gnomon.market.block_index import BlockIndex
 from gnomon.replay.ground import Ground, Tape, bars_from_prints
-from gnomon.replay.run import RunPlan
+from gnomon.replay.record import Kept, Record
+from gnomon.replay.run import Played, RunPlan, play
 from gnomon.trader.limits import Limits
 from gnomon.trader.orders import OrderRequest
 from gnomon.trader.trader import Strategy
@@ -138,6 +139,12 @@ def linear(rows: Prints | Bars, _index: BlockIndex, start: int, stop: int, thres
         if (sells and low <= bid) or (buys and high >= ask) or high >= up or low <= down:
             return row
     return stop
+
+
+def recorded(how: RunPlan, trader: Any) -> tuple[Played, Record]:
+    kept = Kept()
+    run = play(how, trader, sink=kept, mode="full")
+    return run, Record(kept)
 
 
 # --- a trader that tries everything ---------------------------------------------------------------------------------

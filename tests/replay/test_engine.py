@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
-from tests.replay.scene import ground, plan, rules, seeded_bars, seeded_prints
+from tests.replay.scene import (
+    SPREAD_OUT,
+    T0,
+    UNLIMITED,
+    ground,
+    linear,
+    listing,
+    plan,
+    random_rules,
+    random_session,
+    recorded,
+    restless,
+    rough_prints,
+    rules,
+    seeded_bars,
+    seeded_prints,
+    sentences,
+)
+from tests.trader.driver import Drive
 
 from gnomon.exchange.order import Side
 from gnomon.exchange.outcome import Filled
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import WHOLE, Fills, Latency, Leg, Resting, Taker
-from gnomon.replay.run import Played, play
+from gnomon.replay import engine, streams
+from gnomon.replay import windows as module_of_windows
+from gnomon.replay.header import RecordType
+from gnomon.replay.run import Played, RunPlan, play
 from gnomon.trader.trader import Strategy
 from gnomon.units import MONEY_DECIMALS
 
@@ -236,3 +259,272 @@ def test_the_acceptance_number_on_bars_is_met_to_the_last_digit() -> None:
     assert _fill_list(fills) == "64366d0ee99ae4d6"
     assert fills[:2] == [(30, "B", 400_235, 10), (33, "S", 400_150, 10)]
     assert run.balances["USDT"] - 10_000_000 == Decimal("-6214.1607905")
+
+
+# --- the total order ------------------------------------------------------------------------------------------------
+
+
+def tape_of(*rows: tuple[int, int, int, int]) -> Prints:
+    """Prints as (ns after T0, price, lots, side)."""
+    time_ns, price, lots, side = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+    return Prints(T0 + time_ns, price, lots, side.astype(np.int8))
+
+
+class Told(Strategy):
+    """Does what the test says at the n-th print, and keeps a log of everything that it is told."""
+
+    def __init__(self, **at: Callable[[Any], object]) -> None:
+        super().__init__()
+        self.at = {int(name.removeprefix("print_")): act for name, act in at.items() if name.startswith("print_")}
+        self.on_clock = {name: act for name, act in at.items() if not name.startswith("print_")}
+        self.log: list[tuple[int, str]] = []
+        self.calls = 0
+
+    def on_trade(self, desk: Any, trade: Any) -> None:
+        self.log.append((desk.now - T0, f"print {trade.instrument[-1]}:{trade.position}"))
+        self.calls += 1
+        if self.calls in self.at:
+            self.at[self.calls](desk)
+
+    def on_timer(self, desk: Any, name: str) -> None:
+        self.log.append((desk.now - T0, name))
+        if name in self.on_clock:
+            self.on_clock[name](desk)
+
+
+class Hears(Told):
+    def on_order(self, desk: Any, order: Any) -> None:
+        self.log.append((desk.now - T0, type(order.state).__name__))
+
+
+def bid(price: int, lots: int = 5, instrument: int = 0) -> Callable[[Any], object]:
+    return lambda desk: desk.quote_ticks(price, 0, lots, instrument)
+
+
+def _when(run: Played) -> list[tuple[int, int]]:
+    """(ns after T0, tape position) of every fill."""
+    return [(at_ns - T0, one.print) for at_ns, one in run.told if type(one) is Filled]
+
+
+TOUCHED = Fills(resting=Resting.TOUCH, share=WHOLE, taker=Taker.REST)
+
+
+def test_an_order_never_trades_with_a_print_of_its_own_instant() -> None:
+    prints = tape_of((10, 100, 9, 1), (11, 100, 9, -1), (11, 99, 9, -1), (12, 100, 9, -1))
+    run = play(plan(ground(prints), rules(TOUCHED), window=(T0, T0 + 50)), Told(print_1=bid(100)))
+    assert _when(run) == [(12, 3)]
+
+
+@pytest.mark.parametrize("entry_ns", [0, 1])
+def test_a_request_is_at_the_venue_one_nanosecond_later_at_the_earliest(entry_ns: int) -> None:
+    prints = tape_of((10, 100, 9, 1), (10, 100, 9, -1), (12, 100, 9, -1))
+    how = rules(TOUCHED, latency=Latency(entry=Leg(entry_ns)))
+    run = play(plan(ground(prints), how, window=(T0, T0 + 50)), Told(print_1=bid(100)))
+    assert [at_ns - T0 for at_ns, _ in run.told] == [11, 12]
+    assert _when(run) == [(12, 2)]
+
+
+def test_a_trader_is_told_of_an_instant_once_all_of_its_prints_have_happened() -> None:
+    seen: list[int] = []
+    prints = tape_of((10, 100, 9, 1), (10, 107, 9, 1), (10, 103, 9, -1), (20, 90, 9, 1))
+    asks = {f"print_{n}": lambda desk: seen.append(desk.price_ticks()) for n in (1, 2, 3)}
+    trader = Told(**asks)
+    play(plan(ground(prints), rules(TOUCHED), window=(T0, T0 + 50)), trader)
+    assert seen == [103, 103, 103]
+    assert [what for _, what in trader.log] == ["print 0:0", "print 0:1", "print 0:2", "print 0:3"]
+
+
+def test_at_one_instant_an_order_arrives_before_a_timer_runs_out_and_that_before_anything_is_told() -> None:
+    """Prints, then arrivals, then timers, then deliveries: own events before the market's."""
+    prints = tape_of((10, 100, 9, 1), (1_010, 101, 9, 1))
+    trader = Hears(
+        print_1=lambda desk: (bid(100)(desk), desk.at(T0 + 1_010, "timer")),
+        timer=lambda desk: trader.log.append((desk.now - T0, type(desk.orders()[0].state).__name__ + " at the timer")),
+    )
+    how = rules(TOUCHED, latency=Latency(entry=Leg(1_000)))
+    play(plan(ground(prints), how, window=(T0, T0 + 5_000)), trader)
+    assert trader.log == [
+        (10, "print 0:0"), (1_010, "timer"), (1_010, "Working at the timer"), (1_010, "Working"), (1_010, "print 0:1"),
+    ]  # fmt: skip
+
+
+def test_own_events_are_told_after_the_reply_leg() -> None:
+    prints = tape_of((10, 100, 9, 1), (2_000, 99, 9, -1), (9_000, 99, 9, -1))
+    trader = Hears(print_1=bid(100))
+    how = rules(TOUCHED, latency=Latency(entry=Leg(100), reply=Leg(500)))
+    play(plan(ground(prints), how, window=(T0, T0 + 10_000)), trader)
+    assert [one for one in trader.log if "print" not in one[1]] == [(610, "Working"), (2_500, "Filled")]
+
+
+def test_a_timer_for_an_instant_that_is_over_by_the_clock_runs_out_one_nanosecond_later() -> None:
+    prints = tape_of((10, 100, 9, 1))
+    trader = Told(print_1=lambda desk: desk.after(1, "soon"), soon=lambda desk: desk.after(1, "later"))
+    play(plan(ground(prints), rules(TOUCHED), window=(T0, T0 + 50)), trader)
+    assert trader.log == [(10, "print 0:0"), (11, "soon"), (12, "later")]
+
+
+def test_repeated_timers_come_at_their_distance_until_the_window_ends() -> None:
+    prints = tape_of((10, 100, 9, 1))
+    trader = Told(print_1=lambda desk: desk.every(20, "tick"))
+    play(plan(ground(prints), rules(TOUCHED), window=(T0, T0 + 80)), trader)
+    assert trader.log[1:] == [(30, "tick"), (50, "tick"), (70, "tick")]
+
+
+def test_instruments_with_equal_stamps_follow_the_order_of_the_ground() -> None:
+    first = tape_of((10, 100, 9, 1), (30, 99, 9, -1), (30, 98, 9, -1))
+    second = tape_of((10, 100, 9, 1), (30, 99, 9, -1))
+    trader = Told(print_2=lambda desk: (bid(99, 5, 1)(desk), bid(98, 5, 0)(desk)))
+    run = play(plan(ground(first, second), rules(TOUCHED), window=(T0, T0 + 50)), trader)
+    fills = [(at_ns - T0, one.instrument, one.print) for at_ns, one in run.told if type(one) is Filled]
+    assert fills == [(30, 0, 2), (30, 1, 1)]
+    assert [what for _, what in trader.log] == ["print 0:0", "print 1:0", "print 0:1", "print 0:2", "print 1:1"]
+
+
+def test_the_feed_leg_delays_what_is_told_and_what_can_be_read() -> None:
+    seen: list[int] = []
+    prints = tape_of((10, 100, 9, 1), (15, 101, 9, 1), (40, 102, 9, 1))
+    trader = Told(print_1=lambda desk: seen.append(desk.price_ticks()), print_2=lambda desk: desk.after(15, "t"),
+                  t=lambda desk: seen.append(desk.price_ticks()))  # fmt: skip
+    play(plan(ground(prints), rules(TOUCHED, latency=Latency(feed=Leg(7))), window=(T0, T0 + 99)), trader)
+    assert trader.log == [(17, "print 0:0"), (22, "print 0:1"), (37, "t"), (47, "print 0:2")]
+    assert seen == [100, 101]
+
+
+def _arrivals(how: RunPlan) -> list[tuple[int, int]]:
+    """(sent, arrives) of every request."""
+    _, record = recorded(how, restless(5, every=1))
+    return [(one.t, one.body.arrival) for one in record.entries() if one.type is RecordType.REQUEST]
+
+
+def test_requests_do_not_overtake_each_other_unless_they_may() -> None:
+    market = ground(rough_prints(4, 250))
+    drawn = Latency(entry=Leg(table=SPREAD_OUT))
+    in_line = _arrivals(plan(market, rules(latency=drawn)))
+    assert [arrival for _, arrival in in_line] == sorted(arrival for _, arrival in in_line)
+    free = _arrivals(plan(market, rules(latency=replace(drawn, may_overtake=True))))
+    assert [arrival for _, arrival in free] != sorted(arrival for _, arrival in free)
+    assert all(1 <= arrival - sent <= 102_400_000 for sent, arrival in free)
+    assert all(arrival > sent for sent, arrival in in_line)
+
+
+# --- three searches, one answer -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(100, 112))
+def test_a_search_row_by_row_gives_the_same_run(seed: int) -> None:
+    how, trader = random_session(seed)
+    fast, slow = play(how, trader()), play(how, trader(), search=linear)
+    assert sentences(fast.told) == sentences(slow.told)
+    assert fast.digests == slow.digests
+
+
+def test_an_index_that_hides_a_print_is_noticed() -> None:
+    """The test above has teeth: a search that never finds anything gives another run."""
+    how = plan(ground(rough_prints(1, 200)), rules())
+    blind = play(how, restless(1), search=lambda _tape, _index, _start, stop, _bounds: stop)
+    assert blind.digests != play(how, restless(1)).digests
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_telling_the_venue_every_print_gives_the_same_outcomes(seed: int) -> None:
+    """Against an engine that jumps over nothing: the naive one of the desk's tests."""
+    latency = Latency(entry=Leg([0, 1, 70_000_000][seed % 3]), reply=Leg([0, 90_000_000][seed % 2]))
+    rows = rough_prints(seed, 400)
+    how = plan(ground(rows), rules(latency=latency))
+    run = play(how, restless(seed, every=3))
+    naive = Drive(
+        restless(seed, every=3), {0: rows}, [listing()], rules=how.rules, every=3, start_ns=how.start_ns,
+        end_ns=how.end_ns, limits=UNLIMITED,
+    )  # fmt: skip
+    naive.run()
+    assert [str(one) for _, one in run.told] == [str(one) for one in naive.told]
+    assert len(run.told) > 30
+
+
+# --- nobody sees the future -----------------------------------------------------------------------------------------
+
+
+def _with_garbage(prints: Prints, cut: int, seed: int) -> Prints:
+    chance = np.random.default_rng(seed)
+    price, lots, side = (np.array(column) for column in (prints.price, prints.lots, prints.side))
+    rest = len(price) - cut
+    price[cut:] = chance.integers(5_000, 20_000, rest)
+    lots[cut:] = chance.integers(1, 5_000, rest)
+    side[cut:] = chance.choice(np.array([-1, 0, 1], np.int8), rest)
+    return Prints(prints.time_ns, price, lots, side)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_garbage_in_the_future_changes_nothing_before_it(seed: int) -> None:
+    prints = rough_prints(seed, 500)
+    cut = int(np.random.default_rng(seed).integers(50, 450))
+    cut_ns = int(prints.time_ns[cut])
+    how, traders = random_rules(seed), [restless(seed, every=2, hears=True) for _ in range(2)]
+    runs = [
+        play(plan(ground(rows), how), trader)
+        for rows, trader in zip((prints, _with_garbage(prints, cut, seed)), traders, strict=True)
+    ]
+    before = [[one for one in sentences(run.told) if int(one.split()[0]) < cut_ns] for run in runs]
+    seen = [[one for one in trader.seen if one[0] < cut_ns] for trader in traders]
+    assert before[0] == before[1]
+    assert seen[0] == seen[1]
+    assert seen[0]
+
+
+# --- the same every time, and what moves it -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [200, 203, 207])
+def test_nothing_that_is_not_an_input_moves_a_digest(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    how, trader = random_session(seed)
+    first = play(how, trader()).digests
+    assert play(how, trader()).digests == first
+    assert play(how, trader(), keeps=False).digests == first
+    assert recorded(how, trader())[0].digests == first
+    for wakes, burst, windows, reach in ((1, 1, 1, 1), (7, 3, 2, 5), (100_000, 100_000, 100_000, 1 << 20)):
+        monkeypatch.setattr(streams, "BLOCK_WAKES", wakes)
+        monkeypatch.setattr(streams, "FIRST_BURST", burst)
+        monkeypatch.setattr(module_of_windows, "BLOCK_WINDOWS", windows)
+        monkeypatch.setattr(engine, "FIRST_REACH", reach)
+        assert play(how, trader()).digests == first
+
+
+def _fingerprint(how: RunPlan) -> bytes:
+    return play(how, restless(3, every=3)).digests.fingerprint
+
+
+def test_one_tick_one_unit_of_fee_one_seed_and_one_unit_of_money_move_it() -> None:
+    prints = rough_prints(6, 300)
+    how = rules(latency=Latency(entry=Leg(table=SPREAD_OUT)))
+    base = plan(ground(prints), how)
+    price = np.array(prints.price)
+    price[150] += 1
+    richer = {**how.balances, "USDT": how.balances["USDT"] + Decimal("0.00000001")}
+    others = [
+        plan(ground(replace(prints, price=price), digest=b"\1" * 32), how),
+        plan(ground(prints), replace(how, fees=replace(how.fees, maker=how.fees.maker + 1))),
+        plan(ground(prints), how, seed=8),
+        plan(ground(prints), how.with_balances(richer)),
+        plan(ground(prints), how, window=(base.start_ns, base.end_ns - 1)),
+    ]
+    found = [_fingerprint(one) for one in (base, *others)]
+    assert len({*found}) == len(found)
+    assert _fingerprint(base) == found[0]
+
+
+def test_one_tick_where_it_matters_moves_the_outputs_and_elsewhere_only_the_dataset() -> None:
+    """Own orders see a print that reaches them; one that no order and no wake reads leaves every record as it was."""
+    prints = tape_of((10, 100, 9, 1), (20, 100, 9, 1), (30, 97, 9, -1), (40, 100, 9, 1), (50, 100, 9, 1))
+
+    def outputs(row: int) -> bytes:
+        price = np.array(prints.price)
+        price[row] -= row > 0
+        wakes = type("Once", (Told,), {"wake": {"every_nth_print": 5}})
+        trader = wakes()
+        trader.start = lambda desk: desk.quote_ticks(97, 0, 5)  # type: ignore[method-assign]  # this one only
+        return play(
+            plan(ground(replace(prints, price=price)), rules(TOUCHED), window=(T0, T0 + 60)), trader
+        ).digests.outputs
+
+    assert outputs(3) == outputs(0)
+    assert outputs(2) != outputs(0)

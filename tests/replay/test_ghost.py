@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.replay.scene import ground, plan, random_session, restless, rough_prints, rules
+from tests.replay.scene import ground, plan, random_session, recorded, restless, rough_prints, rules
 
 from gnomon.exchange.order import (
     Amend,
@@ -26,7 +26,7 @@ from gnomon.exchange.order import (
 from gnomon.replay.bodies import EndReason, Genesis, Wake
 from gnomon.replay.ghost import Script, requests
 from gnomon.replay.record import Kept, Record
-from gnomon.replay.run import Played, RunPlan, _Stage, play, play_again
+from gnomon.replay.run import RunPlan, _Stage, play, play_again
 from gnomon.replay.verification import Outcome, Verification, verify
 from gnomon.trader.trader import Strategy
 
@@ -43,12 +43,6 @@ class Again:
 
     def replay(self, record: Record, into: Kept) -> None:
         play_again(self.instead or record, self.how, into)
-
-
-def recorded(how: RunPlan, trader: Any) -> tuple[Played, Record]:
-    kept = Kept()
-    run = play(how, trader, sink=kept, mode="full")
-    return run, Record(kept)
 
 
 def verified(how: RunPlan, record: Record) -> Verification:
