@@ -13,7 +13,7 @@ from tests.replay.scene import T0, ground, plan, rough_bars, rules, seeded_print
 
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.order import OrderType, Place, Side, Status
-from gnomon.exchange.outcome import Changed, FillFlag, Filled, Refusal, Role, Rule
+from gnomon.exchange.outcome import Changed, Filled, FillFlag, Refusal, Role, Rule
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Fees, FillMoment, Fills, Latency, Leg, Resolve, Resting
 from gnomon.replay.ground import bars_from_prints

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from tests.exchange.venue import BUY, SELL, UNIT, Driver, Row, Venue, fills, limit, refusal, rules, sequence, stop
 
 from gnomon.exchange.exchange import Entry, Printed
-from gnomon.exchange.order import Cancel, ListKind, OrderType, PlaceList, Side, Status, TimeInForce
+from gnomon.exchange.order import Cancel, ListKind, Order, OrderType, Place, PlaceList, Side, Status, TimeInForce
 from gnomon.exchange.outcome import Changed, Filled, Refusal, Role, Rule, Triggered
 from gnomon.exchange.rules import Taker
+from gnomon.exchange.stops import observe, trigger_prices
 
 LOSS, LOSS_LIMIT = OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT
 PROFIT, PROFIT_LIMIT = OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT
@@ -143,3 +145,26 @@ def test_a_print_that_fills_one_leg_does_not_set_off_the_other(venue: type[Venue
 def test_a_stop_that_its_print_would_set_off_at_once_is_refused(venue: type[Venue]) -> None:
     driver = Driver(venue, rules(), sequence("B 100 x 1"))
     assert refusal(driver.send(stop(PROFIT_LIMIT, SELL, 5, stop=100, price=99), 10**9)) == ("WOULD_TRIGGER", 100, 100)
+
+
+@pytest.mark.parametrize("kind", [OrderType.STOP_LOSS, OrderType.TAKE_PROFIT])
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("at", [0, 990, 1_010])
+@pytest.mark.parametrize("bips", [10, 55, 300])
+def test_prints_between_the_trigger_prices_change_nothing(kind: OrderType, side: Side, at: int, bips: int) -> None:
+    """An order told only of prints at or beyond its trigger prices is where one is that hears of every print."""
+    chance = np.random.default_rng(bips + at)
+    path = (1_000 + np.cumsum(chance.integers(-2, 3, 600))).tolist()
+    place = Place(0, side, kind, 5, stop=at, trailing_bips=bips)
+    told, told_some = Order.of(place, 0, 0), Order.of(place, 0, 0)
+    heard = 0
+    for price in path:
+        up, down = trigger_prices(told_some)
+        is_told = price >= up or price <= down
+        fired = is_told and observe(told_some, price)
+        heard += is_told
+        assert observe(told, price) == fired
+        assert (told.reference, told.is_reached) == (told_some.reference, told_some.is_reached)
+        if fired:
+            break
+    assert heard < len(path)
