@@ -106,10 +106,13 @@ def test_the_wake_at_which_a_hook_fails_was_told() -> None:
         if trade.position == 7:
             raise ArithmeticError
 
-    stream, seen = trades(1, hook=fail)
-    with pytest.raises(ArithmeticError):
+    def run_all(stream: TradeStream) -> None:
         while True:
             stream.run(Clock(), NEVER_NS)
+
+    stream, seen = trades(1, hook=fail)
+    with pytest.raises(ArithmeticError):
+        run_all(stream)
     assert (seen[-1][2], stream.told[1]) == (7, 8)
 
 
