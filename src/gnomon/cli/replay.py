@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,7 @@ from gnomon.errors import Invalid, NotFound
 from gnomon.terminal import say, show, show_json
 
 if TYPE_CHECKING:
+    from gnomon.exchange.rules import Leg, Rules
     from gnomon.jobs.replay import Done, Replays
     from gnomon.replay.session import Session
     from gnomon.report.run_page import Header
@@ -198,12 +198,13 @@ def params_of(given: list[str] | None) -> dict[str, Any]:
 
 def header_of(stored: StoredRun) -> Header:
     """What a report says above the figures."""
+    from gnomon.exchange.rules import Taker
     from gnomon.replay.session import Session
     from gnomon.report.run_page import Header
 
-    rules = Session.parse(stored.spec).rules.document()
+    rules = Session.parse(stored.spec).rules
     labels = ["bar-modelled"] if stored.counts.get("bar_modelled") else []
-    if rules["fills"]["taker"] == "auto":
+    if rules.fills.taker is Taker.AUTO:
         labels.append("takers meet a synthetic quote")
     if stored.counts.get("ambiguous_bars"):
         labels.append(f"{stored.counts['ambiguous_bars']} ambiguous bars")
@@ -213,7 +214,7 @@ def header_of(stored: StoredRun) -> Header:
         status=stored.status,
         seed=stored.seed,
         labels=tuple(labels),
-        rules={name: _words(rules[name]) for name in ("fills", "fees", "latency", "balances")},
+        rules=rules_in_words(rules),
         params=dict(stored.params),
         digests={name: stored.digests[name] for name in ("dataset", "config", "inputs", "outputs")},
         fingerprint=stored.fingerprint,
@@ -222,10 +223,26 @@ def header_of(stored: StoredRun) -> Header:
     )
 
 
-def _words(section: Any) -> str:
-    if isinstance(section, Mapping):
-        return ", ".join(f"{name} {_words(value)}" for name, value in section.items())
-    return str(section)
+def rules_in_words(rules: Rules) -> dict[str, str]:
+    """The settings of a session as a person reads them."""
+    from gnomon.exchange.rules import RATE_ONE, SHARE_ONE
+
+    fills, fees, latency = rules.fills, rules.fees, rules.latency
+    ahead = {-1: "a model of the last minute", 0: "nobody"}.get(fills.ahead, f"{fills.ahead} lots")
+    share = f"at most {fills.share / SHARE_ONE:g} of a print" if fills.share else "whatever qualifies fills whole"
+    legs = (("feed", latency.feed), ("entry", latency.entry), ("reply", latency.reply))
+    return {
+        "Resting": f"{fills.resting}, ahead: {ahead}, {share}",
+        "Taking": f"{fills.taker}, spread {fills.spread_ticks}, slippage {fills.slippage_ticks} ticks",
+        "Bars": f"path {fills.path}, {fills.moment}, resolve {fills.resolve}",
+        "Fees": f"maker {fees.maker / RATE_ONE:.4%}, taker {fees.taker / RATE_ONE:.4%}, in {fees.other or fees.asset}",
+        "Latency": ", ".join(f"{name} {_leg(leg)}" for name, leg in legs),
+        "Balances": ", ".join(f"{amount:,f} {name}" for name, amount in rules.balances.items()),
+    }
+
+
+def _leg(leg: Leg) -> str:
+    return f"{leg.const_ns / 1e6:g} ms" if leg.table is None else "from a table"
 
 
 def _write_page(done: Done, path: Path) -> None:
