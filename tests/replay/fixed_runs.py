@@ -84,7 +84,8 @@ class Fixed(Strategy):
             profit = Place(number, Side.SELL, OrderType.LIMIT_MAKER, 6, last + 3)
             desk.send_pair(profit, Place(number, Side.SELL, OrderType.STOP_LOSS, 6, stop=last - 3), None)
         elif n % 6 == 4 and desk.orders():
-            desk.cancel(desk.orders()[n % len(desk.orders())])
+            found = sorted(desk.orders(), key=lambda one: (one.request, one.side))
+            desk.cancel(found[n % len(found)])
         else:
             desk.note(f"{n}: {desk.position_lots(number)} lots")
 
