@@ -266,6 +266,10 @@ WORDS: Final = {
 }
 
 
+def _by_request(order: Order) -> tuple[int, int]:
+    return order.request, order.serial
+
+
 class Blotter:
     """The own orders of one trader, by the deliveries heard so far.
 
@@ -338,9 +342,9 @@ class Blotter:
         self.read = at
 
     def orders(self) -> Iterator[Order]:
-        """Pending and working ones, oldest first."""
+        """Pending and working ones by their requests, so that it does not matter when one looked last."""
         self.catch_up()
-        return iter(list(self.open.values()))
+        return iter(sorted(self.open.values(), key=_by_request))
 
     def count_open(self) -> int:
         self.catch_up()
