@@ -36,7 +36,7 @@ def calc(expression: str) -> int | float:
         value: int | float = _value(ast.parse(expression.strip(), mode="eval").body)
         if not math.isfinite(value):
             raise ValueError("not finite")
-    except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+    except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:  # too deep
         raise Invalid(
             f"cannot calculate {expression[:80]!r}: {error}", hint="numbers and + - * / // % ** ( )"
         ) from error
