@@ -37,6 +37,11 @@ class Bars:
     close: IntArray
     volume: IntArray
 
+    @classmethod
+    def empty(cls) -> Bars:
+        none = np.empty(0, np.int64)
+        return cls(none, none, none, none, none, none, none)
+
     def __len__(self) -> int:
         return len(self.open_ns)
 

@@ -24,10 +24,12 @@ class Book:
     __slots__ = (
         "_bounds",
         "_last",
-        "_thresholds",
         "ambiguous_bars",
         "asks",
+        "bars",
         "bids",
+        "current",
+        "has_bars",
         "liquidity",
         "listing",
         "open_left",
@@ -38,6 +40,7 @@ class Book:
         "path_flags",
         "path_of",
         "position",
+        "prints",
         "purse",
         "resting",
         "stops",
@@ -51,6 +54,9 @@ class Book:
     ) -> None:
         self.listing = listing
         self.tape = tape
+        self.has_bars = isinstance(tape, Bars)
+        self.prints = tape if isinstance(tape, Prints) else Prints.empty()  # of an instrument that has them
+        self.bars = tape if isinstance(tape, Bars) else Bars.empty()  # of one that has candles only
         self.purse = purse
         self._last = 0
         rules = listing.filters
@@ -69,7 +75,7 @@ class Book:
         self.pair_bid: Order | None = None
         self.pair_ask: Order | None = None
         self.waiting: list[Order] = []  # MARKET orders that wait for a bar's open or close
-        self._thresholds: Thresholds | None = IDLE
+        self.current: Thresholds | None = IDLE  # the thresholds, None when something has changed since
         self.open_left = 0  # lots of a bar's open that are still to be had
         self.open_of = -1  # the bar that they are of
         self.path = (0, 0, 0, 0)
@@ -79,7 +85,7 @@ class Book:
 
     @property
     def is_idle(self) -> bool:
-        return not (self.bids or self.asks or self.stops or self.takers or self.waiting)
+        return self.thresholds is IDLE
 
     def open_orders(self) -> list[Order]:
         return sorted([*self.bids, *self.asks, *self.stops, *self.takers, *self.waiting], key=_number)
@@ -88,35 +94,19 @@ class Book:
         """Those that a bar's path may concern, by arrival."""
         return sorted([*self.bids, *self.asks, *self.stops], key=_number)
 
-    @property
-    def prints(self) -> Prints:
-        """Its tape, of an instrument that has prints."""
-        assert isinstance(self.tape, Prints)
-        return self.tape
-
-    @property
-    def bars(self) -> Bars:
-        """Its tape, of an instrument that has candles only."""
-        assert isinstance(self.tape, Bars)
-        return self.tape
-
-    @property
-    def has_bars(self) -> bool:
-        return isinstance(self.tape, Bars)
-
     def see(self, time_ns: int) -> None:
         """What the tape holds up to `time_ns` is behind it."""
         self.position = self.tape.until(time_ns, self.position)
-        if isinstance(self.tape, Bars) and self.position:
+        if self.has_bars and self.position:
             row = self.position - 1
-            is_over = time_ns >= self.tape.close_ns[row]
-            self._last = int((self.tape.close if is_over else self.tape.open)[row])
+            is_over = time_ns >= self.bars.close_ns.item(row)
+            self._last = (self.bars.close if is_over else self.bars.open).item(row)
 
     def last_price(self) -> int:
         """Ticks of the last print, or of a bar's open while it lasts and its close after that; 0 before the first."""
-        if isinstance(self.tape, Bars):
+        if self.has_bars:
             return self._last
-        return int(self.tape.price[self.position - 1]) if self.position else 0
+        return self.prints.price.item(self.position - 1) if self.position else 0
 
     def is_plain(self, price: int, lots: int, open_orders: int) -> bool:
         """Whether a limit order passes every filter of the listing (`checks.filters` says which one it breaks)."""
@@ -143,21 +133,21 @@ class Book:
             _insert(self.bids, order, -1)
         else:
             _insert(self.asks, order, 1)
-        self._thresholds = None
+        self.current = None
 
     def wait(self, order: Order) -> None:
         """A stop, until its condition is met."""
         self.stops.append(order)
-        self._thresholds = None
+        self.current = None
 
     def wait_for_bar(self, order: Order) -> None:
         """A MARKET order, until the next open or close of a bar."""
         self.waiting.append(order)
-        self._thresholds = None
+        self.current = None
 
     def remove(self, order: Order) -> None:
         """Out of whichever list holds it."""
-        self._thresholds = None
+        self.current = None
         side = self.bids if order.side is _BUY else self.asks
         if order in side:
             side.remove(order)
@@ -172,21 +162,18 @@ class Book:
 
     def moved(self) -> None:
         """What its orders wait for has changed."""
-        self._thresholds = None
-
-    @property
-    def latest(self) -> Thresholds | None:
-        """The thresholds if nothing has changed since they were asked for."""
-        return self._thresholds
+        self.current = None
 
     @property
     def thresholds(self) -> Thresholds:
         """As things stand. A new object whenever something has changed."""
-        if self._thresholds is None:
-            self._thresholds = self._now()
-        return self._thresholds
+        if self.current is None:
+            self.current = self._now()
+        return self.current
 
     def _now(self) -> Thresholds:
+        if not (self.bids or self.asks or self.stops or self.takers or self.waiting):
+            return IDLE
         beyond = 1 if self.resting is Resting.THROUGH else 0
         bid = self.bids[0].price - beyond if self.bids else NEVER_DOWN
         ask = self.asks[0].price + beyond if self.asks else NEVER_UP

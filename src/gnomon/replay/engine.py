@@ -16,7 +16,7 @@ from gnomon.exchange.exchange import Arrival, BarPoint, Entry, Event, Exchange, 
 from gnomon.exchange.order import Request
 from gnomon.exchange.outcome import Outcome, Triggered
 from gnomon.exchange.rules import Leg
-from gnomon.exchange.thresholds import Thresholds
+from gnomon.exchange.thresholds import IDLE, Thresholds
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.lanes import Lane
 from gnomon.replay.streams import NEVER_NS, Stream, TradeStream
@@ -76,8 +76,8 @@ VENUE, TRADER, FIRST_LAYER = 0, 1, 2
 class Watch:
     """How far one book's tape is known to hold nothing for its orders: rows before `clear`, times before `safe_ns`."""
 
-    __slots__ = ("book", "clear", "hit", "index", "passed", "reach", "safe_ns", "search", "source", "thresholds",
-                 "windows")  # fmt: skip
+    __slots__ = ("_rows", "_times", "book", "clear", "hit", "index", "passed", "reach", "safe_ns", "search", "source",
+                 "thresholds", "windows")  # fmt: skip
 
     def __init__(
         self, book: Book, index: BlockIndex, source: int, search: Search, windows: Windows | None = None
@@ -92,13 +92,19 @@ class Watch:
         self.hit = -1
         self.reach = FIRST_REACH
         self.safe_ns = 0
+        self._times = book.tape.time_ns
+        self._rows = len(book.tape)
         self.thresholds: Thresholds | None = None
 
     def renew(self) -> None:
         """The orders are others now: nothing is known beyond what the book has read."""
         book = self.book
         self.thresholds = thresholds = book.thresholds
-        self.clear, self.hit, self.reach = max(self.passed, book.position - book.has_bars), -1, FIRST_REACH
+        if thresholds is IDLE:
+            self.safe_ns = NEVER_NS
+            return
+        self.clear = max(self.passed, book.position - book.has_bars)
+        self.hit, self.reach = -1, FIRST_REACH
         if self.windows is not None:
             self.clear = self.windows.clear_until(self.clear, thresholds)
         self._note_time()
@@ -130,8 +136,7 @@ class Watch:
         self._note_time()
 
     def _note_time(self) -> None:
-        times = self.book.tape.time_ns
-        self.safe_ns = times.item(self.clear) if self.clear < len(times) else NEVER_NS
+        self.safe_ns = self._times.item(self.clear) if self.clear < self._rows else NEVER_NS
 
     def look_ahead(self) -> None:
         """Move `safe_ns` on, twice as far at each asking."""
@@ -180,8 +185,9 @@ class Replay:
     def run(self) -> None:
         """To the end of the window."""
         heap, desk = self._heap, self._desk
+        only = self._streams[0] if len(self._streams) == 1 else None
         while True:
-            stream = min(self._streams, key=_next_ns, default=None)
+            stream = only or min(self._streams, key=_next_ns, default=None)
             due_ns = stream.next_ns if stream is not None else NEVER_NS
             is_event = bool(heap) and heap[0][:2] <= (due_ns, Lane.DELIVERY)
             at_ns, lane = heap[0][:2] if is_event else (due_ns, int(Lane.DELIVERY))
@@ -207,9 +213,8 @@ class Replay:
         first: tuple[int, int, Watch] | None = None
         for watch in self._watches:
             book = watch.book
-            if book.is_idle:
-                continue
-            if book.latest is None or book.latest is not watch.thresholds:
+            current = book.current
+            if current is None or current is not watch.thresholds:
                 watch.renew()
             if at_ns < watch.safe_ns:
                 continue
@@ -247,7 +252,7 @@ class Replay:
             if other is not stream and other.next_ns < limit_ns:
                 limit_ns = other.next_ns
         for watch in self._watches:
-            if not watch.book.is_idle:
+            if watch.thresholds is not IDLE:
                 if stream.is_flowing:
                     watch.look_ahead()
                 if watch.safe_ns < limit_ns:
@@ -265,10 +270,11 @@ class Replay:
         desk.close_decision()
         for request in desk.outbox:
             self._requests += 1
-            delay_ns = max(1, self._delay(self._entry, "latency.entry", self._requests))
-            arrival_ns = now_ns + delay_ns
+            arrival_ns = now_ns + (self._delay(self._entry, "latency.entry", self._requests) or 1)
             if not self._may_overtake:
-                arrival_ns = self._last_arrival_ns = max(arrival_ns, self._last_arrival_ns)
+                if arrival_ns < self._last_arrival_ns:
+                    arrival_ns = self._last_arrival_ns
+                self._last_arrival_ns = arrival_ns
             self._keeper.sent(now_ns, self._requests, arrival_ns, request)
             self._push(arrival_ns, Lane.ARRIVAL, TRADER, Arrival(arrival_ns, now_ns, self._requests, request))
         for due_ns, name in desk.alarms:
