@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gnomon.jobs.progress import Progress
     from gnomon.score.compare import BoardRow
     from gnomon.score.gates import Gate
+    from gnomon.score.trials import Deflated
     from gnomon.store.forecasts import StoredForecast
     from gnomon.store.runs import StoredRun
 
@@ -226,6 +227,18 @@ def runs_table(rows: Iterable[StoredRun]) -> Table:
             f"{one.counts['fills']:,}",
             one.fingerprint[:12],
         )
+    return table
+
+
+def sweep_table(rows: Iterable[tuple[StoredRun, Deflated]]) -> Table:
+    """One line a run of a sweep: what was set, and its Sharpe beside what luck would reach."""
+    table = _table("run", "params", ">return", ">Sharpe", ">P(true > 0)", ">P(beats luck)", ">fills")
+    for one, luck in rows:
+        figures = (luck.sharpe, luck.probabilistic, luck.deflated)
+        sharpe, probable, beats = ("" if figure is None else f"{figure:.2f}" for figure in figures)
+        params = " ".join(f"{name}={value}" for name, value in one.params.items())
+        total = one.summary["growth"]["total_return"]
+        table.add_row(one.id, params, f"{total:+.3%}", sharpe, probable, beats, f"{one.counts['fills']:,}")
     return table
 
 

@@ -127,6 +127,50 @@ def test_a_page_is_written_for_a_run_and_for_a_comparison() -> None:
     assert all(name in Path("both.html").read_text() for name in names)
 
 
+def test_a_sweep_stores_every_run_and_says_how_many_were_tried() -> None:
+    answer = document(
+        "sweep", "session.toml", "--param", "fast=3,5", "--param", "slow=20,40", "--rule", "fees.taker=0.001,0.002",
+        "--workers", "1",
+    )  # fmt: skip
+    assert answer["tried"] == len(answer["runs"]) == 8
+    assert answer["failed"] == []
+    sharpes = [one["deflated"]["sharpe"] for one in answer["runs"]]
+    assert sharpes == sorted(sharpes, reverse=True)
+    assert all(one["deflated"]["trials"] == 8 for one in answer["runs"])
+    assert len({one["fingerprint"] for one in answer["runs"]}) == 8
+    assert {one["id"] for one in document("runs", "--sweep", answer["sweep"])["runs"]} == {
+        one["run"] for one in answer["runs"]
+    }
+
+
+def test_a_run_of_a_sweep_has_the_fingerprint_of_the_same_run_alone_and_is_verified() -> None:
+    swept = document("sweep", "session.toml", "--param", "fast=5,7", "--workers", "1")["runs"]
+    alone = document("replay", "session.toml", "--trader", "trader.py:Cross", "--param", "fast=7")
+    [same] = [one for one in swept if one["params"]["fast"] == 7]
+    assert same["fingerprint"] == alone["fingerprint"]
+    assert document("verify", same["run"])["outcome"] == "VERIFIED"
+    assert document("diff", same["run"], alone["run"])["verdict"] == "same"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--param", "fost=3"), "fost"),
+        (("--param", "fast="), "names no values"),
+        (("--rule", "fees.taker"), "names no values"),
+    ],
+)
+def test_a_sweep_at_fault_is_refused_before_anything_runs(words: tuple[str, ...], message: str) -> None:
+    assert message in document("sweep", "session.toml", *words, code=1)["message"]
+    assert document("runs")["runs"] == []
+
+
+def test_the_page_of_a_stored_run_is_drawn_again() -> None:
+    ran = document("replay", "session.toml")
+    document("plot", ran["run"], "--out", "again.html")
+    assert ran["run"] in Path("again.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [

@@ -328,6 +328,7 @@ def _gate_report(
 @app.command()
 @verb
 def plot(
+    run: Annotated[str, typer.Argument(help="A run: its page, as one HTML file.", show_default=False)] = "",
     instrument: Annotated[
         str, typer.Option("--instrument", help="Fan chart over the candles of this instrument.")
     ] = "",
@@ -342,7 +343,12 @@ def plot(
     out: Annotated[Path, typer.Option("--out", help="A .png or .html file.")] = Path("gnomon.png"),
     as_json: Json = False,
 ) -> None:
-    """Draw a fan chart over candles, or a calibration plot, to PNG or one self-contained HTML file."""
+    """Draw a fan chart over candles, a calibration plot, or the page of a run: PNG, or one self-contained HTML file."""
+    if run:
+        from gnomon.cli.replay import plot_run
+
+        plot_run(run, out.with_suffix(".html"), as_json)
+        return
     from gnomon.clock import parse_instant
     from gnomon.plot import calibration_plot, save
     from gnomon.store.boards import BoardFilter, reliability_of
@@ -356,7 +362,7 @@ def plot(
         until_ns = parse_instant(as_of) if as_of else None
         figure = _fan_chart(store, subject, forecaster, lane_of(lane), variant or None, until_ns)
     else:
-        raise Invalid("plot needs --instrument or --calibration", hint="gnomon plot --instrument BTCUSDT")
+        raise Invalid("plot needs a run, --instrument or --calibration", hint="gnomon plot --instrument BTCUSDT")
     save(figure, out)
     if as_json:
         show_json({"file": str(out)})

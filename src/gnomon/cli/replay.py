@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gnomon.cli.verb import Json, app, opened, verb
+from gnomon.cli.verb import Json, app, opened, settings_of, verb
 from gnomon.errors import Invalid, NotFound
 from gnomon.terminal import say, show, show_json
 
 if TYPE_CHECKING:
     from gnomon.exchange.rules import Leg, Rules
     from gnomon.jobs.replay import Done, Replays
-    from gnomon.replay.session import Session
+    from gnomon.jobs.sweep import Swept
+    from gnomon.replay.session import Entry, Session
     from gnomon.report.run_page import Header
     from gnomon.store.runs import StoredRun
 
@@ -158,6 +160,45 @@ def compare(
     say(*(f"{one.left} against {one.right}: {one.verdict.words}" for one in pairs))
 
 
+@app.command()
+@verb
+def sweep(
+    spec: Spec,
+    trader: Annotated[str, typer.Option("--trader", help="The trader; default: the session's first entry.")] = "",
+    param: Annotated[
+        list[str] | None, typer.Option("--param", help="Values of a parameter, k=1,2,3; of none: its whole range.")
+    ] = None,
+    rule: Annotated[list[str] | None, typer.Option("--rule", help="Values of a rule, fees.taker=0.0005,0.001.")] = None,
+    random: Annotated[int, typer.Option("--random", min=0, help="Draw so many parameter sets instead of all.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0: one a core.")] = 0,
+    ray: Annotated[bool, typer.Option("--ray", help="Fan out by Ray.")] = False,
+    as_json: Json = False,
+) -> None:
+    """One trader over many parameters and rules: every run is stored, and how many were tried is said."""
+    from gnomon.jobs.executor import LocalExecutor, RayExecutor
+    from gnomon.jobs.replay import entries_of
+    from gnomon.jobs.run_ids import new_id
+    from gnomon.jobs.sweep import Trial, combinations
+    from gnomon.jobs.sweep import sweep as run_sweep
+    from gnomon.wallclock import WallClock
+
+    text, session = session_of(spec)
+    replays = replays_of()
+    replays.stage(session)  # a fault of the session is said once, before any process starts
+    entry, seed = entries_of(session, trader, {})[0], session.seed or 0
+    settings, sweep_id = settings_of(), new_id("sweep", WallClock().now_ns())
+    chosen = parameter_sets(entry, axes_of(param), random, seed)
+    trials = [
+        Trial(number, settings.url, settings.root, text, rules, replace(entry, params=params), seed, sweep_id)
+        for number, (params, rules) in enumerate(combinations(chosen, _listed(axes_of(rule))), 1)
+    ]
+    with nullcontext(RayExecutor()) if ray else LocalExecutor(workers or None) as executor:
+        swept = run_sweep(trials, executor, replays.runs.keep)
+    _show_sweep(swept, len(trials), as_json)
+    if swept.failed:
+        raise typer.Exit(1)
+
+
 # --- composing ------------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +237,55 @@ def params_of(given: list[str] | None) -> dict[str, Any]:
     return found
 
 
+def axes_of(given: list[str] | None) -> dict[str, list[Any] | None]:
+    """`k=1,2,3` names values, `k` alone its whole range (None)."""
+    axes: dict[str, list[Any] | None] = {}
+    for one in given or ():
+        name, separator, values = one.partition("=")
+        if not name or (separator and not values):
+            raise Invalid(f"{one!r} names no values", hint="write name=1,2,3")
+        axes[name] = [params_of([f"{name}={value}"])[name] for value in values.split(",")] if separator else None
+    return axes
+
+
+def _listed(axes: dict[str, list[Any] | None]) -> dict[str, list[Any]]:
+    for name, values in axes.items():
+        if values is None:
+            raise Invalid(f"--rule {name} names no values", hint=f"e.g. --rule {name}=1,2")
+    return {name: values or [] for name, values in axes.items()}
+
+
+def parameter_sets(entry: Entry, axes: dict[str, list[Any] | None], random: int, seed: int) -> list[dict[str, Any]]:
+    """Every combination of what varies, or `random` of them drawn by identity; the rest is as the entry has it.
+
+    Without axes everything varies over its whole range.
+    """
+    from gnomon.trader import params
+    from gnomon.trader.strategies.catalog import kind
+
+    shape = kind(entry.trader).Params
+    fixed = {**params.document(params.build(shape, {})), **entry.params} if axes else dict(entry.params)
+    unknown = [name for name in axes if name not in {one.name for one in fields(shape)}]
+    if unknown:
+        params.build(shape, {unknown[0]: 0})  # says which one was meant
+    only = {name: value for name, value in fixed.items() if name not in axes}
+    only |= {name: values for name, values in axes.items() if values is not None}
+    return params.sample(shape, random, seed, **only) if random else list(params.grid(shape, **only))
+
+
+def _show_sweep(swept: Swept, tried: int, as_json: bool) -> None:
+    from gnomon.terminal import sweep_table
+
+    if as_json:
+        rows = [
+            {**_row(stored), "params": dict(stored.params), "deflated": asdict(luck)} for stored, luck in swept.runs
+        ]
+        show_json({"sweep": swept.sweep, "tried": tried, "failed": list(swept.failed), "runs": rows})
+        return
+    show(sweep_table(swept.runs[:20]))
+    say(f"{swept.sweep}: {tried:,} tried, {len(swept.failed):,} failed", *swept.failed[:5])
+
+
 def header_of(stored: StoredRun) -> Header:
     """What a report says above the figures."""
     from gnomon.exchange.rules import Taker
@@ -215,7 +305,7 @@ def header_of(stored: StoredRun) -> Header:
         seed=stored.seed,
         labels=tuple(labels),
         rules=rules_in_words(rules),
-        params=dict(stored.params),
+        params={name: str(value) for name, value in stored.params.items()},
         digests={name: stored.digests[name] for name in ("dataset", "config", "inputs", "outputs")},
         fingerprint=stored.fingerprint,
         versions=f"engine {stored.engine}",
@@ -243,6 +333,19 @@ def rules_in_words(rules: Rules) -> dict[str, str]:
 
 def _leg(leg: Leg) -> str:
     return f"{leg.const_ns / 1e6:g} ms" if leg.table is None else "from a table"
+
+
+def plot_run(name: str, path: Path, as_json: bool) -> None:
+    """Write the page of a stored run."""
+    from gnomon.report.run_page import run_page
+
+    replays = replays_of()
+    stored = replays.runs.find(name)
+    path.write_text(run_page(replays.read(stored), header_of(stored)), encoding="utf-8")
+    if as_json:
+        show_json({"run": stored.id, "file": str(path)})
+    else:
+        say(f"the page of {stored.id} is {path}")
 
 
 def _write_page(done: Done, path: Path) -> None:

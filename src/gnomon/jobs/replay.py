@@ -107,7 +107,10 @@ class Replays:
             entry=entry.name,
             sweep=sweep,
             trader=entry.trader,
-            params={name: str(value) for name, value in entry.params.items()},
+            params={
+                name: value if isinstance(value, int | float | str) else str(value)
+                for name, value in entry.params.items()
+            },
             seed=plan.seed,
             dataset=stage.dataset,
             spec=text,

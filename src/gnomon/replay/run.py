@@ -70,7 +70,6 @@ class RunPlan:
                 "window": {"start_ns": self.start_ns, "end_ns": self.end_ns},
                 "warmup_bars": self.warmup_bars,
                 "seed": self.seed,
-                "entry": self.entry,
                 "rules": self.rules.document(),
                 "limits": self.limits,
                 **tables(self.ground),

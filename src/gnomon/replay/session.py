@@ -21,6 +21,7 @@ One TOML file drives `gnomon replay`, a session on the wire and the user interfa
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,12 +85,8 @@ class Session:
 
     @classmethod
     def parse(cls, text: str) -> Session:
-        """The session of a TOML text; `Invalid` names the table and the key at fault."""
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise Invalid(f"the session is not TOML: {error}", hint="see docs/replay.md for an example") from None
-        return cls.of(document)
+        """The session of a TOML text, or of the JSON that a sweep writes; `Invalid` names the key at fault."""
+        return cls.of(document_of(text))
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Session:
@@ -121,6 +118,15 @@ class Session:
                 hint="`from` is the first instant, `to` the first one after the last",
             )
         return session
+
+
+def document_of(text: str) -> dict[str, Any]:
+    """The tables of a session's text. `Invalid` where it is neither TOML nor JSON."""
+    try:
+        found: dict[str, Any] = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise Invalid(f"the session is not TOML: {error}", hint="see docs/replay.md for an example") from None
+    return found
 
 
 def _known(table: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
