@@ -126,7 +126,6 @@ def test_every_input_that_decides_stands_in_the_config() -> None:
     base = plan(ground(rough_prints(1, 50)), rules())
     changed = [
         replace(base, seed=8),
-        replace(base, entry=1),
         replace(base, warmup_bars=3),
         replace(base, end_ns=base.end_ns - 1),
         replace(base, rules=replace(base.rules, fees=replace(base.rules.fees, taker=1))),
@@ -134,6 +133,7 @@ def test_every_input_that_decides_stands_in_the_config() -> None:
     ]
     texts = [one.config() for one in (base, *changed)]
     assert len({*texts}) == len(texts)
+    assert replace(base, entry=1).config() == base.config(), "a place in a session decides nothing"
     assert base.config() == plan(ground(rough_prints(2, 50)), rules(), window=(base.start_ns, base.end_ns)).config()
 
 
