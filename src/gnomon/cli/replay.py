@@ -169,7 +169,7 @@ def sweep(
         list[str] | None, typer.Option("--param", help="Values of a parameter, k=1,2,3; of none: its whole range.")
     ] = None,
     rule: Annotated[list[str] | None, typer.Option("--rule", help="Values of a rule, fees.taker=0.0005,0.001.")] = None,
-    random: Annotated[int, typer.Option("--random", min=0, help="Draw so many parameter sets instead of all.")] = 0,
+    drawn: Annotated[int, typer.Option("--random", min=0, help="Draw so many parameter sets instead of all.")] = 0,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes; 0: one a core.")] = 0,
     ray: Annotated[bool, typer.Option("--ray", help="Fan out by Ray.")] = False,
     as_json: Json = False,
@@ -187,7 +187,7 @@ def sweep(
     replays.stage(session)  # a fault of the session is said once, before any process starts
     entry, seed = entries_of(session, trader, {})[0], session.seed or 0
     settings, sweep_id = settings_of(), new_id("sweep", WallClock().now_ns())
-    chosen = parameter_sets(entry, axes_of(param), random, seed)
+    chosen = parameter_sets(entry, axes_of(param), drawn, seed)
     trials = [
         Trial(number, settings.url, settings.root, text, rules, replace(entry, params=params), seed, sweep_id)
         for number, (params, rules) in enumerate(combinations(chosen, _listed(axes_of(rule))), 1)
@@ -255,8 +255,8 @@ def _listed(axes: dict[str, list[Any] | None]) -> dict[str, list[Any]]:
     return {name: values or [] for name, values in axes.items()}
 
 
-def parameter_sets(entry: Entry, axes: dict[str, list[Any] | None], random: int, seed: int) -> list[dict[str, Any]]:
-    """Every combination of what varies, or `random` of them drawn by identity; the rest is as the entry has it.
+def parameter_sets(entry: Entry, axes: dict[str, list[Any] | None], drawn: int, seed: int) -> list[dict[str, Any]]:
+    """Every combination of what varies, or `drawn` of them chosen by identity; the rest is as the entry has it.
 
     Without axes everything varies over its whole range.
     """
@@ -270,7 +270,7 @@ def parameter_sets(entry: Entry, axes: dict[str, list[Any] | None], random: int,
         params.build(shape, {unknown[0]: 0})  # says which one was meant
     only = {name: value for name, value in fixed.items() if name not in axes}
     only |= {name: values for name, values in axes.items() if values is not None}
-    return params.sample(shape, random, seed, **only) if random else list(params.grid(shape, **only))
+    return params.sample(shape, drawn, seed, **only) if drawn else list(params.grid(shape, **only))
 
 
 def _show_sweep(swept: Swept, tried: int, as_json: bool) -> None:
