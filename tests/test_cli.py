@@ -231,7 +231,7 @@ def test_verify_names_the_first_day_whose_digest_is_not_the_ledger_s(evaluated: 
         (("forecast", "--timeframe", "1h", "--horizon", "3", "--instruments", "BTCUSD"), "no instrument 'BTCUSD'"),
         ((*EVALUATE[:7], "--from", "2024-13-01", "--to", "2024-02-01"), "not an instant"),
         (("board", "--lane", "dead"), "lane 'dead'"),
-        (("verify", "nothing"), "cannot verify"),
+        (("verify", "nothing"), "no run 'nothing'"),
         (("import", "absent.csv"), "no file absent.csv"),
     ],
 )
