@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -65,9 +66,10 @@ FAULTS = {
 @pytest.mark.slow
 def test_the_tree_is_clean_to_mypy_and_planted_faults_are_not(tmp_path: Path) -> None:
     """One run: most of it goes into what we import."""
-    stranger = tmp_path / "stranger.py"
+    mark = uuid4().hex  # mypy remembers what it said of a module of the same name and content, its old path included
+    stranger = tmp_path / f"stranger_{mark}.py"
     stranger.write_text("import gnomon\n\ngnomon.Candles\ngnomon.Candle\n", encoding="utf-8")
-    planted = {code: tmp_path / f"{code.replace('-', '_')}.py" for code in FAULTS}
+    planted = {code: tmp_path / f"{code.replace('-', '_')}_{mark}.py" for code in FAULTS}
     for code, file in planted.items():
         file.write_text(FAULTS[code], encoding="utf-8")
     result = run(sys.executable, "-m", "mypy", "src", stranger, *planted.values())
