@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.funds import Purse
-from gnomon.exchange.liquidity import Liquidity
+from gnomon.exchange.liquidity import Liquidity, NoLiquidity
 from gnomon.exchange.listing import Listing
 from gnomon.exchange.order import Order, Side
 from gnomon.exchange.prints import Prints
@@ -17,19 +17,34 @@ from gnomon.units import INT64_MAX
 
 _BUY: Final = Side.BUY
 
+_make = tuple.__new__
+
+
+class Counted(Protocol):
+    """The open orders of the account."""
+
+    orders: dict[int, Order]
+
+    def count(self, instrument: int, /) -> int: ...
+
 
 class Book:
     """Own orders of one instrument. `bids` and `asks` are best first, then by arrival; `position` is the next print."""
 
     __slots__ = (
+        "_beyond",
         "_bounds",
         "_last",
+        "_rows",
+        "_times",
+        "_worth",
         "ambiguous_bars",
         "asks",
         "bars",
         "bids",
         "current",
         "has_bars",
+        "is_quoted",
         "liquidity",
         "listing",
         "open_left",
@@ -58,7 +73,10 @@ class Book:
         self.prints = tape if isinstance(tape, Prints) else Prints.empty()  # of an instrument that has them
         self.bars = tape if isinstance(tape, Bars) else Bars.empty()  # of one that has candles only
         self.purse = purse
+        self._times = tape.time_ns
+        self._rows = len(tape)
         self._last = 0
+        self._worth = purse.notional_unit
         rules = listing.filters
         self._bounds = (
             rules.min_price_ticks, rules.max_price_ticks or INT64_MAX, max(1, rules.min_lots),
@@ -66,7 +84,9 @@ class Book:
             rules.max_notional_units or INT64_MAX, rules.max_orders or INT64_MAX,
         )  # fmt: skip
         self.liquidity = liquidity
+        self.is_quoted = not isinstance(liquidity, NoLiquidity)  # whether takers find more than own orders
         self.resting = resting
+        self._beyond = 1 if resting is Resting.THROUGH else 0
         self.position = 0
         self.bids: list[Order] = []
         self.asks: list[Order] = []
@@ -96,7 +116,9 @@ class Book:
 
     def see(self, time_ns: int) -> None:
         """What the tape holds up to `time_ns` is behind it."""
-        self.position = self.tape.until(time_ns, self.position)
+        position = self.position
+        if position < self._rows and self._times.item(position) <= time_ns:
+            self.position = self.tape.until(time_ns, position)
         if self.has_bars and self.position:
             row = self.position - 1
             is_over = time_ns >= self.bars.close_ns.item(row)
@@ -108,15 +130,14 @@ class Book:
             return self._last
         return self.prints.price.item(self.position - 1) if self.position else 0
 
-    def is_plain(self, price: int, lots: int, open_orders: int) -> bool:
+    def is_plain(self, price: int, lots: int, working: Counted) -> bool:
         """Whether a limit order passes every filter of the listing (`checks.filters` says which one it breaks)."""
         low, high, least, most, step, small, large, count = self._bounds
-        worth = price * lots * self.purse.notional_unit
         return (
             low <= price <= high
             and least <= lots <= most
-            and small <= worth <= large
-            and open_orders < count
+            and small <= price * lots * self._worth <= large
+            and (len(working.orders) < count or working.count(self.listing.number) < count)
             and (step == 1 or lots % step == 0)
         )
 
@@ -130,9 +151,13 @@ class Book:
     def rest(self, order: Order) -> None:
         """To the end of the queue at its price."""
         if order.side is _BUY:
-            _insert(self.bids, order, -1)
+            orders, is_last = self.bids, not self.bids or order.price <= self.bids[-1].price
         else:
-            _insert(self.asks, order, 1)
+            orders, is_last = self.asks, not self.asks or order.price >= self.asks[-1].price
+        if is_last:
+            orders.append(order)
+        else:
+            _insert(orders, order, -1 if order.side is _BUY else 1)
         self.current = None
 
     def wait(self, order: Order) -> None:
@@ -148,17 +173,16 @@ class Book:
     def remove(self, order: Order) -> None:
         """Out of whichever list holds it."""
         self.current = None
-        side = self.bids if order.side is _BUY else self.asks
-        if order in side:
-            side.remove(order)
-            if order is self.pair_bid:
-                self.pair_bid = None
-            elif order is self.pair_ask:
-                self.pair_ask = None
-            return
-        for orders in (self.stops, self.takers, self.waiting):
-            if order in orders:
-                orders.remove(order)
+        if order is self.pair_bid:
+            self.pair_bid = None
+            self.bids.remove(order)
+        elif order is self.pair_ask:
+            self.pair_ask = None
+            self.asks.remove(order)
+        else:
+            for orders in (self.bids, self.asks, self.stops, self.takers, self.waiting):
+                if order in orders:
+                    orders.remove(order)
 
     def moved(self) -> None:
         """What its orders wait for has changed."""
@@ -167,16 +191,24 @@ class Book:
     @property
     def thresholds(self) -> Thresholds:
         """As things stand. A new object whenever something has changed."""
-        if self.current is None:
-            self.current = self._now()
-        return self.current
+        return self.current or self.renew()
 
-    def _now(self) -> Thresholds:
-        if not (self.bids or self.asks or self.stops or self.takers or self.waiting):
-            return IDLE
-        beyond = 1 if self.resting is Resting.THROUGH else 0
-        bid = self.bids[0].price - beyond if self.bids else NEVER_DOWN
-        ask = self.asks[0].price + beyond if self.asks else NEVER_UP
+    def renew(self) -> Thresholds:
+        """The thresholds anew."""
+        bids, asks = self.bids, self.asks
+        if self.stops or self.takers or self.waiting:
+            self.current = found = self._of_all()
+        elif bids or asks:
+            bid = bids[0].price - self._beyond if bids else NEVER_DOWN
+            ask = asks[0].price + self._beyond if asks else NEVER_UP
+            self.current = found = _make(Thresholds, (bid, ask, NEVER_UP, NEVER_DOWN))
+        else:
+            self.current = found = IDLE
+        return found
+
+    def _of_all(self) -> Thresholds:
+        bid = self.bids[0].price - self._beyond if self.bids else NEVER_DOWN
+        ask = self.asks[0].price + self._beyond if self.asks else NEVER_UP
         up, down = NEVER_UP, NEVER_DOWN
         for order in self.stops:
             rise, fall = trigger_prices(order)

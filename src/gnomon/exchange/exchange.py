@@ -54,6 +54,9 @@ from gnomon.exchange.working import Working
 
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
+_NONE: Final = (0, 0)
+
+_make = tuple.__new__
 
 
 class Arrival(NamedTuple):
@@ -106,6 +109,8 @@ class Exchange:
         }
         self.working = Working(self.books)
         self.lists_made = 0
+        self._queues = rules.fills.resting is Resting.QUEUE
+        self._is_fee_elsewhere = rules.fees.asset is FeeAsset.OTHER
         self._handlers: dict[type, Callable[[Arrival, Any], None]] = {
             Place: self._place,
             PlaceList: self._place_list,
@@ -130,33 +135,46 @@ class Exchange:
 
     def apply(self, event: Event) -> list[Outcome]:
         """What comes of one event, in order."""
-        working = self.working
-        out = working.out = []
-        if type(event) is Printed:
-            if self.rules.fees.asset is FeeAsset.OTHER:
-                self._see_before(event)
-            on_print(self.working, self.books[event.instrument], event.position, self.rules.fills)
-        elif type(event) is Arrival:
-            self._see(_instrument(event.request), event.time_ns)
-            self._handlers[type(event.request)](event, event.request)
-        elif type(event) is BarPoint:
-            book = self.books[event.instrument]
-            if event.point == 0:
-                open_point(self.working, book, event.position, self.rules.fills)
+        working, kind = self.working, type(event)
+        out: list[Outcome] = []
+        working.out = out
+        if kind is Printed:
+            instrument, position = event  # type: ignore[misc]  # kind says so
+            if self._is_fee_elsewhere:
+                self._see_before(event)  # type: ignore[arg-type]  # kind says so
+            on_print(working, self.books[instrument], position, self.rules.fills)
+        elif kind is Arrival:
+            request: Any = event[3]  # type: ignore[misc]  # kind says so
+            if type(request) is Quote and not self._is_fee_elsewhere and request[0] in self.books:
+                self.books[request[0]].see(event[0])
+                self._quote(event, request)  # type: ignore[arg-type]  # kind says so
             else:
-                move_point(self.working, book, event.position, event.point, self.rules.fills)
-        elif type(event) is Entry:
-            order = self.working.orders.get(event.order)
-            if order is not None:  # not cancelled since it was triggered
-                self._see(order.instrument, event.time_ns)
-                self._enter(order, event.time_ns)
+                self._see(_instrument(request), event[0])
+                self._handlers[type(request)](event, request)  # type: ignore[arg-type]  # kind says so
+        elif kind is BarPoint:
+            self._point(event)  # type: ignore[arg-type]  # kind says so
+        else:
+            self._begin_triggered(event)  # type: ignore[arg-type]  # kind says so
         while working.freed:
             self._free(working.freed.pop(0), event)
         return out
 
+    def _point(self, event: BarPoint) -> None:
+        book = self.books[event.instrument]
+        if event.point == 0:
+            open_point(self.working, book, event.position, self.rules.fills)
+        else:
+            move_point(self.working, book, event.position, event.point, self.rules.fills)
+
+    def _begin_triggered(self, event: Entry) -> None:
+        order = self.working.orders.get(event.order)
+        if order is not None:  # not cancelled since it was triggered
+            self._see(order.instrument, event.time_ns)
+            self._enter(order, event.time_ns)
+
     def _see(self, instrument: int, time_ns: int) -> None:
         """Prints up to the instant that concerned no order are behind the books that are looked at."""
-        if self.rules.fees.asset is FeeAsset.OTHER:
+        if self._is_fee_elsewhere:
             for book in self.books.values():
                 book.see(time_ns)
         elif instrument in self.books:
@@ -487,60 +505,71 @@ class Exchange:
 
     def _quote(self, event: Arrival, quote: Quote) -> None:
         """Cancels first, then the bid, then the ask. A side with the same price and its full remainder may stay."""
-        book = self.books.get(quote.instrument)
+        instrument, bid_price, ask_price, lots, keep, post_only = quote
+        book = self.books.get(instrument)
         if book is None:
-            self._reject(event, Broken(Refusal.UNKNOWN_INSTRUMENT, quote.instrument))
+            self._reject(event, Broken(Refusal.UNKNOWN_INSTRUMENT, instrument))
             return
         working, bid, ask = self.working, book.pair_bid, book.pair_ask
-        bid_gone = ask_gone = bid_released = ask_released = 0
-        if bid is not None and not (quote.keep and _stays(bid, quote.bid, quote.lots)):
+        bid_gone = ask_gone = bid_released = ask_released = bid_lock = ask_lock = 0
+        if bid is not None and not (keep and _stays(bid, bid_price, lots)):
             bid_gone, bid_released, bid = bid.number, working.withdraw(book, bid), None
-        if ask is not None and not (quote.keep and _stays(ask, quote.ask, quote.lots)):
+        if ask is not None and not (keep and _stays(ask, ask_price, lots)):
             ask_gone, ask_released, ask = ask.number, working.withdraw(book, ask), None
-        told = len(working.out)
-        bid_lock = ask_lock = 0
         bid_kept, ask_kept = bid is not None, ask is not None
-        if quote.bid and bid is None:
-            bid, bid_lock = self._quote_side(event, book, quote, _BUY, quote.bid)
-        if quote.ask and ask is None:
-            ask, ask_lock = self._quote_side(event, book, quote, _SELL, quote.ask)
-        working.out.insert(
-            told,
-            Quoted(
-                event.number, quote.instrument, bid.number if bid else 0, ask.number if ask else 0, bid_lock, ask_lock,
-                bid_kept,
-                ask_kept, bid_gone, ask_gone, bid_released, ask_released, bid.ahead if bid else 0,
-                ask.ahead if ask else 0,
+        out = working.out
+        told = len(out)
+        if bid_price and not bid_kept:
+            bid = self._quote_side(event, book, _BUY, bid_price, lots, post_only)
+            bid_lock = bid.asked_lock if bid is not None else 0
+        if ask_price and not ask_kept:
+            ask = self._quote_side(event, book, _SELL, ask_price, lots, post_only)
+            ask_lock = ask.asked_lock if ask is not None else 0
+        bid_number, bid_ahead = (bid.number, bid.ahead) if bid is not None else _NONE
+        ask_number, ask_ahead = (ask.number, ask.ahead) if ask is not None else _NONE
+        quoted = _make(
+            Quoted,
+            (
+                event[2], instrument, bid_number, ask_number, bid_lock, ask_lock, bid_kept, ask_kept, bid_gone,
+                ask_gone, bid_released, ask_released, bid_ahead, ask_ahead,
             ),
         )  # fmt: skip
+        if len(out) == told:
+            out.append(quoted)
+        else:
+            out.insert(told, quoted)
 
-    def _quote_side(self, event: Arrival, book: Book, quote: Quote, side: Side, price: int) -> tuple[Order | None, int]:
-        """A plain limit order for one side of the pair, and what it locked; none where it is refused."""
-        lots, now_ns, working = quote.lots, event.time_ns, self.working
-        need = book.purse.need(side, price, lots)
-        is_plain = book.is_plain(price, lots, working.count(quote.instrument))
-        if not is_plain or need > book.purse.free(side):
-            kind = OrderType.LIMIT_MAKER if quote.post_only else OrderType.LIMIT
-            broken = self._check(Place(quote.instrument, side, kind, lots, price))
-            self._reject(event, broken or Broken(Refusal.INSUFFICIENT_BALANCE, need, book.purse.free(side)))
-            return None, 0
-        takes = book.meets(side, price, now_ns)
-        if takes and quote.post_only:
+    def _quote_side(
+        self, event: Arrival, book: Book, side: Side, price: int, lots: int, post_only: bool
+    ) -> Order | None:
+        """A plain limit order for one side of the pair; none where it is refused."""
+        now_ns, decided_ns, working, purse = event[0], event[1], self.working, book.purse
+        need, free = purse.need_and_free(side, price, lots)
+        if need > free or not book.is_plain(price, lots, working):
+            kind = OrderType.LIMIT_MAKER if post_only else OrderType.LIMIT
+            broken = self._check(Place(book.listing.number, side, kind, lots, price))
+            self._reject(event, broken or Broken(Refusal.INSUFFICIENT_BALANCE, need, free))
+            return None
+        facing = book.asks if side is _BUY else book.bids
+        takes = (facing or book.is_quoted) and book.meets(side, price, now_ns)
+        if takes and post_only:
             self._reject(event, checks.would_take(side, price, book, now_ns) or Broken(Refusal.WOULD_TAKE, price))
-            return None, 0
-        order = Order(quote.instrument, side, price, lots, event.decided_ns, now_ns)
-        order.ahead = self._ahead(book, order, now_ns)
-        working.admit(order, need)
+            return None
+        order = Order(book.listing.number, side, price, lots, decided_ns, now_ns)
+        if self._queues:
+            order.ahead = self._ahead(book, order, now_ns)
+        order.asked_lock = need
+        working.admit(order, need, book)
         if takes:
             self._work(order, book, now_ns)
         else:
             book.rest(order)
-        if order.number in working.orders:
+        if order.remaining and order.number in working.orders:
             if side is _BUY:
                 book.pair_bid = order
             else:
                 book.pair_ask = order
-        return order, need
+        return order
 
     # --- answers ------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ Worth = Callable[[str, str], tuple[int, int] | None]
 class Purse:
     """The money of one listing: which accounts its orders touch, and at what rates."""
 
-    __slots__ = ("_fees", "_worth", "base", "ledger", "listing", "lot_unit", "notional_unit", "quote", "reserve_rate")
+    __slots__ = ("_fees", "_rates", "_worth", "base", "ledger", "listing", "lot_unit", "notional_unit", "quote",
+                 "reserve_rate")  # fmt: skip
 
     def __init__(self, ledger: Ledger, listing: Listing, fees: Fees, worth: Worth) -> None:
         numbers = {asset.name: number for number, asset in enumerate(ledger.assets)}
@@ -29,6 +30,7 @@ class Purse:
         self.lot_unit = listing.lot_unit
         self.reserve_rate = max(fees.maker, fees.taker, 0) if fees.asset is FeeAsset.QUOTE else 0
         self._fees = fees
+        self._rates = (fees.maker, fees.taker) if fees.asset is FeeAsset.QUOTE else None
         self._worth = worth
 
     def need(self, side: Side, price: int, lots: int) -> int:
@@ -37,6 +39,15 @@ class Purse:
             return lots * self.lot_unit
         notional = price * lots * self.notional_unit
         return notional + reserve_units(notional, self.reserve_rate) if self.reserve_rate else notional
+
+    def need_and_free(self, side: Side, price: int, lots: int) -> tuple[int, int]:
+        """Units to lock for a limit order, and those that there are."""
+        if side is _SELL:
+            return lots * self.lot_unit, self.ledger.free[self.base]
+        notional = price * lots * self.notional_unit
+        rate = self.reserve_rate
+        need = notional - (-notional * rate // RATE_ONE) if rate else notional
+        return need, self.ledger.free[self.quote]
 
     def with_fee(self, notional: int) -> int:
         """What a BUY of this notional can cost in the quote, fees taken from there included."""
@@ -72,14 +83,18 @@ class Purse:
         else:
             gives, gets, paid, received = self.quote, self.base, notional, units
         ledger.trade(gives, paid, gets, received, is_locked)
-        rate, fee, fee_asset = self._fee(is_maker, notional, received, gets)
+        if self._rates is not None:
+            rate, fee_asset = self._rates[0 if is_maker else 1], self.quote
+            fee = notional * rate // RATE_ONE if rate >= 0 else fee_units(notional, rate)
+        else:
+            rate, fee, fee_asset = self._fee(is_maker, notional, received, gets)
         if is_locked:
             order.lock -= paid
         from_lock = self.reserve_rate > 0 and order.side is not _SELL and order.lock >= fee > 0
         if from_lock:
             order.lock -= fee
         ledger.charge(fee_asset, fee, from_lock)
-        released = self.release(order, self.keep(order)) if order.lock else 0
+        released = self.release(order, self.keep(order) if order.remaining else 0) if order.lock else 0
         return fee, fee_asset, rate, released, is_locked, from_lock
 
     def keep(self, order: Order) -> int:
@@ -94,8 +109,6 @@ class Purse:
         """The rate, the fee and its asset."""
         fees = self._fees
         rate = fees.maker if is_maker else fees.taker
-        if fees.asset is FeeAsset.QUOTE:
-            return rate, fee_units(notional, rate), self.quote
         if fees.asset is FeeAsset.OTHER and rate >= 0:
             reduced = rate * fees.discount // RATE_ONE
             other = next((n for n, one in enumerate(self.ledger.assets) if one.name == fees.other), None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from gnomon.errors import Refused
 from gnomon.exchange.listing import Asset
@@ -44,20 +44,23 @@ class Ledger:
 
     def open(self, asset: int, units: int) -> tuple[Posting, Posting]:
         """An opening balance, or a credit by the operator."""
-        self._check(asset, self.free[asset] + units, "free")
+        if self.free[asset] + units < 0:
+            self._refuse(asset, self.free[asset] + units, "free")
         self.opening[asset] -= units
         self.free[asset] += units
         return Posting(Account.OPENING, asset, -units), Posting(Account.FREE, asset, units)
 
     def lock(self, asset: int, units: int) -> None:
         after = self.free[asset] - units
-        self._check(asset, after, "free")
+        if after < 0:
+            self._refuse(asset, after, "free")
         self.free[asset] = after
         self.locked[asset] += units
 
     def release(self, asset: int, units: int) -> None:
         after = self.locked[asset] - units
-        self._check(asset, after, "locked")
+        if after < 0:
+            self._refuse(asset, after, "locked")
         self.locked[asset] = after
         self.free[asset] += units
 
@@ -65,7 +68,8 @@ class Ledger:
         """Pay from `LOCKED` or `FREE` to the market, and receive into `FREE`."""
         side = self.locked if is_locked else self.free
         after = side[gives] - paid
-        self._check(gives, after, "locked" if is_locked else "free")
+        if after < 0:
+            self._refuse(gives, after, "locked" if is_locked else "free")
         side[gives] = after
         self.market[gives] += paid
         self.market[gets] -= received
@@ -75,7 +79,8 @@ class Ledger:
         """A fee from `FREE` or `LOCKED`; negative for a rebate."""
         side = self.locked if is_locked else self.free
         after = side[asset] - units
-        self._check(asset, after, "locked" if is_locked else "free")
+        if after < 0:
+            self._refuse(asset, after, "locked" if is_locked else "free")
         side[asset] = after
         self.fees[asset] += units
 
@@ -93,9 +98,8 @@ class Ledger:
                     hint="a fault of the engine: keep the run's journal and report it",
                 )
 
-    def _check(self, asset: int, after: int, name: str) -> None:
-        if after < 0:
-            raise Refused(
-                f"{name} {self.assets[asset].name} would become {after}",
-                hint="a fault of the engine: keep the run's journal and report it",
-            )
+    def _refuse(self, asset: int, after: int, name: str) -> NoReturn:
+        raise Refused(
+            f"{name} {self.assets[asset].name} would become {after}",
+            hint="a fault of the engine: keep the run's journal and report it",
+        )

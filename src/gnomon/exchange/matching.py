@@ -6,17 +6,17 @@ orders. A maker fill is always at the order's own price.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from gnomon.exchange.book import Book
 from gnomon.exchange.liquidity import Level
 from gnomon.exchange.order import Order, SelfTrade, Side, Status
 from gnomon.exchange.outcome import FillFlag, Role, Rule, Triggered
-from gnomon.exchange.queue import serve
+from gnomon.exchange.queue import Given, serve, serve_one
 from gnomon.exchange.rules import SHARE_ONE, WHOLE, Fills
 from gnomon.exchange.stops import observe
-from gnomon.exchange.working import Working
+from gnomon.exchange.working import NO_BEST, Working
 
 _MAKER: Final = Role.MAKER
 _SIDE_UNKNOWN: Final = int(FillFlag.SIDE_UNKNOWN)
@@ -62,15 +62,18 @@ def _serve(
 ) -> None:
     lots = book.prints.lots.item(position)
     flags = 0 if side else _SIDE_UNKNOWN
-    if orders is book.bids:
-        touched = [order for order in orders if order.price >= price]
+    if len(orders) == 1:
+        one = serve_one(orders[0], price, lots, fills)
+        touched: Iterable[Given] = (one,) if one is not None else ()
+    elif orders is book.bids:
+        touched = serve([order for order in orders if order.price >= price], price, lots, fills)
     else:
-        touched = [order for order in orders if order.price <= price]
-    for order, given, rule, before, after, excess, cap in serve(touched, price, lots, fills):
+        touched = serve([order for order in orders if order.price <= price], price, lots, fills)
+    for order, given, rule, before, after, excess, cap in touched:
         if order.number in working.orders:  # not ended in this step by the fill of the other leg
             working.fill(
                 book, order, order.price, given, rule, _MAKER, position, price, lots, side, before, after, excess, cap,
-                flags=flags,
+                0, 0, NO_BEST, flags,
             )  # fmt: skip
 
 

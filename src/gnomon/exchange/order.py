@@ -160,6 +160,7 @@ class Order:
     quote_executed = 0  # money units
     prevented = 0  # lots lost to self-trade prevention
     lock = 0  # units still locked: quote of a BUY, base of a SELL
+    asked_lock = 0  # units that were locked when it was admitted
     ahead = 0  # lots of other people before it at its price
     reference = 0  # trailing: the best price since tracking began, 0 not yet tracking
     is_reached = False  # a stop with a trailing delta: its stop price was met

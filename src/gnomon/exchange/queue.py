@@ -14,6 +14,9 @@ from gnomon.exchange.outcome import Rule
 from gnomon.exchange.rules import SHARE_ONE, WHOLE, Fills, Resting
 
 
+_make = tuple.__new__
+
+
 class Given(NamedTuple):
     """What a print does to one order: `lots` filled (0: only the queue moved)."""
 
@@ -53,6 +56,27 @@ def serve(orders: Sequence[Order], price: int, lots: int, fills: Fills) -> Itera
         yield from _queue_whole(at_price, left)
     else:
         yield from _queue_share(at_price, left, fills.share)
+
+
+def serve_one(order: Order, price: int, lots: int, fills: Fills) -> Given | None:
+    """`serve` for one order that the print touches, which is how most prints meet us."""
+    share, before = fills.share, order.ahead
+    if order.price != price:
+        order.ahead, left, rule = 0, lots, Rule.MAKER_THROUGH
+    elif fills.resting is Resting.TOUCH:
+        left, rule = lots, Rule.MAKER_TOUCH
+    elif fills.resting is Resting.QUEUE:
+        left, rule = lots - before, Rule.MAKER_QUEUE
+        order.ahead = 0 if left > 0 else -left
+        if left <= 0:
+            return None
+    else:
+        return None
+    if share == WHOLE:
+        return _make(Given, (order, order.remaining, rule, before, order.ahead, left, left))
+    cap = left * share // SHARE_ONE
+    given = cap if cap < order.remaining else order.remaining
+    return _make(Given, (order, given, rule, before, order.ahead, left, cap)) if given else None
 
 
 def _queue_share(orders: Sequence[Order], left: int, share: int) -> Iterator[Given]:

@@ -18,7 +18,10 @@ from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, QuoteKin
 NO_BEST: Final = Best(0, 0, QuoteKind.NONE)
 _FILLED: Final = Status.FILLED
 _PARTIALLY_FILLED: Final = Status.PARTIALLY_FILLED
+_CANCELED: Final = Status.CANCELED
 _MAKER: Final = Role.MAKER
+
+_make = tuple.__new__
 
 
 class Working:
@@ -50,21 +53,26 @@ class Working:
         book = self.books[order.instrument]
         return book.purse.need(order.side, price_of_lock(order, book.last_price()), order.remaining)
 
-    def admit(self, order: Order, lock: int) -> None:
+    def admit(self, order: Order, lock: int, book: Book) -> None:
         """It is open from now on: it gets its number unless it was pending, and `lock` units are set aside."""
-        if not order.number:
-            self.made = order.number = self.made + 1
-        self.orders[order.number] = order
+        number = order.number
+        if not number:
+            self.made = order.number = number = self.made + 1
+        self.orders[number] = order
         if order.client:
-            self._clients[order.client] = order.number
+            self._clients[order.client] = number
         if lock:
-            self.books[order.instrument].purse.lock(order, lock)
+            book.purse.lock(order, lock)
 
     def accept(self, order: Order, request: int, lock: int, list_number: int = 0) -> None:
         """Admit it, and say so."""
-        self.admit(order, lock)
-        self.out.append(Accepted(order.number, request, order.status, lock, order.ahead, list_number,
-                                 order.instrument, order.side))  # fmt: skip
+        self.admit(order, lock, self.books[order.instrument])
+        self.out.append(
+            _make(
+                Accepted,
+                (order.number, request, order.status, lock, order.ahead, list_number, order.instrument, order.side),
+            )
+        )
 
     def fill(
         self, book: Book, order: Order, price: int, lots: int, rule: Rule, role: Role, position: int,
@@ -84,24 +92,32 @@ class Working:
         order.quote_executed += notional
         order.status = status = _PARTIALLY_FILLED if remaining else _FILLED
         fee, fee_asset, rate, released, is_locked, is_fee_locked = purse.settle(order, price, lots, role is _MAKER)
-        self.fills_made += 1
+        number = order.number
+        self.fills_made = made = self.fills_made + 1
         self.out.append(
-            Filled(
-                order.number, self.fills_made, order.instrument, order.side, price, lots, remaining, status, rule, role,
-                position, print_price, print_lots, print_side, ahead_before, ahead_after, excess, share_cap, level,
-                levels, best[0], best[1], best[2], order.decided_ns, order.arrived_ns, rate, fee, fee_asset, flags,
-                released, purse.base, purse.quote, lots * purse.lot_unit, notional, is_locked, is_fee_locked,
+            _make(
+                Filled,
+                (
+                    number, made, order.instrument, order.side, price, lots, remaining, status, rule, role, position,
+                    print_price, print_lots, print_side, ahead_before, ahead_after, excess, share_cap, level, levels,
+                    best[0], best[1], best[2], order.decided_ns, order.arrived_ns, rate, fee, fee_asset, flags,
+                    released, purse.base, purse.quote, lots * purse.lot_unit, notional, is_locked, is_fee_locked,
+                ),
             )
         )  # fmt: skip
         if not remaining:
-            self._forget(book, order)
+            book.remove(order)
+            del self.orders[number]
+            if order.client:
+                self._clients.pop(order.client, None)
             if order.leads is not None:
                 self.freed.append(order.leads)
 
     def withdraw(self, book: Book, order: Order) -> int:
         """Cancel an order of the standing pair without a word of its own; the units set free."""
-        order.status = Status.CANCELED
-        self._forget(book, order)
+        order.status = _CANCELED
+        book.remove(order)
+        del self.orders[order.number]
         return book.purse.release(order)
 
     def finish(self, order: Order, status: Status, reason: int = 0) -> None:
