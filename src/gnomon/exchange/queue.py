@@ -13,7 +13,6 @@ from gnomon.exchange.order import Order
 from gnomon.exchange.outcome import Rule
 from gnomon.exchange.rules import SHARE_ONE, WHOLE, Fills, Resting
 
-
 _make = tuple.__new__
 
 
@@ -75,7 +74,7 @@ def serve_one(order: Order, price: int, lots: int, fills: Fills) -> Given | None
     if share == WHOLE:
         return _make(Given, (order, order.remaining, rule, before, order.ahead, left, left))
     cap = left * share // SHARE_ONE
-    given = cap if cap < order.remaining else order.remaining
+    given = min(order.remaining, cap)
     return _make(Given, (order, given, rule, before, order.ahead, left, cap)) if given else None
 
 

@@ -16,6 +16,7 @@ from gnomon.exchange.exchange import Arrival, BarPoint, Entry, Event, Exchange, 
 from gnomon.exchange.order import Request
 from gnomon.exchange.outcome import Outcome, Triggered
 from gnomon.exchange.rules import Leg
+from gnomon.exchange.search import first_crossing
 from gnomon.exchange.thresholds import IDLE, Thresholds
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.lanes import Lane
@@ -37,12 +38,12 @@ class Keeper(Protocol):
     def timer_set(self, now_ns: int, number: int, due_ns: int, name: str, /) -> None: ...
 
     def came(
-        self, now_ns: int, lane: Lane, source: int, event: Event, outcomes: Sequence[Outcome], /
+        self, now_ns: int, lane: int, source: int, event: Event, outcomes: Sequence[Outcome], /
     ) -> tuple[int, int]:
         """The seqs (after, upto] of what came of an event."""
         ...
 
-    def told(self, source: int, layer: int, rows: tuple[int, int], wakes: int, first_ns: int, last_ns: int, /) -> None:
+    def told(self, source: int, layer: int, after: int, upto: int, wakes: int, first_ns: int, last_ns: int, /) -> None:
         """Rows (after, upto] of a layer, in `wakes` wakes."""
         ...
 
@@ -70,6 +71,13 @@ OWN: Final = ""
 """The name of an alarm that stands for own events being due."""
 
 VENUE, TRADER, FIRST_LAYER = 0, 1, 2
+_PRINT: Final = int(Lane.PRINT)
+_ARRIVAL: Final = int(Lane.ARRIVAL)
+_TIMER: Final = int(Lane.TIMER)
+_DELIVERY: Final = int(Lane.DELIVERY)
+_UNKNOWN: Final = Thresholds()  # equal to IDLE, but not the same
+
+_make = tuple.__new__
 """Sources of the total order. Layers follow in the order of the dataset."""
 
 
@@ -94,54 +102,57 @@ class Watch:
         self.safe_ns = 0
         self._times = book.tape.time_ns
         self._rows = len(book.tape)
-        self.thresholds: Thresholds | None = None
+        self.thresholds: Thresholds = _UNKNOWN
 
     def renew(self) -> None:
         """The orders are others now: nothing is known beyond what the book has read."""
         book = self.book
-        self.thresholds = thresholds = book.thresholds
+        self.thresholds = thresholds = book.current or book.renew()
         if thresholds is IDLE:
             self.safe_ns = NEVER_NS
             return
-        self.clear = max(self.passed, book.position - book.has_bars)
+        position = book.position - 1 if book.has_bars else book.position
+        if position < self.passed:
+            position = self.passed
         self.hit, self.reach = -1, FIRST_REACH
-        if self.windows is not None:
-            self.clear = self.windows.clear_until(self.clear, thresholds)
-        self._note_time()
+        if self.windows is None:
+            self._clear_to(position)
+        else:
+            self.clear, self.safe_ns = self.windows.clear_until(position, thresholds)
 
     def look(self, stop: int) -> int:
         """The next position before `stop` that concerns an own order, -1 where none does."""
         if self.hit >= 0:
             return self.hit if self.hit < stop else -1
-        if stop <= self.clear:
-            return -1
-        assert self.thresholds is not None
-        if self.windows is not None:
-            self.clear = self.windows.clear_until(self.clear, self.thresholds)
-            if stop <= self.clear:
-                self._note_time()
-                return -1
-        found = self.search(self.book.tape, self.index, self.clear, stop, self.thresholds)
-        self.clear = found
-        self._note_time()
-        if found < stop:
-            self.hit = found
-            return found
+        while self.clear < stop:
+            found, until = self._find(stop)
+            self._clear_to(found)
+            if found < until:
+                self.hit = found
+                return found
         return -1
+
+    def _find(self, stop: int) -> tuple[int, int]:
+        """The first row of concern before `stop`, or how far there is none; and how far was looked."""
+        if self.windows is not None:
+            found = self.windows.find(self.clear, stop, self.thresholds)
+            if found is not None:
+                return found
+        return self.search(self.book.tape, self.index, self.clear, stop, self.thresholds), stop
 
     def tell(self, position: int) -> None:
         """The row there has been told."""
-        self.clear = self.passed = position + 1
+        self.passed = position + 1
         self.hit = -1
-        self._note_time()
+        self._clear_to(position + 1)
 
-    def _note_time(self) -> None:
-        self.safe_ns = self._times.item(self.clear) if self.clear < self._rows else NEVER_NS
+    def _clear_to(self, row: int) -> None:
+        self.clear = row
+        self.safe_ns = self._times.item(row) if row < self._rows else NEVER_NS
 
     def look_ahead(self) -> None:
         """Move `safe_ns` on, twice as far at each asking."""
-        tape = self.book.tape
-        stop = min(len(tape), self.clear + self.reach)
+        stop = min(self._rows, self.clear + self.reach)
         self.reach = min(2 * self.reach, LAST_REACH)
         self.look(stop)
 
@@ -168,9 +179,12 @@ class Replay:
         self._draws = draws
         self._end_ns = end_ns
         self._watches = [
-            Watch(book, indexes[number], FIRST_LAYER + number, search, _windows(number, book, streams))
+            Watch(book, indexes[number], FIRST_LAYER + number, search, _windows(number, book, streams, search))
             for number, book in sorted(exchange.books.items())
         ]
+        self._prints_of = {
+            FIRST_LAYER + number: book for number, book in exchange.books.items() if not book.has_bars
+        }  # by layer
         self._timers = 0
         self._own: list[tuple[int, int, int]] = []  # due_ns and seqs of own events that are not told yet
         self._heap: list[tuple[int, int, int, int, Any]] = []
@@ -184,23 +198,33 @@ class Replay:
 
     def run(self) -> None:
         """To the end of the window."""
-        heap, desk = self._heap, self._desk
+        heap, desk, watches, end_ns = self._heap, self._desk, self._watches, self._end_ns
         only = self._streams[0] if len(self._streams) == 1 else None
         while True:
             stream = only or min(self._streams, key=_next_ns, default=None)
-            due_ns = stream.next_ns if stream is not None else NEVER_NS
-            is_event = bool(heap) and heap[0][:2] <= (due_ns, Lane.DELIVERY)
-            at_ns, lane = heap[0][:2] if is_event else (due_ns, int(Lane.DELIVERY))
-            if at_ns >= self._end_ns:
-                if not self._hit_before(self._end_ns - 1, Lane.DELIVERY):
-                    return
-            elif self._hit_before(at_ns, lane):
+            at_ns, lane, is_event = stream.next_ns if stream is not None else NEVER_NS, _DELIVERY, False
+            if heap:
+                first = heap[0]
+                if first[0] < at_ns or (first[0] == at_ns and first[1] <= _DELIVERY):
+                    at_ns, lane, is_event = first[0], first[1], True
+            is_over = at_ns >= end_ns
+            if is_over:
+                at_ns, lane = end_ns - 1, _DELIVERY
+            is_clear = True
+            for watch in watches:
+                if watch.book.current is not watch.thresholds:
+                    watch.renew()
+                if watch.safe_ns <= at_ns:
+                    is_clear = False
+            if not is_clear and self._hit_before(at_ns, lane):
                 pass
+            elif is_over:
+                return
             elif is_event:
                 self._process(heappop(heap))
             else:
                 assert stream is not None
-                self._wake(stream, heap[0][0] if heap else self._end_ns)
+                self._wake(stream, heap[0][0] if heap else end_ns)
             if desk.outbox or desk.alarms or desk.is_deciding:
                 self._send()
 
@@ -211,19 +235,15 @@ class Replay:
     def _hit_before(self, at_ns: int, lane: int) -> bool:
         """Process the first print before (at_ns, lane) that concerns an own order; whether there was one."""
         first: tuple[int, int, Watch] | None = None
+        before_ns = at_ns if lane > _PRINT else at_ns - 1
         for watch in self._watches:
-            book = watch.book
-            current = book.current
-            if current is None or current is not watch.thresholds:
-                watch.renew()
-            if at_ns < watch.safe_ns:
-                continue
-            stop = book.tape.until(at_ns if lane > Lane.PRINT else at_ns - 1, watch.clear)
-            found = watch.look(stop)
-            if found >= 0:
-                key = int(book.tape.time_ns[found]), found, watch
-                if first is None or key[0] < first[0]:
-                    first = key
+            if watch.safe_ns <= before_ns:
+                tape = watch.book.tape
+                found = watch.look(tape.until(before_ns, watch.clear))
+                if found >= 0:
+                    time_ns = tape.time_ns.item(found)
+                    if first is None or time_ns < first[0]:
+                        first = time_ns, found, watch
         if first is None:
             return False
         at_ns, position, watch = first
@@ -231,16 +251,16 @@ class Replay:
         if watch.book.has_bars:
             self._push_points(watch, position)
         else:
-            self._apply(at_ns, Lane.PRINT, watch.source, Printed(watch.book.listing.number, position))
+            self._apply(at_ns, _PRINT, watch.source, _make(Printed, (watch.book.listing.number, position)))
         return True
 
     def _push_points(self, watch: Watch, position: int) -> None:
         """The points of a bar that are still to come."""
         for point, at_ns in enumerate(watch.book.bars.times_ns(position)):
             if at_ns > self._now_ns or position >= watch.book.position:
-                self._push(at_ns, Lane.PRINT, watch.source, BarPoint(watch.book.listing.number, position, point))
+                self._push(at_ns, _PRINT, watch.source, BarPoint(watch.book.listing.number, position, point))
 
-    def _apply(self, at_ns: int, lane: Lane, source: int, event: Event) -> None:
+    def _apply(self, at_ns: int, lane: int, source: int, event: Event) -> None:
         self._now_ns = at_ns
         outcomes = self._exchange.apply(event)
         if outcomes:
@@ -257,35 +277,66 @@ class Replay:
                     watch.look_ahead()
                 if watch.safe_ns < limit_ns:
                     limit_ns = watch.safe_ns
+        desk, layer = self._desk, stream.layer
         try:
-            stream.run(self._desk, limit_ns)
+            stream.run(desk, limit_ns)
         finally:
-            self._now_ns = now_ns = self._desk.now_ns
+            self._now_ns = now_ns = desk.now_ns
             after, upto, wakes, first_ns = stream.told
-            self._keeper.told(TRADER, stream.layer, (after, upto), wakes, first_ns, now_ns)
+            self._keeper.told(TRADER, layer, after, upto, wakes, first_ns, now_ns)
+            book = self._prints_of.get(layer)
+            if book is not None and book.position < upto:
+                book.position = upto  # it has been printed, and concerned no order
 
     def _send(self) -> None:
         """What a hook left in the outbox is on its way; so are the alarms that it set."""
         desk, now_ns = self._desk, self._now_ns
-        desk.close_decision()
-        for request in desk.outbox:
-            self._requests += 1
-            arrival_ns = now_ns + (self._delay(self._entry, "latency.entry", self._requests) or 1)
+        if desk.is_deciding:
+            desk.close_decision()
+        outbox = desk.outbox
+        is_alone = len(outbox) == 1 and not desk.alarms
+        for request in outbox:
+            self._requests = number = self._requests + 1
+            entry = self._entry
+            delay_ns = entry.const_ns if entry.table is None else self._delay(entry, "latency.entry", number)
+            arrival_ns = now_ns + (delay_ns or 1)
             if not self._may_overtake:
                 if arrival_ns < self._last_arrival_ns:
                     arrival_ns = self._last_arrival_ns
                 self._last_arrival_ns = arrival_ns
-            self._keeper.sent(now_ns, self._requests, arrival_ns, request)
-            self._push(arrival_ns, Lane.ARRIVAL, TRADER, Arrival(arrival_ns, now_ns, self._requests, request))
+            self._keeper.sent(now_ns, number, arrival_ns, request)
+            arrival = _make(Arrival, (arrival_ns, now_ns, number, request))
+            if is_alone and self._is_next(arrival_ns):
+                self._apply(arrival_ns, _ARRIVAL, TRADER, arrival)
+            else:
+                self._push(arrival_ns, _ARRIVAL, TRADER, arrival)
+        outbox.clear()
+        if desk.alarms:
+            self._set_alarms(now_ns)
+
+    def _is_next(self, arrival_ns: int) -> bool:
+        """Whether nothing at all comes before an arrival, so that it need not wait in the heap."""
+        heap = self._heap
+        if arrival_ns >= self._end_ns or (heap and heap[0][0] <= arrival_ns):
+            return False
+        for stream in self._streams:
+            if stream.next_ns < arrival_ns:
+                return False
+        for watch in self._watches:
+            if watch.safe_ns <= arrival_ns or watch.book.current is not watch.thresholds:
+                return False
+        return True
+
+    def _set_alarms(self, now_ns: int) -> None:
+        desk = self._desk
         for due_ns, name in desk.alarms:
             if name == OWN:
-                self._push(due_ns, Lane.DELIVERY, TRADER, None)
+                self._push(due_ns, _DELIVERY, TRADER, None)
             else:
                 self._timers += 1
                 due_ns = max(due_ns, now_ns + 1)
                 self._keeper.timer_set(now_ns, self._timers, due_ns, name)
-                self._push(due_ns, Lane.TIMER, TRADER, (self._timers, name))
-        desk.outbox.clear()
+                self._push(due_ns, _TIMER, TRADER, (self._timers, name))
         desk.alarms.clear()
 
     def _delay(self, leg: Leg, component: str, entity: int) -> int:
@@ -293,20 +344,20 @@ class Replay:
 
     def _push(self, at_ns: int, lane: Lane, source: int, payload: Any) -> None:
         self._pushed += 1
-        heappush(self._heap, (at_ns, int(lane), source, self._pushed, payload))
+        heappush(self._heap, (at_ns, lane, source, self._pushed, payload))
 
     def _process(self, entry: tuple[int, int, int, int, Any]) -> None:
         at_ns, lane, source, _, payload = entry
-        if lane == Lane.TIMER:
+        if lane == _TIMER:
             number, name = payload
             self._now_ns = self._desk.now_ns = at_ns
             self._keeper.fired(at_ns, number)
             self._desk.alarm(name)
-        elif lane == Lane.DELIVERY:
+        elif lane == _DELIVERY:
             self._now_ns = self._desk.now_ns = at_ns
             self._tell_own(at_ns)
         else:
-            self._apply(at_ns, Lane(lane), source, payload)
+            self._apply(at_ns, lane, source, payload)
 
     def _tell_own(self, at_ns: int) -> None:
         """Everything of the trader's own that is due by now, in one wake."""
@@ -316,22 +367,28 @@ class Replay:
             self._keeper.told_own(at_ns, TRADER, (due[0][1], due[-1][2]))
             self._desk.alarm(OWN)
 
-    def _answer(self, at_ns: int, lane: Lane, source: int, event: Any, outcomes: list[Outcome]) -> None:
+    def _answer(self, at_ns: int, lane: int, source: int, event: Any, outcomes: list[Outcome]) -> None:
         after, upto = self._keeper.came(at_ns, lane, source, event, outcomes)
-        for outcome in outcomes:
-            if type(outcome) is Triggered and type(event) is Printed:
-                self._push(at_ns, Lane.ARRIVAL, VENUE, Entry(at_ns, outcome.number))
-        delay_ns = self._delay(self._reply, "latency.reply", upto)
-        due_ns = at_ns + delay_ns
+        if lane == _PRINT and type(event) is Printed:
+            for outcome in outcomes:
+                if type(outcome) is Triggered:
+                    self._push(at_ns, _ARRIVAL, VENUE, Entry(at_ns, outcome.number))
+        reply = self._reply
+        due_ns = at_ns + (reply.const_ns if reply.table is None else self._delay(reply, "latency.reply", upto))
         if not self._may_overtake:
-            due_ns = self._last_reply_ns = max(due_ns, self._last_reply_ns)
-        self._desk.hear(due_ns, outcomes)
-        if self._desk.alarms:
+            if due_ns < self._last_reply_ns:
+                due_ns = self._last_reply_ns
+            self._last_reply_ns = due_ns
+        desk = self._desk
+        desk.hear(due_ns, outcomes)
+        if desk.alarms:
             self._own.append((due_ns, after, upto))
 
 
-def _windows(number: int, book: Book, streams: Sequence[Stream]) -> Windows | None:
-    """The stretches between the wakes of the stream that reads this book's prints."""
+def _windows(number: int, book: Book, streams: Sequence[Stream], search: Search) -> Windows | None:
+    """The stretches between the wakes of the stream that reads this book's prints, for the search by numpy."""
+    if search is not first_crossing:
+        return None
     for stream in streams:
         if isinstance(stream, TradeStream) and stream.instrument == number and stream.rows.step > 1:
             return Windows(book.prints, stream.rows.start + 1, stream.rows.step)

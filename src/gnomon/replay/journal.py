@@ -13,6 +13,7 @@ from typing import Final, Literal, Protocol, Self, get_args
 
 from gnomon.errors import Invalid, Refused
 from gnomon.exchange.draws import COMPONENTS, Tally
+from gnomon.exchange.ledger import Account
 from gnomon.replay.bodies import LAYOUTS, TYPE_OF, Body, Branch, DrawTally, End, Entry, Genesis, Pending, Span
 from gnomon.replay.digests import PREFIX_RECORDS, Digests, Prefix, hasher
 from gnomon.replay.header import FIRST_INPUT, FIRST_NOTE, FIRST_OUTPUT, HEADER, HEADER_BYTES, Header, RecordType
@@ -90,6 +91,7 @@ _SPAN = Struct("<Iqq")
 _POSTINGS = tuple(Struct("<IHBBqQQIHH" + "I" + "BIQq" * count) for count in range(9))
 _ENTRY = Struct("<BIQq")
 _COUNT = Struct("<I")
+_FREE, _MARKET, _FEES = int(Account.FREE), int(Account.MARKET), int(Account.FEES)
 
 
 class Journal:
@@ -412,6 +414,63 @@ class Journal:
             self._drain()
         return seq
 
+    def fill_posted(
+        self,
+        lane: int,
+        t: int,
+        cause: int,
+        source: int,
+        fields: tuple[int, ...],
+        fee: int,
+        lock_asset: int,
+        released: int,
+        gives: int,
+        paid: int,
+        gets: int,
+        received: int,
+        account: int,
+        fee_account: int,
+        fee_asset: int,
+    ) -> int:
+        """FILL and the POSTING that it causes: `account` pays the market, the market pays FREE, FEES get the fee."""
+        if self._delivery is not None:
+            self._close_delivery()
+        seq = self.seq + 1
+        self.seq = posted = seq + 1
+        if self._is_off:
+            return posted
+        record = _FILL.pack(
+            231, 0x0205, lane, 2, t, seq, cause, source, 1, 0,
+            *fields, fee & WORD_MASK, fee >> 64, lock_asset, released & WORD_MASK, released >> 64,
+        )  # fmt: skip
+        paid_low, paid_high, got_low, got_high = paid & WORD_MASK, paid >> 64, received & WORD_MASK, received >> 64
+        out_low, out_high, in_low, in_high = -paid & WORD_MASK, -paid >> 64, -received & WORD_MASK, -received >> 64
+        if fee:
+            posting = _POSTINGS[6].pack(
+                170, 0x0206, lane, 2, t, posted, seq, source, 1, 0, 6,
+                account, gives, out_low, out_high, _MARKET, gives, paid_low, paid_high,
+                _MARKET, gets, in_low, in_high, _FREE, gets, got_low, got_high,
+                fee_account, fee_asset, -fee & WORD_MASK, -fee >> 64, _FEES, fee_asset, fee & WORD_MASK, fee >> 64,
+            )  # fmt: skip
+        else:
+            posting = _POSTINGS[4].pack(
+                128, 0x0206, lane, 2, t, posted, seq, source, 1, 0, 4,
+                account, gives, out_low, out_high, _MARKET, gives, paid_low, paid_high,
+                _MARKET, gets, in_low, in_high, _FREE, gets, got_low, got_high,
+            )  # fmt: skip
+        self._outputs += (record, posting)
+        if seq & 1023:
+            self._chain += (record, posting)
+        else:
+            self._outputs.pop()
+            self._chain.append(record)
+            self._drain()
+            self._outputs.append(posting)
+            self._chain.append(posting)
+        if not posted & 1023:
+            self._drain()
+        return posted
+
     def posting(self, lane: int, t: int, cause: int, source: int, entries: Sequence[tuple[int, int, int]]) -> int:
         """POSTING: (account, asset, units) of each side."""
         count = len(entries)
@@ -468,7 +527,6 @@ class Journal:
         source: int,
         spans: Sequence[tuple[int, int, int]],
         own: tuple[int, int] = (0, 0),
-        *,
         wakes: int = 1,
         first: int = 0,
         by_rule: bool = True,

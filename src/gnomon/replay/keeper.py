@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gnomon.exchange.exchange import Arrival, Event
-from gnomon.exchange.ledger import Posting
+from gnomon.exchange.ledger import Account, Posting
 from gnomon.exchange.order import Amend, Cancel, CancelAll, Place, PlaceList, Quote, Replace, Request, Side
-from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, Rejected, Triggered
+from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, QuoteKind, Rejected, Triggered
 from gnomon.market.lanes import Lane
 from gnomon.replay.bodies import (
     Action,
@@ -35,6 +35,19 @@ PRINT_SIDES: Final = {1: 1, -1: 2, 0: 0}
 """The aggressor as a Record writes it: 1 bought, 2 sold, 0 unknown."""
 
 
+_DELIVERY: Final = int(Lane.DELIVERY)
+_FREE: Final = int(Account.FREE)
+_LOCKED: Final = int(Account.LOCKED)
+_BAR: Final = int(QuoteKind.BAR)
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_NO_OWN: Final = (0, 0)
+
+
+Writer = Callable[[int, int, int, int, Any], int]
+"""Of one kind of outcome: lane, time, cause, source, outcome; the seq of its last record."""
+
+
 class JournalKeeper:
     """Writes a journal. `assets` are the (base, quote) numbers of each listing."""
 
@@ -46,7 +59,7 @@ class JournalKeeper:
         self._requests: dict[int, int] = {}  # request number to the seq of its record
         self._orders: dict[int, tuple[int, Side]] = {}  # order number to instrument and side, for the asset of its lock
         self._made: dict[int, int] = {}  # order number to the seq of what made or triggered it
-        self._writers: dict[type, Callable[[int, int, int, int, Any], int]] = {
+        self._writers: dict[type, Writer] = {
             Accepted: self._accepted,
             Rejected: self._rejected,
             Changed: self._changed,
@@ -60,13 +73,13 @@ class JournalKeeper:
     def sent(self, now_ns: int, number: int, arrival_ns: int, request: Request) -> None:
         """A request is on its way; its record stands where it was decided and says when it arrives."""
         if type(request) is Quote:
-            flags = request.keep + 2 * request.post_only
+            instrument, bid, ask, lots, keep, post_only = request
+            flags = keep + 2 * post_only
             seq = self.journal.quote(
-                Lane.DELIVERY, now_ns, self._told, 1, number, arrival_ns, request.instrument, request.bid, request.ask,
-                request.lots, flags,
+                _DELIVERY, now_ns, self._told, 1, number, arrival_ns, instrument, bid, ask, lots, flags
             )  # fmt: skip
         elif type(request) is Place:
-            seq = self.journal.place(Lane.DELIVERY, now_ns, self._told, 1, number, arrival_ns, *_leg(request))
+            seq = self.journal.place(_DELIVERY, now_ns, self._told, 1, number, arrival_ns, *_leg(request))
         else:
             seq = self.journal.put(_body(request, number, arrival_ns), Lane.DELIVERY, now_ns, self._told, 1)
         self._requests[number] = seq
@@ -86,12 +99,11 @@ class JournalKeeper:
 
     # --- outputs ------------------------------------------------------------------------------------------------------
 
-    def told(self, source: int, layer: int, rows: tuple[int, int], wakes: int, first_ns: int, last_ns: int) -> None:
+    def told(self, source: int, layer: int, after: int, upto: int, wakes: int, first_ns: int, last_ns: int) -> None:
         """The trader was woken by rows (after, upto] of a layer, `wakes` times."""
         self._told = self.journal.deliver(
-            Lane.DELIVERY, last_ns, rows[1], source, [(layer, *rows)], wakes=wakes, first=first_ns,
-            cause_is_position=True,
-        )  # fmt: skip
+            _DELIVERY, last_ns, upto, source, [(layer, after, upto)], _NO_OWN, wakes, first_ns, True, True
+        )
 
     def told_own(self, now_ns: int, source: int, seqs: tuple[int, int]) -> None:
         """The trader was told its own events, records (after, upto]."""
@@ -100,12 +112,12 @@ class JournalKeeper:
     def fired(self, now_ns: int, number: int) -> None:
         self._told = self.journal.put(TimerFired(number), Lane.TIMER, now_ns, 0, 1)
 
-    def came(self, now_ns: int, lane: Lane, source: int, event: Event, outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    def came(self, now_ns: int, lane: int, source: int, event: Event, outcomes: Sequence[Outcome]) -> tuple[int, int]:
         """What came of an event: records (after, upto]."""
         after = self.journal.seq
-        cause = self._requests.pop(event.number, 0) if type(event) is Arrival else 0
+        cause = self._requests.pop(event[2], 0) if type(event) is Arrival else 0
         for outcome in outcomes:
-            self._writers[type(outcome)](int(lane), now_ns, cause, source, outcome)
+            self._writers[type(outcome)](lane, now_ns, cause, source, outcome)
         return after, self.journal.seq
 
     def opened(self, now_ns: int, postings: Sequence[Posting]) -> None:
@@ -133,33 +145,45 @@ class JournalKeeper:
         )  # fmt: skip
 
     def _filled(self, lane: int, t: int, cause: int, source: int, one: Filled) -> int:
-        side = one.print_side if one.quote_kind == 3 else PRINT_SIDES[one.print_side]
+        """FILL, and what it moved: the trade, then its fee."""
+        (
+            number, fill, instrument, side, price, lots, remaining, status, rule, role, position, print_price,
+            print_lots, print_side, ahead_before, ahead_after, excess, share_cap, level, levels, best_bid, best_ask,
+            quote_kind, decided_ns, arrived_ns, rate, fee, fee_asset, flags, released, base, quote, base_units,
+            notional, is_locked, is_fee_locked,
+        ) = one  # fmt: skip
+        is_buy = side is _BUY
+        aggressor = print_side if quote_kind == _BAR else PRINT_SIDES[print_side]
         fields = (
-            one.number, one.fill, one.instrument, one.side, one.status, one.rule, one.role, side, one.quote_kind,
-            one.flags, one.level, one.levels, one.price, one.lots, one.remaining, one.print, one.print_price,
-            one.print_lots, one.ahead_before, one.ahead_after, one.excess, one.share_cap, one.best_bid, one.best_ask,
-            one.decided_ns, one.arrived_ns, one.rate, one.fee_asset,
+            number, fill, instrument, side, status, rule, role, aggressor, quote_kind, flags, level, levels, price,
+            lots, remaining, position, print_price, print_lots, ahead_before, ahead_after, excess, share_cap, best_bid,
+            best_ask, decided_ns, arrived_ns, rate, fee_asset,
         )  # fmt: skip
-        made = self._made.get(one.number, cause)
-        seq = self.journal.fill(
-            lane, t, made, source, fields, one.fee, self._lock_asset(one.number), one.released
+        if is_buy:
+            gives, paid, gets, received = quote, notional, base, base_units
+        else:
+            gives, paid, gets, received = base, base_units, quote, notional
+        return self.journal.fill_posted(
+            lane, t, self._made.get(number, cause), source, fields, fee, quote if is_buy else base, released, gives,
+            paid, gets, received, _LOCKED if is_locked else _FREE, _LOCKED if is_fee_locked else _FREE, fee_asset,
         )  # fmt: skip
-        return self.journal.posting(lane, t, seq, source, one.postings())
 
     def _quoted(self, lane: int, t: int, cause: int, source: int, one: Quoted) -> int:
-        base, quote = self._assets[one.instrument]
-        if one.bid:
-            self._orders[one.bid] = one.instrument, Side.BUY
-        if one.ask:
-            self._orders[one.ask] = one.instrument, Side.SELL
+        (
+            request, instrument, bid, ask, bid_lock, ask_lock, bid_kept, ask_kept, bid_gone, ask_gone, bid_released,
+            ask_released, bid_ahead, ask_ahead,
+        ) = one  # fmt: skip
+        base, quote = self._assets[instrument]
         fields = (
-            one.request, one.bid_kept + 2 * one.ask_kept, quote, base, one.bid, one.ask, one.bid_gone, one.ask_gone,
-            one.bid_ahead, one.ask_ahead,
+            request, bid_kept + 2 * ask_kept, quote, base, bid, ask, bid_gone, ask_gone, bid_ahead, ask_ahead,
         )  # fmt: skip
-        seq = self.journal.quoted(
-            lane, t, cause, source, fields, one.bid_lock, one.ask_lock, one.bid_released, one.ask_released
-        )
-        self._made |= {number: seq for number in (one.bid, one.ask) if number and number not in self._made}
+        seq = self.journal.quoted(lane, t, cause, source, fields, bid_lock, ask_lock, bid_released, ask_released)
+        if bid and not bid_kept:
+            self._orders[bid] = instrument, _BUY
+            self._made[bid] = seq
+        if ask and not ask_kept:
+            self._orders[ask] = instrument, _SELL
+            self._made[ask] = seq
         return seq
 
     def _triggered(self, lane: int, t: int, cause: int, source: int, one: Triggered) -> int:

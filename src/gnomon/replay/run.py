@@ -26,7 +26,7 @@ from gnomon.replay.engine import FIRST_LAYER, TRADER, Replay, Search, Sitter
 from gnomon.replay.ghost import Ghost, Script
 from gnomon.replay.ground import ENGINE_VERSION, Ground, tables
 from gnomon.replay.journal import Journal, Mode, Sink
-from gnomon.replay.keeper import JournalKeeper
+from gnomon.replay.keeper import JournalKeeper, Writer
 from gnomon.replay.record import Record
 from gnomon.replay.streams import BarStream, Stream, TradeStream
 from gnomon.replay.view import TapeView
@@ -98,12 +98,15 @@ class _Course(JournalKeeper):
     def __init__(self, journal: Journal, assets: Mapping[int, tuple[int, int]], keeps: bool) -> None:
         super().__init__(journal, assets)
         self.told_outcomes: list[tuple[int, Outcome]] = []
-        self._keeps = keeps
+        if keeps:
+            self._writers = {kind: self._keeping(write) for kind, write in self._writers.items()}
 
-    def came(self, now_ns: int, lane: Any, source: int, event: Any, outcomes: Sequence[Outcome]) -> tuple[int, int]:
-        if self._keeps:
-            self.told_outcomes.extend((now_ns, one) for one in outcomes)
-        return super().came(now_ns, lane, source, event, outcomes)
+    def _keeping(self, write: Writer) -> Writer:
+        def kept(lane: int, t: int, cause: int, source: int, one: Any) -> int:
+            self.told_outcomes.append((t, one))
+            return write(lane, t, cause, source, one)
+
+        return kept
 
     def decided(self, decision: Decided) -> None:
         self.write_decision(decision.now_ns, decision.pack(), decision.notes)

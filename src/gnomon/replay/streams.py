@@ -84,6 +84,7 @@ class TradeStream:
         self._done += len(self._times)
         self._at = 0
         rows = self.rows[self._done : self._done + BLOCK_WAKES]
+        self._start, self._step = rows.start, rows.step
         chosen = slice(rows.start, rows.stop, rows.step)
         self._printed = self._prints.time_ns[chosen].tolist()
         self._times = [time + self._feed_ns for time in self._printed] if self._feed_ns else self._printed
@@ -93,10 +94,31 @@ class TradeStream:
         self.next_ns = self._times[0] if self._times else NEVER_NS
 
     def run(self, desk: Clocked, limit_ns: int) -> None:
+        if self.is_flowing:
+            self._run_on(desk, limit_ns)
+            return
+        at, trade, times = self._at, self._trade, self._times
+        desk.now_ns = now_ns = times[at]
+        trade.time_ns = self._printed[at]
+        trade.price_ticks = self._price[at]
+        trade.lots = self._lots[at]
+        trade.side = self._side[at]
+        trade.position = position = self._start + at * self._step
+        self.told = position + 1 - self._step, position + 1, 1, now_ns
+        self._hook(desk, trade)
+        self.is_flowing = not (desk.outbox or desk.is_deciding)
+        self._at = at = at + 1
+        if at == len(times):
+            self._load()
+        else:
+            self.next_ns = times[at]
+
+    def _run_on(self, desk: Clocked, limit_ns: int) -> None:
+        """Wakes in a row, as long as they ask for nothing."""
         times, first, trade, hook, outbox = self._times, self._at, self._trade, self._hook, desk.outbox
         stop = max(first + 1, bisect_left(times, limit_ns, first, min(len(times), first + self._burst)))
-        trade.position = position = self.rows[self._done + first]
-        step, at = self.rows.step, first
+        step, at = self._step, first
+        trade.position = position = self._start + first * step
         try:
             for time, printed, price, lots, side in zip(
                 times[first:stop], self._printed[first:stop], self._price[first:stop], self._lots[first:stop],
@@ -114,8 +136,8 @@ class TradeStream:
                 if outbox or desk.is_deciding:
                     break
         finally:  # the wake at which a trader stops, or fails, was told too
-            last = self.rows[self._done + at - 1]
-            self.told = last + 1 - (at - first) * step, last + 1, at - first, times[first]
+            upto = self._start + (at - 1) * step + 1
+            self.told = upto - (at - first) * step, upto, at - first, times[first]
         self.is_flowing = not (outbox or desk.is_deciding)
         self._burst = min(2 * self._burst, BLOCK_WAKES) if self.is_flowing else FIRST_BURST
         self._at = at

@@ -13,51 +13,112 @@ import numpy as np
 
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.thresholds import NEVER_DOWN, NEVER_UP, Thresholds
+from gnomon.units import INT64_MAX
 
-BLOCK_WINDOWS: Final = 1_024
+NEVER_NS: Final = INT64_MAX
+
+BLOCK_ROWS: Final = 131_072
+"""Rows that are reduced together: few enough for a cache, so many that a reduction costs little a window."""
+
+LEAST_WINDOWS: Final = 16
+
+FAR_ROWS: Final = 4_096
 
 
 class Windows:
     """Consecutive windows of `step` rows, the first beginning at `first`."""
 
-    __slots__ = ("_buy", "_first", "_loaded", "_prints", "_sell", "_step")
+    __slots__ = (
+        "_block_rows",
+        "_buy",
+        "_buys",
+        "_first",
+        "_loaded",
+        "_most",
+        "_prints",
+        "_rows",
+        "_sell",
+        "_sells",
+        "_starts_ns",
+        "_step",
+        "_until",
+    )
 
     def __init__(self, prints: Prints, first: int, step: int) -> None:
         self._prints = prints
+        self._rows = len(prints)
         self._first = first
         self._step = step
-        self._loaded = -1  # number of the block at hand
-        self._sell: list[int] = []
-        self._buy: list[int] = []
+        self._block_rows = max(LEAST_WINDOWS, BLOCK_ROWS // step) * step
+        self._loaded = self._until = -1  # rows of the block at hand
+        self._sell: list[int] = []  # of each window: the lowest price of its sellers
+        self._buy: list[int] = []  # the highest of its buyers
+        self._starts_ns: list[int] = []  # when its first row was printed, and that after the last
+        self._most = int(np.iinfo(prints.price.dtype).max)
+        self._sells = self._buys = prints.price[:0]  # of each row: its price, or what reaches nothing
 
-    def clear_until(self, position: int, thresholds: Thresholds) -> int:
-        """The end of the run of clear windows that `position` lies in; `position` itself if its own may not be clear.
+    def clear_until(self, position: int, thresholds: Thresholds) -> tuple[int, int]:
+        """The end of the run of clear windows that `position` lies in, and when that row is printed; `position` itself
+        if its own window may not be clear.
 
         Stops are not looked at: with one waiting nothing is known.
         """
         bid, ask, up, down = thresholds
         if position < self._first or up < NEVER_UP or down > NEVER_DOWN:
-            return position
-        window = (position - self._first) // self._step
-        block, at = divmod(window, BLOCK_WINDOWS)
-        if block != self._loaded:
-            self._load(block)
-        sell, buy, count = self._sell, self._buy, len(self._sell)
-        first = at
-        while at < count and sell[at] > bid and buy[at] < ask:
-            at += 1
-            if at - first == 2:  # far enough: the next quote will come before that
-                break
-        if at == first:
-            return position
-        return self._first + (block * BLOCK_WINDOWS + at) * self._step
+            return position, self._time_ns(position)
+        if not self._loaded <= position < self._until:
+            self._load(position)
+        inside = position - self._loaded
+        at = inside // self._step
+        if at >= len(self._sell) or self._sell[at] <= bid or self._buy[at] >= ask:
+            return position, self._starts_ns[at] if at * self._step == inside else self._time_ns(position)
+        at += 1
+        if at < len(self._sell) and self._sell[at] > bid and self._buy[at] < ask:
+            at += 1  # far enough: the next quote will come before that
+        return self._loaded + at * self._step, self._starts_ns[at]
 
-    def _load(self, block: int) -> None:
-        start = self._first + block * BLOCK_WINDOWS * self._step
-        stop = min(len(self._prints), start + BLOCK_WINDOWS * self._step)
-        price, side = self._prints.price[start:stop], self._prints.side[start:stop]
-        self._loaded = block
-        rows = len(price) - len(price) % self._step
-        shape = (-1, self._step)
-        self._sell = np.where(side <= 0, price, NEVER_UP)[:rows].reshape(shape).min(1).tolist() if rows else []
-        self._buy = np.where(side >= 0, price, NEVER_DOWN)[:rows].reshape(shape).max(1).tolist() if rows else []
+    def find(self, start: int, stop: int, thresholds: Thresholds) -> tuple[int, int] | None:
+        """The first row in [start, stop) that reaches `bid` or `ask`, or how far none does, and how far was looked:
+        to `stop` or the end of the block. None where the index knows better: with a stop waiting, before the first
+        window, and for a stretch of many."""
+        bid, ask, up, down = thresholds
+        is_far = stop - start > FAR_ROWS and stop - start > 4 * self._step
+        if is_far or start < self._first or up < NEVER_UP or down > NEVER_DOWN or bid >= self._most:
+            return None
+        if not self._loaded <= start < self._until:
+            self._load(start)
+        base = self._loaded
+        stop = min(stop, self._until)
+        found = stop
+        first, last = (start - base) // self._step, (stop - 1 - base) // self._step
+        if last >= len(self._sell) or min(self._sell[first : last + 1]) <= bid:
+            mask = self._sells[start - base : stop - base] <= bid
+            at = int(mask.argmax())
+            if mask[at]:
+                found = start + at
+        if found > start and (last >= len(self._buy) or max(self._buy[first : last + 1]) >= ask):
+            mask = self._buys[start - base : found - base] >= ask
+            at = int(mask.argmax())
+            if mask[at]:
+                found = start + at
+        return found, stop
+
+    def _time_ns(self, row: int) -> int:
+        return self._prints.time_ns.item(row) if row < self._rows else NEVER_NS
+
+    def _load(self, position: int) -> None:
+        start = self._first + (position - self._first) // self._block_rows * self._block_rows
+        stop = min(self._rows, start + self._block_rows)
+        prints, step = self._prints, self._step
+        price, side = prints.price[start:stop], prints.side[start:stop]
+        limits = np.iinfo(price.dtype)
+        self._loaded, self._until = start, start + self._block_rows
+        self._sells = np.where(side <= 0, price, limits.max)
+        self._buys = np.where(side >= 0, price, limits.min)
+        rows = len(price) - len(price) % step
+        shape = (-1, step)
+        self._sell = self._sells[:rows].reshape(shape).min(1).tolist() if rows else []
+        self._buy = self._buys[:rows].reshape(shape).max(1).tolist() if rows else []
+        self._starts_ns = prints.time_ns[start : stop + 1 : step].tolist()
+        if len(self._starts_ns) == rows // step:
+            self._starts_ns.append(NEVER_NS)
