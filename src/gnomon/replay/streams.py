@@ -191,40 +191,62 @@ class BarStream:
         self.next_ns = self._times[0] if self._times else NEVER_NS
 
     def run(self, desk: Clocked, limit_ns: int) -> None:
-        times, first, bar, hook, outbox = self._times, self._at, self._bar, self._hook, desk.outbox
+        times, first = self._times, self._at
         stop = max(first + 1, bisect_left(times, limit_ns, first, min(len(times), first + self._burst)))
-        at = first
+        at_ns = times[first]
+        run = self._run_one if len(self._candles) == 1 else self._run_all
+        self._at = at = first
         try:
-            while at < stop:
-                desk.now_ns = times[at]
-                bar.time_ns = self._closed[at]
-                for candle, (rows, opened, open_, high, low, close, volume) in zip(
-                    self._candles, self._columns, strict=True
-                ):
-                    row = rows[at]
-                    candle.is_new = row >= 0
-                    if row >= 0:
-                        candle.position = row
-                        candle.close_ns = bar.time_ns
-                        candle.open_ns = opened[at]
-                        candle.open_ticks = open_[at]
-                        candle.high_ticks = high[at]
-                        candle.low_ticks = low[at]
-                        candle.close_ticks = close[at]
-                        candle.volume_lots = volume[at]
-                at += 1
-                hook(desk, bar)
-                if outbox or desk.is_deciding:
-                    break
+            run(desk, stop)
         finally:
-            self.told = self._done + first, self._done + at, at - first, times[first]
-        self.is_flowing = not (outbox or desk.is_deciding)
+            at = self._at
+            self.told = self._done + first, self._done + at, at - first, at_ns
+        self.is_flowing = not (desk.outbox or desk.is_deciding)
         self._burst = min(2 * self._burst, BLOCK_WAKES) if self.is_flowing else FIRST_BURST
-        self._at = at
         if at == len(times):
             self._load()
         else:
             self.next_ns = times[at]
+
+    def _run_one(self, desk: Clocked, stop: int) -> None:
+        """The wakes up to `stop` of the block, of one instrument: each has its candle."""
+        bar, hook, outbox, rows = self._bar, self._hook, desk.outbox, slice(self._at, stop)
+        (one,) = self._candles
+        (columns,) = self._columns
+        for (
+            desk.now_ns, bar.time_ns, one.close_ns, one.position, one.open_ns, one.open_ticks, one.high_ticks,
+            one.low_ticks, one.close_ticks, one.volume_lots,
+        ) in zip(
+            self._times[rows], self._closed[rows], self._closed[rows], *[column[rows] for column in columns],
+            strict=True,
+        ):  # fmt: skip
+            self._at += 1
+            hook(desk, bar)
+            if outbox or desk.is_deciding:
+                break
+
+    def _run_all(self, desk: Clocked, stop: int) -> None:
+        """The same of several: those that had no candle then keep theirs."""
+        times, bar, hook, outbox = self._times, self._bar, self._hook, desk.outbox
+        for at in range(self._at, stop):
+            desk.now_ns = times[at]
+            bar.time_ns = closed_ns = self._closed[at]
+            for one, (rows, opened, open_, high, low, close, volume) in zip(self._candles, self._columns, strict=True):
+                row = rows[at]
+                one.is_new = row >= 0
+                if row >= 0:
+                    one.position = row
+                    one.close_ns = closed_ns
+                    one.open_ns = opened[at]
+                    one.open_ticks = open_[at]
+                    one.high_ticks = high[at]
+                    one.low_ticks = low[at]
+                    one.close_ticks = close[at]
+                    one.volume_lots = volume[at]
+            self._at += 1
+            hook(desk, bar)
+            if outbox or desk.is_deciding:
+                break
 
 
 def _block(bars: Bars, closes_ns: IntArray) -> tuple[list[int], ...]:

@@ -7,8 +7,9 @@ the numbers.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from gnomon.errors import Invalid
 from gnomon.exchange.listing import Listing
 
 
@@ -86,19 +87,20 @@ class Candle:
 
 
 class Bar:
-    """The candles that closed at one instant, by instrument."""
+    """The candles that closed at one instant, by instrument. `candle` is the only one, of a session with one."""
 
-    __slots__ = ("candles", "time_ns")
+    __slots__ = ("candle", "candles", "time_ns")
 
     def __init__(self, candles: dict[str, Candle]) -> None:
         self.candles = candles
         self.time_ns = 0
+        if len(candles) == 1:
+            (self.candle,) = candles.values()
 
-    @property
-    def candle(self) -> Candle:
-        """The only one."""
-        (only,) = self.candles.values()
-        return only
+    def __getattr__(self, name: str) -> NoReturn:
+        if name == "candle":
+            raise Invalid(f"a bar of {len(self.candles)} instruments has no candle", hint="bar[instrument]")
+        raise AttributeError(name)
 
     def __getitem__(self, instrument: str) -> Candle:
         return self.candles[instrument]
