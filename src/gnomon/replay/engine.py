@@ -342,7 +342,7 @@ class Replay:
     def _delay(self, leg: Leg, component: str, entity: int) -> int:
         return leg.const_ns if leg.table is None else self._draws.latency_ns(leg.table, component, entity)
 
-    def _push(self, at_ns: int, lane: Lane, source: int, payload: Any) -> None:
+    def _push(self, at_ns: int, lane: int, source: int, payload: Any) -> None:
         self._pushed += 1
         heappush(self._heap, (at_ns, lane, source, self._pushed, payload))
 
