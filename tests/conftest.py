@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -34,6 +35,9 @@ def _use_memory() -> None:
 
 
 _use_memory()
+
+settings.register_profile("patient", deadline=None)  # a first call may import half of SciPy, and machines are shared
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

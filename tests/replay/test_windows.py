@@ -81,7 +81,7 @@ def test_the_first_row_of_concern_is_that_of_a_look_at_every_row(
     for _ in range(600):
         start = int(chance.integers(first, 2_999))
         stop = int(chance.integers(start + 1, min(3_000, start + 3 * step) + 1))
-        price, distance = int(prints.price[start]), int(chance.integers(0, 60))
+        price, distance = int(prints.price[start]), int(chance.integers(0, 8))
         wanted = Thresholds(
             price - distance if chance.random() < 0.8 else NEVER_DOWN,
             price + distance if chance.random() < 0.8 else NEVER_UP,

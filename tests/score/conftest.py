@@ -7,13 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from gnomon.score.forecasts import ScoredKeys, Scores
 from gnomon.units import HOUR_NS, FloatArray
-
-settings.register_profile("patient", deadline=None)  # the first call of an oracle imports half of SciPy
-settings.load_profile("patient")
 
 Made = tuple[Scores, ScoredKeys]
 

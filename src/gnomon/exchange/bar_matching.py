@@ -21,7 +21,7 @@ def is_in_time(book: Book, decided_ns: int, arrived_ns: int, fills: Fills) -> bo
     row = book.position - 1
     if row < 0:
         return False
-    opens, closes = int(book.bars.open_ns[row]), int(book.bars.close_ns[row])
+    opens, closes = book.bars.open_ns.item(row), book.bars.close_ns.item(row)
     part, whole = fills.open_grace
     return decided_ns <= opens and arrived_ns <= opens + (closes - opens) * part // whole
 
@@ -57,7 +57,8 @@ def take_last_close(working: Working, book: Book, order: Order, time_ns: int, fi
 def take_open(working: Working, book: Book, order: Order, fills: Fills) -> None:
     """A taker at the open of the bar at hand, as far as its volume goes. A MARKET order's remainder expires."""
     row = book.position - 1
-    lots, price, cap = _left_at_open(book), int(book.bars.open[row]), open_cap(book, fills)
+    lots, price = _left_at_open(book), book.bars.open.item(row)
+    cap = capped(lots, fills)
     slip = fills.slippage_ticks if order.side is Side.BUY else -fills.slippage_ticks
     paid = max(1, price + slip)
     if order.price:
@@ -143,8 +144,9 @@ def _take_close(working: Working, book: Book, order: Order, position: int, fills
 def _can_pay(working: Working, book: Book, order: Order, price: int, lots: int) -> bool:
     """Whether the account can pay for a taker fill; the order ends where it cannot."""
     purse = book.purse
-    short = purse.need(order.side, price, lots) - order.lock
-    if short > purse.free(order.side):
+    need, free = purse.need_and_free(order.side, price, lots)
+    short = need - order.lock
+    if short > free:
         working.finish(order, Status.EXPIRED, Refusal.INSUFFICIENT_BALANCE)
         return False
     if short > 0 and order.lock:
@@ -169,7 +171,9 @@ def _fill(
     point: int, flags: int,
 ) -> None:  # fmt: skip
     """A fill at a point of a bar: `print` is the bar's position, `print_side` the point (0 open to 3 close)."""
-    path = book.path if book.path_of == position else (book.bars.open.item(position),) * POINTS
-    best = Best(path[point], path[point], QuoteKind.BAR, position)
+    at = book.path[point] if book.path_of == position else book.bars.open.item(position)
+    best = Best(at, at, QuoteKind.BAR, position)
     volume = book.bars.volumes(position)[point]
-    working.fill(book, order, price, lots, rule, role, position, path[point], volume, point, best=best, flags=flags)
+    working.fill(
+        book, order, price, lots, rule, role, position, at, volume, point, 0, 0, 0, 0, 0, 0, best, flags
+    )  # fmt: skip

@@ -79,7 +79,7 @@ class Bars:
 
     def volumes(self, position: int) -> tuple[int, int, int, int]:
         """Lots of each point: a quarter each, the rest to the close."""
-        lots = int(self.volume[position])
+        lots = self.volume.item(position)
         quarter = lots // POINTS
         return quarter, quarter, quarter, lots - 3 * quarter
 

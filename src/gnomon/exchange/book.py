@@ -27,6 +27,8 @@ class Counted(Protocol):
 
     def count(self, instrument: int, /) -> int: ...
 
+    def has_client(self, client: int, /) -> bool: ...
+
 
 class Book:
     """Own orders of one instrument. `bids` and `asks` are best first, then by arrival; `position` is the next print."""
@@ -35,6 +37,7 @@ class Book:
         "_beyond",
         "_bounds",
         "_last",
+        "_market_most",
         "_rows",
         "_times",
         "_worth",
@@ -78,6 +81,7 @@ class Book:
         self._last = 0
         self._worth = purse.notional_unit
         rules = listing.filters
+        self._market_most = rules.market_max_lots or INT64_MAX
         self._bounds = (
             rules.min_price_ticks, rules.max_price_ticks or INT64_MAX, max(1, rules.min_lots),
             rules.max_lots or INT64_MAX, rules.step_lots, rules.min_notional_units,
@@ -138,6 +142,18 @@ class Book:
             and least <= lots <= most
             and small <= price * lots * self._worth <= large
             and (len(working.orders) < count or working.count(self.listing.number) < count)
+            and (step == 1 or lots % step == 0)
+        )
+
+    def is_plain_market(self, lots: int, working: Counted) -> bool:
+        """The same of a MARKET order; False where the filters ask what it is worth."""
+        _, _, least, most, step, small, large, count = self._bounds
+        return (
+            least <= lots <= most
+            and lots <= self._market_most
+            and not small
+            and large == INT64_MAX
+            and len(working.orders) < count
             and (step == 1 or lots % step == 0)
         )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gnomon.exchange.book import Book
+from gnomon.exchange.book import Book, Counted
 from gnomon.exchange.liquidity import Best
 from gnomon.exchange.listing import Filters
 from gnomon.exchange.order import PRICED_TYPES, STOP_TYPES, ListKind, OrderType, Place, PlaceList, Side, TimeInForce
@@ -44,6 +44,17 @@ def combination(place: Place) -> Broken | None:
     if place.tif is TimeInForce.GTX and place.type is not OrderType.LIMIT:
         return Broken(Refusal.BAD_COMBINATION, int(place.tif))
     return None
+
+
+def is_plain(place: Place, book: Book, working: Counted) -> bool:
+    """Whether it is an order of some lots, MARKET or LIMIT, that passes everything `combination`, `filters` and the
+    check for a client id in use would ask; False says nothing."""
+    _, _, kind, lots, price, tif, stop, trailing_bips, quote_units, _, client, _ = place
+    if tif is not TimeInForce.GTC or stop or trailing_bips or quote_units or (client and working.has_client(client)):
+        return False
+    if kind is OrderType.MARKET:
+        return not price and book.is_plain_market(lots, working)
+    return kind is OrderType.LIMIT and price <= INT64_MAX and book.is_plain(price, lots, working)
 
 
 def filters(place: Place, book: Book, open_orders: int, open_stops: int) -> Broken | None:

@@ -190,7 +190,9 @@ class Exchange:
     # --- new orders ---------------------------------------------------------------------------------------------------
 
     def _place(self, event: Arrival, place: Place) -> None:
-        broken = self._check(place) or self._check_market(place, event.time_ns)
+        book = self.books.get(place.instrument)
+        broken = None if book is not None and checks.is_plain(place, book, self.working) else self._check(place)
+        broken = broken or self._check_market(place, event.time_ns)
         if broken:
             self._reject(event, broken)
             return
@@ -284,7 +286,7 @@ class Exchange:
             order.lots = order.remaining = order.quote_units // max(1, book.listing.notional(last, 1)) if last else 0
             if not order.lots:
                 return Broken(Refusal.NO_LIQUIDITY, order.quote_units)
-        cost, free = book.purse.need(order.side, last, order.lots), book.purse.free(order.side)
+        cost, free = book.purse.need_and_free(order.side, last, order.lots)
         if cost > free:
             return Broken(Refusal.INSUFFICIENT_BALANCE, cost, free)
         working.accept(order, request, 0, number)

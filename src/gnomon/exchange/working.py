@@ -44,6 +44,10 @@ class Working:
             return len(self.orders)
         return sum(one.instrument == instrument for one in self.orders.values())
 
+    def has_client(self, client: int) -> bool:
+        """Whether an open order has it."""
+        return client in self._clients
+
     def find(self, number: int, client: int = 0) -> Order | None:
         """The open order of a number, or of a client id."""
         return self.orders.get(number or self._clients.get(client, 0))

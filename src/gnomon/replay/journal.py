@@ -81,6 +81,7 @@ def _hot(kind: RecordType, body: str) -> Struct:
 
 _PLACE = _hot(RecordType.REQUEST, "BQqIBBBBBqqqqQqQ")
 _QUOTE = _hot(RecordType.REQUEST, "BQqIqqqB")
+_DECISION = _hot(RecordType.DECISION, "Q32sIII")
 _ACCEPT = _hot(RecordType.ACCEPT, "QQBIQqqQ")
 _ORDER = _hot(RecordType.ORDER, "QBHqqIQq")
 _FILL = _hot(RecordType.FILL, "QQIBBBBBBBHHqqqqqqqqqqqqqqqIQqIQq")
@@ -319,6 +320,20 @@ class Journal:
         record = _QUOTE.pack(
             86, 0x0105, lane, 1, t, seq, cause, source, 1, 0, 7, number, arrival, instrument, bid, ask, lots, flags
         )
+        self._inputs.append(record)
+        self._chain.append(record)
+        if not seq & 1023:
+            self._drain()
+        return seq
+
+    def decision(self, lane: int, t: int, cause: int, source: int, wake: int, seen: bytes) -> int:
+        """DECISION, in which nothing was said."""
+        if self._delivery is not None:
+            self._close_delivery()
+        self.seq = seq = self.seq + 1
+        if self._is_off:
+            return seq
+        record = _DECISION.pack(92, 0x0106, lane, 1, t, seq, cause, source, 1, 0, wake, seen, 0, 0, 0)
         self._inputs.append(record)
         self._chain.append(record)
         if not seq & 1023:

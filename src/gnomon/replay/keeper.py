@@ -90,6 +90,9 @@ class JournalKeeper:
     def write_decision(self, now_ns: int, packed: bytes, notes: Sequence[str]) -> None:
         """One entry of the decision log: what was read and said, under the delivery that led to it."""
         seen = hashlib.blake2b(packed, digest_size=32).digest()
+        if not notes:
+            self.journal.decision(_DELIVERY, now_ns, self._told, 1, self._told, seen)
+            return
         self.journal.put(Decision(self._told, seen, (), (), "\n".join(notes)), Lane.DELIVERY, now_ns, self._told, 1)
 
     @property

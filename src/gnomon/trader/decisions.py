@@ -13,10 +13,16 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from gnomon.exchange.order import Request
+from gnomon.exchange.order import Amend, Cancel, CancelAll, Place, Quote, Request
 
 SEEN_BYTES: Final = 16
 _PRICE = struct.Struct("<cqqq")
+_TEMPLATES: Final[dict[type[Any], str]] = {
+    kind: f"{kind.__name__}({','.join(['%d'] * len(kind._fields))})"
+    for kind in (Place, Quote, Cancel, CancelAll, Amend)
+}
+"""How requests that hold nothing but integers are written."""
+
 NOTHING_SEEN: Final = hashlib.blake2b(digest_size=SEEN_BYTES).digest()
 
 
@@ -34,9 +40,13 @@ class Decision:
 
     def pack(self) -> bytes:
         """The same bytes for the same decision, whichever way the trader was driven."""
-        texts = (*self.forecasts, *map(_request_text, self.requests), *self.notes)
+        bar, now_ns, requests = self.bar, self.now_ns, self.requests
+        if len(requests) == 1 and not (self.forecasts or self.notes or self.metrics):  # as most are
+            text = _request_text(requests[0])
+            return f"{bar},{now_ns},{self.seen.hex()},0,1,0,0\n{len(text)}:{text}".encode()
+        texts = (*self.forecasts, *map(_request_text, requests), *self.notes)
         counts = f"{len(self.forecasts)},{len(self.requests)},{len(self.notes)},{len(self.metrics)}"
-        parts = [f"{self.bar},{self.now_ns},{self.seen.hex()},{counts}"]
+        parts = [f"{bar},{now_ns},{self.seen.hex()},{counts}"]
         parts += [f"{len(one)}:{one}" for one in texts]
         parts += [f"{len(name)}:{name}={float(value).hex()}" for name, value in self.metrics]
         return "\n".join(parts).encode()
@@ -69,8 +79,12 @@ class Seen:
 
 def _request_text(request: Any) -> str:
     """Its kind and its integers; those of a list one after another."""
+    kind = type(request)
+    template = _TEMPLATES.get(kind)
+    if template is not None:
+        return template % request
     parts = [_request_text(one) if isinstance(one, tuple) else str(int(one)) for one in request]
-    return f"{type(request).__name__}({','.join(parts)})"
+    return f"{kind.__name__}({','.join(parts)})"
 
 
 def canonical(value: Any) -> bytes:

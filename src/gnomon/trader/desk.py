@@ -45,7 +45,7 @@ from gnomon.trader.events import BestQuote, Timer
 from gnomon.trader.market import Book, Depth, Document, Issued, Market, News, Printed
 from gnomon.trader.orders import Blotter, Fill, Heard, Order, OrderRequest, Rejected, Working, hear
 from gnomon.trader.panel import Panel, panel_of
-from gnomon.trader.plan import Plan, client_id
+from gnomon.trader.plan import Plan, bar_name, base36
 from gnomon.trader.sizing import Number
 from gnomon.trader.ticket import Purse, Size, Wish
 from gnomon.units import DAY_NS, INT64_MAX
@@ -82,6 +82,7 @@ class Desk:
         "_bar",
         "_bar_end_ns",
         "_bar_first",
+        "_bar_name",
         "_bar_orders",
         "_blotter",
         "_brackets",
@@ -99,6 +100,7 @@ class Desk:
         "_listings",
         "_market",
         "_metrics",
+        "_named_bar",
         "_news",
         "_notes",
         "_on_fill",
@@ -148,6 +150,7 @@ class Desk:
         self._asked = 0  # orders with a client id, ever: their ordinals
         self._bar = self._bar_first = self._bar_orders = 0
         self._bar_end_ns = plan.bar_end_ns(0)
+        self._named_bar, self._bar_name = -1, ""  # the bar of the newest client id, and how its ids begin
         self._ceiling = plan.limits.orders_per_bar or NO_CEILING
         self._closed = ""
         self._seen: Seen | None = None
@@ -421,6 +424,8 @@ class Desk:
     ) -> Order:
         """Buy with exactly one size, or with all free cash. `usd` is the gross budget, costs included; `pct` percent of
         equity. `tp` and `sl` guard what was filled."""
+        if type(lots) is int and _says_no_more(qty, usd, pct, limit, stop, tp, sl, tif, post_only, reduce_only):
+            return self._take(instrument, Side.BUY, lots, label)
         wish = Wish(Side.BUY, ticket.size_of(lots, qty, usd, pct), limit, stop, tif, post_only, reduce_only)
         return self._ask(instrument, wish, tp, sl, label)
 
@@ -443,6 +448,8 @@ class Desk:
     ) -> Order:
         """Sell with exactly one size, or everything. `usd` is what is sold at the newest price, `pct` percent of the
         holding."""
+        if type(lots) is int and _says_no_more(qty, usd, pct, limit, stop, tp, sl, tif, post_only, reduce_only):
+            return self._take(instrument, Side.SELL, lots, label)
         wish = Wish(Side.SELL, ticket.size_of(lots, qty, usd, pct), limit, stop, tif, post_only, reduce_only)
         return self._ask(instrument, wish, tp, sl, label)
 
@@ -733,6 +740,15 @@ class Desk:
             self._listen()
         return order
 
+    def _take(self, instrument: str | int, side: Side, lots: int, label: str | None) -> Order:
+        """A MARKET order of some lots: what `_ask` makes of it, without the words."""
+        if lots <= 0:
+            ticket.size_of(lots, None, None, None)
+        listing = self._listing(instrument)
+        short = sizing.shortfall(listing, self.price_ticks(listing.number), lots)
+        place = _make(Place, (listing.number, side, OrderType.MARKET, lots, *_PLAIN))
+        return self._decline(place, short, label, None) if short else self._send(place, label)
+
     def _send_or_decline(
         self, listing: Listing, written: Place | str, side: Side, kind: OrderType, label: str | None, given: str | None
     ) -> Order:
@@ -748,11 +764,11 @@ class Desk:
         wrap: Callable[[Place], Request] | None = None,
     ) -> Order:
         """One order on its way, or refused by the desk's limits."""
-        answer = self._checked((place,))
-        if isinstance(answer, ceilings.Refused):
-            return self._decline(place, answer.reason, label, given)
+        why = self._refusal((place,))
+        if why:
+            return self._decline(place, why, label, given)
         self._asked += 1
-        place = place._replace(client=self._asked)
+        place = _numbered(place, self._asked)
         self._requests += 1
         order = self._new_order(place, label, given)
         self._blotter.sent([order])
@@ -761,14 +777,14 @@ class Desk:
 
     def send_pair(self, profit: Place, stop: Place, label: str | None) -> list[Order]:
         """One cancels the other. For brackets."""
-        answer = self._checked((profit, stop))
-        if isinstance(answer, ceilings.Refused):
-            return [self._decline(one, answer.reason, label, None) for one in (profit, stop)]
+        why = self._refusal((profit, stop))
+        if why:
+            return [self._decline(one, why, label, None) for one in (profit, stop)]
         self._requests += 1
         legs = []
-        for place in answer.places:
+        for place in (profit, stop):
             self._asked += 1
-            legs.append(self._new_order(place._replace(client=self._asked), label, None))
+            legs.append(self._new_order(_numbered(place, self._asked), label, None))
         self._blotter.sent(legs)
         self.outbox.append(PlaceList(ListKind.OCO, tuple(one.place for one in legs)))
         return legs
@@ -784,15 +800,18 @@ class Desk:
     def _new_order(self, place: Place, label: str | None, given: str | None) -> Order:
         self._open_decision()
         self._bar_orders += 1
-        name = given or client_id(self.session, self._bar, self._bar_orders)
+        if not given and self._named_bar != self._bar:
+            self._named_bar, self._bar_name = self._bar, bar_name(self.session, self._bar)
+        name = given or self._bar_name + base36(self._bar_orders)
         order = Order(self._blotter, self.session.listings[place.instrument], place, self._requests, name, label)
         self._by_id[name] = order
         return order
 
-    def _checked(self, places: tuple[Place, ...]) -> ceilings.Accepted | ceilings.Refused:
+    def _refusal(self, places: tuple[Place, ...]) -> str:
+        """Why the desk's limits keep them here; empty where they do not."""
         why = self._why_not()
         if why:
-            return ceilings.Refused(why)
+            return why
         notional = 0
         for place in places:
             if place.side is Side.BUY:
@@ -805,7 +824,8 @@ class Desk:
             self._blotter.count_open() if most.open_orders else 0,
             self.equity_units if notional and most.notional_pct else 0,
         )
-        return ceilings.check(places, notional, standing, most)
+        answer = ceilings.check(places, notional, standing, most)
+        return answer.reason if isinstance(answer, ceilings.Refused) else ""
 
     def _why_not(self) -> str:
         """Begin the bar that the clock stands in, and say why nothing may be asked for now; empty when it may."""
@@ -877,6 +897,25 @@ class Desk:
         del self._heard[:done]
         self._account.read -= done
         self._blotter.read -= done
+
+
+_PLAIN: Final = tuple(Place._field_defaults[name] for name in Place._fields[4:])
+"""What a MARKET order of some lots says beyond them."""
+
+
+def _says_no_more(*words: Any) -> bool:
+    return words == _NO_MORE
+
+
+_NO_MORE: Final = (None, None, None, None, None, None, None, "GTC", False, False)
+
+
+def _numbered(place: Place, client: int) -> Place:
+    """With the ordinal of its client id."""
+    return _make(Place, (*place[:_CLIENT], client, *place[_CLIENT + 1 :]))
+
+
+_CLIENT: Final = Place._fields.index("client")
 
 
 def _handler(trader: Any, kind: str) -> Any:

@@ -64,10 +64,17 @@ class Plan:
 
 def client_id(plan: Plan, bar: int, number: int) -> str:
     """`g-<run>-<entry>-<bar>-<seq>`: the same order of the same session always has the same id; no retry doubles it."""
-    return f"{plan.id_head}{base36(bar)}-{base36(number)}"
+    return bar_name(plan, bar) + base36(number)
+
+
+def bar_name(plan: Plan, bar: int) -> str:
+    """How the client ids of a bar begin."""
+    return f"{plan.id_head}{base36(bar)}-"
 
 
 def base36(value: int) -> str:
+    if value < 36:
+        return _DIGITS[value]
     digits = ""
     while True:
         value, digit = divmod(value, 36)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from gnomon.errors import Invalid, Unavailable, nearest
@@ -14,8 +13,7 @@ from gnomon.trader.sizing import Costs, Number
 from gnomon.units import decimal as exact
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """How much, in one of five ways; `value` is nothing for `all`."""
 
     kind: str  # lots, qty, usd, pct, all
@@ -48,8 +46,7 @@ class Purse(NamedTuple):
     last_ticks: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """An order in words: a side and a size, and what `buy` and `sell` take."""
 
     side: Side
