@@ -82,7 +82,7 @@ def _request_text(request: Any) -> str:
     kind = type(request)
     template = _TEMPLATES.get(kind)
     if template is not None:
-        return template % request
+        return str(template % request)
     parts = [_request_text(one) if isinstance(one, tuple) else str(int(one)) for one in request]
     return f"{kind.__name__}({','.join(parts)})"
 
