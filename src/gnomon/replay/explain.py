@@ -105,7 +105,7 @@ def _sentences(one: Recorded, body: Fill, listing: Listing, record: Record) -> I
     )
     asset = record.genesis.assets[body.fee_asset]
     scale = listing.quote.scale if asset == listing.quote.name else listing.base.scale
-    yield f"Fee {Decimal(body.fee).scaleb(-scale).normalize():f} {asset} (rate {body.rate / 1e8:.6%})."
+    yield f"Fee {Decimal(body.fee).scaleb(-scale).normalize():f} {asset} (rate {Decimal(body.rate).scaleb(-8):.6%})."
     left = f"{_qty(listing, body.remaining)} remain" if body.remaining else "the order is done"
     flags = [flag.name.lower().replace("_", " ") for flag in FillFlag if body.flags & flag and flag.name]
     yield f"After it {left} ({Status(body.status).name})." + (f" Flags: {', '.join(flags)}." if flags else "")

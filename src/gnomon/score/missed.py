@@ -48,7 +48,7 @@ def missed_as_naive(
         return scores, keys
     parts = [rows_of[one.instrument, one.cutoff_ns] for one in wanted]
     rows, lengths = np.concatenate(parts), [len(part) for part in parts]
-    version_of = {name: _main_version(keys, name) for name in {one.forecaster for one in wanted}}
+    version_of = {name: _main_version(keys, name) for name in dict.fromkeys(one.forecaster for one in wanted)}
     names = [one.forecaster for one in wanted]
     copied = ScoredKeys(
         forecaster=np.repeat(np.array(names, object), lengths),
