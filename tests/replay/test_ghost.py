@@ -57,16 +57,6 @@ def test_random_sessions_are_verified_from_their_inputs(seed: int) -> None:
     assert found.outcome is Outcome.VERIFIED, found.steps[-1]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1_000, 1_200))
-def test_many_random_sessions_are_verified_from_their_inputs(seed: int) -> None:
-    how, trader = random_session(seed, rows=500)
-    run, record = recorded(how, trader())
-    found = verified(how, record)
-    assert found.outcome is Outcome.VERIFIED, found.steps[-1]
-    assert play(how, trader()).digests == run.digests
-
-
 @pytest.mark.parametrize("at", [1, 13, 40])
 def test_a_run_that_its_trader_stopped_is_verified(at: int) -> None:
     class Stops(Strategy):
