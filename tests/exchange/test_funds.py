@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from random import Random
+
 import pytest
 from tests.exchange.venue import BUY, SELL, UNIT, Driver, Row, Venue, limit, listing, market, rules
 
@@ -23,6 +26,15 @@ def charged(outcomes: list[Outcome]) -> list[tuple[int, int, int]]:
 )
 def test_a_fee_is_truncated_toward_zero(amount: int, rate: int, fee: int) -> None:
     assert fee_units(amount, rate) == fee
+
+
+def test_a_fee_is_exact_whatever_its_size() -> None:
+    """Beside fractions; a float of 53 bits loses units long before the largest account does."""
+    chance = Random(7)
+    for _ in range(2_000):
+        amount, rate = chance.getrandbits(chance.randint(1, 120)), chance.randint(-500_000, 500_000)
+        assert fee_units(amount, rate) == int(Fraction(amount * rate, 10**8))
+        assert reserve_units(amount, rate) == max(0, -(-amount * rate // 10**8))
 
 
 def test_what_is_set_aside_for_fees_is_rounded_up_and_never_less_than_nothing() -> None:

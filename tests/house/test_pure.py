@@ -10,11 +10,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-SRC = Path(__file__).parents[2] / "src/gnomon"
+import gnomon
+
+SRC = Path(cast(str, gnomon.__file__)).parent
 INTEGER = ("exchange", "replay")
 """Packages in which every number is an integer. `market` has the two ends where floats come from and go to."""
 PURE = (*INTEGER, "market", "score")

@@ -5,20 +5,24 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import strategies as st
 
 from gnomon.replay.bodies import Body, Genesis
 from gnomon.replay.digests import config_digest
 from gnomon.replay.journal import Journal
 from gnomon.replay.record import Kept
 
+if TYPE_CHECKING:
+    from hypothesis import strategies as st
+
 CONFIG = '{"fees":{"maker":10000,"taker":50000},"seed":7}'
 
 
 def _values(metadata: Any) -> st.SearchStrategy[Any]:
+    from hypothesis import strategies as st  # costs more than all the rest, and most tests of this folder do without
+
     kind = metadata["kind"]
     words = st.text(st.characters(exclude_categories=("Cs",)), max_size=12).map(_nfc)
     match kind:
@@ -43,6 +47,8 @@ def _nfc(text: str) -> str:
 
 
 def _bodies(shape: type[Body]) -> st.SearchStrategy[Body]:
+    from hypothesis import strategies as st
+
     return st.builds(shape, **{one.name: _values(one.metadata) for one in fields(shape)})  # type: ignore[arg-type]  # every body is a dataclass
 
 

@@ -29,6 +29,7 @@ from tests.replay.scene import (
     rules,
 )
 
+from gnomon.exchange.draws import COMPONENTS, Draws
 from gnomon.exchange.rules import Latency, Leg
 from gnomon.replay import engine, journal, streams, windows
 from gnomon.replay import ground as module_of_ground
@@ -43,6 +44,8 @@ from gnomon.store.journals import Journals
 SESSIONS = int(os.environ.get("GNOMON_SESSIONS", "20"))
 FIRST = 1_000
 FEW = range(FIRST, FIRST + 4)
+
+TOLD = {RecordType.ACCEPT, RecordType.REJECT, RecordType.ORDER, RecordType.FILL, RecordType.QUOTED, RecordType.TRIGGER}
 
 Session = tuple[RunPlan, Callable[[], Any]]
 
@@ -76,6 +79,27 @@ def test_the_sessions_are_not_all_alike_and_do_something() -> None:
 def _made(session: Session) -> tuple[RunPlan, Any]:
     how, trader = session
     return how, trader()
+
+
+def test_each_leg_draws_under_its_own_component_once_for_each_event() -> None:
+    """What END says of luck: entry legs by the requests that were made, reply legs by the times that something came."""
+    drawn = Leg(table=SPREAD_OUT)
+    how = plan(ground(rough_prints(6, 300)), rules(latency=Latency(entry=drawn, reply=drawn)))
+    _, record = recorded(how, restless(3, every=3))
+    requests = [one.body.number for one in record.entries() if one.type is RecordType.REQUEST]
+    told = [one for one in record.entries() if one.type in TOLD]
+    assert record.end is not None
+    counts = {COMPONENTS[one.component]: one.count for one in record.end.tallies}
+    assert counts.keys() == {"latency.entry", "latency.reply"}
+    assert counts["latency.entry"] == len(requests) == max(requests)
+    assert 0 < counts["latency.reply"] <= len(told)
+    expected = Draws(how.seed)
+    for number in requests:
+        expected.latency_ns(SPREAD_OUT, "latency.entry", number)
+    (tally,) = expected.tallies()
+    assert tally.digest == next(
+        one.digest for one in record.end.tallies if COMPONENTS[one.component] == tally.component
+    )
 
 
 # --- what moves nothing -----------------------------------------------------------------------------------------------

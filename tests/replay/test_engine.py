@@ -30,14 +30,15 @@ from tests.replay.scene import (
 )
 from tests.trader.driver import Drive
 
-from gnomon.exchange.order import Side
-from gnomon.exchange.outcome import Filled
+from gnomon.exchange.order import OrderType, Side
+from gnomon.exchange.outcome import Accepted, Filled
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import WHOLE, Fills, Latency, Leg, Resting, Taker
 from gnomon.replay import engine, streams
 from gnomon.replay import windows as module_of_windows
 from gnomon.replay.header import RecordType
 from gnomon.replay.run import Played, RunPlan, play
+from gnomon.trader.orders import OrderRequest
 from gnomon.trader.trader import Strategy
 from gnomon.units import MONEY_DECIMALS
 
@@ -388,6 +389,26 @@ def test_the_feed_leg_delays_what_is_told_and_what_can_be_read() -> None:
     play(plan(ground(prints), rules(TOUCHED, latency=Latency(feed=Leg(7))), window=(T0, T0 + 99)), trader)
     assert trader.log == [(17, "print 0:0"), (22, "print 0:1"), (37, "t"), (47, "print 0:2")]
     assert seen == [100, 101]
+
+
+@pytest.mark.parametrize("entry_ns", [0, 50])
+def test_requests_of_one_call_arrive_in_the_order_in_which_they_were_made(entry_ns: int) -> None:
+    """Though all of them arrive at one instant: by their number, never by what else may have been quicker."""
+    prices = [95, 97, 93, 96, 94]
+    prints = tape_of((10, 100, 9, 1), (90, 100, 9, 1))
+
+    class Bids(Told):
+        def on_trade(self, desk: Any, trade: Any) -> None:
+            if trade.position == 0:
+                for price in prices:
+                    desk.submit(OrderRequest("t:A0", Side.BUY, OrderType.LIMIT, lots=1, price_ticks=price))
+
+    how = rules(TOUCHED, latency=Latency(entry=Leg(entry_ns)))
+    run, record = recorded(plan(ground(prints), how, window=(T0, T0 + 99)), Bids())
+    made = [one.body for one in record.entries() if one.type is RecordType.REQUEST]
+    accepted = [(at_ns - T0, one.number, one.request) for at_ns, one in run.told if type(one) is Accepted]
+    assert [one.price for one in made] == prices
+    assert accepted == [(10 + max(1, entry_ns), n, n) for n in range(1, 6)]
 
 
 def _arrivals(how: RunPlan) -> list[tuple[int, int]]:
