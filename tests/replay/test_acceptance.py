@@ -103,9 +103,12 @@ def test_quotes_fill_as_in_the_plain_loop(rules: Rules) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_of_the_specification_to_the_last_digit(row: str) -> None:
-    account, expected = booked(engine(MILLION, ROWS[row]), 1), FIGURES[row]
+    run, expected = engine(MILLION, ROWS[row]), FIGURES[row]
+    account = booked(run, 1)
     assert (len(account.fills), account.digest()) == (expected.fills, expected.digest)
     assert (account.position, account.cash, account.fees) == (expected.position, expected.cash, expected.fees)
+    assert run.balances["USDT"] == 10_000_000 + Decimal(expected.cash - expected.fees).scaleb(-8)
+    assert run.balances["BTC"] == 10 + Decimal(expected.position).scaleb(-3)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +125,7 @@ def test_averages_cross_as_in_the_plain_loop(count: int, fills: int, digest: str
     account = booked(played(tape, rules, Averages()), 0)
     if fills:
         assert (len(account.fills), account.digest()) == (fills, digest)
+        assert (account.position, account.cash, account.fees) == (0, -81_38300000, 6_132_77779050)
     else:
         assert account == crossing(columns.open.tolist(), columns.close.tolist())
         assert len(account.fills) > 100
