@@ -4,12 +4,8 @@ them raises `bodies.SCHEMA` (or the engine version) and writes the file anew (`t
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
 from tests.replay.fixed_records import digests, write
 
 from gnomon.replay.bodies import TYPE_OF
@@ -26,12 +22,3 @@ def test_the_digests_of_fixed_records_are_the_golden_ones() -> None:
 def test_every_type_is_among_the_fixed_records() -> None:
     shapes = [type(one.body) for one in Record(write()).everything()]
     assert set(TYPE_OF) - {*shapes} == {shape for shape in TYPE_OF if shape.__name__ == "Pending"}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", ["0", "1", "random"])
-def test_no_hash_seed_moves_them(seed: str) -> None:
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
-    command = [sys.executable, "-m", "tests.replay.fixed_records"]
-    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    assert json.loads(printed) == GOLDEN

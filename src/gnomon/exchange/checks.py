@@ -27,8 +27,9 @@ def combination(place: Place) -> Broken | None:
     """Type, time in force and fields must go together; every number an int64 that is not negative."""
     numbers = place.lots, place.price, place.stop, place.trailing_bips, place.quote_units
     for number in numbers:
-        if not 0 <= number <= INT64_MAX:
-            return Broken(Refusal.BAD_COMBINATION, min(max(number, -INT64_MAX), INT64_MAX))
+        is_whole = number % 1 == 0  # neither a fraction, nor infinite, nor no number at all
+        if not is_whole or not 0 <= number <= INT64_MAX:
+            return Broken(Refusal.BAD_COMBINATION, int(min(max(number, -INT64_MAX), INT64_MAX)) if is_whole else 0)
     is_market, is_stop = place.type is OrderType.MARKET, place.type in STOP_TYPES
     sized = bool(place.lots) != bool(place.quote_units) if is_market else place.lots > 0 and not place.quote_units
     if not sized:

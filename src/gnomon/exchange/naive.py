@@ -1077,6 +1077,8 @@ def _bounded(code: Refusal, value: int, low: int, high: int) -> Broken | None:
 def _check_combination(place: Place) -> Broken | None:
     """Type, time in force and fields must go together; every number an int64 that is not negative."""
     for number in (place.lots, place.price, place.stop, place.trailing_bips, place.quote_units):
+        if number != number // 1:  # a fraction, infinite, or no number at all
+            return Refusal.BAD_COMBINATION, 0, 0
         if not 0 <= number <= INT64_MAX:
             return Refusal.BAD_COMBINATION, min(max(number, -INT64_MAX), INT64_MAX), 0
     if place.quote_units and (place.lots or place.type is not OrderType.MARKET):
