@@ -194,3 +194,50 @@ def test_a_session_at_fault_is_refused_with_a_hint_and_nothing_is_kept(
     assert hint in answer["hint"]
     assert document("runs")["runs"] == []
     assert not list((home / "journals").glob("*.journal")) if (home / "journals").exists() else True
+
+
+FAILS = """
+from gnomon.trader.trader import Strategy
+
+
+class Fails(Strategy):
+    def on_bar(self, desk, bar):
+        self.calls = getattr(self, "calls", 0) + 1
+        desk.buy(pct=10)
+        desk.buy(lots=10, limit=bar.candle.close * 0.5)
+        if self.calls == 30:
+            raise KeyError("no such thing")
+
+
+class Sleeps(Strategy):
+    def on_bar(self, desk, bar):
+        import time
+
+        time.sleep(1)
+"""
+
+
+def test_a_run_whose_trader_fails_is_kept_shown_and_verified() -> None:
+    Path("fails.py").write_text(FAILS)
+    failed = document("replay", "session.toml", "--trader", "fails.py:Fails", "--report", "failed.html", code=1)
+    assert (failed["status"], failed["reason"]) == ("failed", "KeyError: 'no such thing'")
+    assert failed["fills"] > 1
+    assert document("verify", failed["run"])["outcome"] == "VERIFIED"
+    [row] = document("runs")["runs"]
+    assert (row["id"], row["status"], row["reason"]) == (failed["run"], "failed", "KeyError: 'no such thing'")
+    assert "failed" in run("runs").stdout
+    assert "failed: KeyError: &#x27;no such thing&#x27;" in Path("failed.html").read_text()
+    document("plot", failed["run"], "--out", "again.html")
+    said = run("replay", "session.toml", "--trader", "fails.py:Fails", code=1)
+    assert "(KeyError: 'no such thing')" in said.output
+    assert 'raise KeyError("no such thing")' in said.output
+    assert "were not sent" in said.output
+
+
+def test_one_entry_that_fails_does_not_keep_the_others_from_running() -> None:
+    Path("fails.py").write_text(FAILS)
+    others = "".join(f'\n[[entry]]\ntrader = "{name}"\n' for name in ("fails.py:Sleeps", "buy_and_hold"))
+    Path("session.toml").write_text(SESSION + others)
+    found = document("replay", "session.toml", code=1)["runs"]
+    assert [one["status"] for one in found] == ["completed", "failed", "completed"]
+    assert found[1]["reason"] == "time.sleep inside a hook"

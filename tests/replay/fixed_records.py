@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from gnomon.exchange.draws import Draws
-from gnomon.replay.bodies import REQUESTS, TYPE_OF, Body, End, Genesis, Pending
+from gnomon.replay.bodies import REQUESTS, TYPE_OF, Body, End, Failure, Genesis, Pending
 from gnomon.replay.digests import canonical, config_digest, dataset_digest
 from gnomon.replay.journal import Journal
 from gnomon.replay.record import Kept, Record
@@ -47,7 +47,8 @@ def write() -> Kept:
     genesis = Genesis(1, 1, data, config_digest(config), config, ("engine", "trader"), ("X",), ("USD", "X"))
     kept, draws = Kept(), Draws(7)
     journal = Journal(genesis, 1_700_000_000_000_000_000, sink=kept)
-    shapes = [shape for shape in TYPE_OF if shape not in (Genesis, End, Pending)]
+    # a note that came later is left out: it would move the turns of all the others
+    shapes = [shape for shape in TYPE_OF if shape not in (Genesis, End, Pending, Failure)]
     for i in range(1_500):
         now = 1_700_000_000_000_000_000 + 1_000 * i
         journal.deliver(80, now, i, 1, [(0, i - 1, i)], by_rule=i % 5 > 0, cause_is_position=True)

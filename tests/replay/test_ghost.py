@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.replay.scene import ground, plan, random_session, recorded, restless, rough_prints, rules
+from tests.replay.scene import (
+    ground,
+    listing,
+    plan,
+    random_session,
+    recorded,
+    restless,
+    rough_bars,
+    rough_prints,
+    rules,
+)
 
 from gnomon.exchange.order import (
     Amend,
@@ -21,12 +32,15 @@ from gnomon.exchange.order import (
     Request,
     SelfTrade,
     Side,
+    Status,
     TimeInForce,
 )
-from gnomon.replay.bodies import EndReason, Genesis, Wake
+from gnomon.exchange.rules import Latency, Leg
+from gnomon.replay.bodies import Accept, EndReason, Fill, Genesis, OrderChange, Wake
 from gnomon.replay.ghost import Script, requests
+from gnomon.replay.header import RecordType
 from gnomon.replay.record import Kept, Record
-from gnomon.replay.run import RunPlan, _Stage, play, play_again
+from gnomon.replay.run import Played, RunPlan, _Stage, play, play_again
 from gnomon.replay.verification import Outcome, Verification, verify
 from gnomon.trader.trader import Strategy
 
@@ -172,7 +186,7 @@ def test_every_kind_of_request_is_read_back_as_it_was_sent() -> None:
     stage = _Stage.set(how, kept, "full", keeps=False)
     stage.attach(Wake(0, 0, 0, (), ()))
     engine = stage.engine([], Blunt(), lambda _tape, _index, _start, stop, _bounds: stop)
-    stage.run(lambda: (engine.start(), engine.run())[0], lambda: None)
+    stage.run(engine, lambda: (engine.start(), engine.run())[0], lambda: None)
     found = list(requests(Record(kept)))
     assert [number for number, _ in found] == list(range(1, len(EVERY_REQUEST) + 1))
     assert tuple(request for _, request in found) == EVERY_REQUEST
@@ -188,3 +202,149 @@ def test_a_trader_that_hears_only_once_it_guards_a_position_is_verified() -> Non
     for seed in range(4):
         _, record = recorded(how, restless(seed, every=3))
         assert verified(how, record).outcome is Outcome.VERIFIED
+
+
+# --- ends that a trader makes ---------------------------------------------------------------------------------------
+
+
+class Ends(Strategy):
+    """Rests bids and a holding, and at a wake ends its run in some way with requests in its outbox."""
+
+    def __init__(self, at: int, way: str) -> None:
+        super().__init__()
+        self.at, self.way, self.calls = at, way, 0
+
+    def on_start(self, desk: Any) -> None:
+        desk.every("1s", "tick")
+        self.act(desk)
+
+    def on_trade(self, desk: Any, trade: Any) -> None:
+        desk.buy(lots=3, limit=trade.price * 0.97)
+        desk.buy(lots=1)
+        self.act(desk)
+
+    def on_fill(self, desk: Any, fill: Any) -> None:
+        desk.note(f"filled {fill.lots}")
+        self.act(desk)
+
+    def on_timer(self, desk: Any, name: str) -> None:
+        desk.note(name)
+        self.act(desk)
+
+    def act(self, desk: Any) -> None:
+        self.calls += 1
+        if self.calls == self.at:
+            desk.note("enough")
+            if desk.position_lots():
+                desk.close(0)
+            if self.way == "finish":
+                desk.finish("enough")
+            raise ZeroDivisionError(self.way)
+
+
+CASH = {"USDT": Decimal(10_000_000)}
+"""Nothing is held but what was bought."""
+
+
+def ended(at: int, way: str, how: RunPlan) -> tuple[Played, Record]:
+    kept = Kept()
+    run = play(how, Ends(at, way), sink=kept, mode="full", raises=False)
+    return run, Record(kept)
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 7, 18, 60, 131])
+@pytest.mark.parametrize("way", ["finish", "fail"])
+def test_however_a_trader_ends_its_run_is_verified(seed: int, at: int, way: str) -> None:
+    latency = Latency(entry=Leg(300_000_000), reply=Leg(200_000_000))
+    how = plan(ground(rough_prints(seed, 200)), rules(latency=latency))
+    run, record = ended(at, way, how)
+    assert (run.reason is EndReason.STOPPED) == (way == "finish")
+    found = verified(how, record)
+    assert found.outcome is Outcome.VERIFIED, found.steps[-1]
+
+
+@pytest.mark.parametrize("at", [4, 18, 60])
+def test_a_failed_run_cancels_what_is_open_keeps_its_positions_and_says_what_was_raised(at: int) -> None:
+    how = plan(ground(rough_prints(3, 200)), rules(balances=CASH))
+    run, record = ended(at, "fail", how)
+    assert isinstance(run.error, ZeroDivisionError)
+    assert (run.reason, run.why) == (EndReason.FAILED, "ZeroDivisionError: fail")
+    bodies = [one.body for one in record.entries()]
+    opened = {one.order for one in bodies if isinstance(one, Accept)}
+    closed = {one.order for one in bodies if isinstance(one, Fill) and one.remaining == 0}
+    cancelled = [one for one in bodies if isinstance(one, OrderChange) and one.status == Status.CANCELED]
+    assert opened == closed | {one.order for one in cancelled}
+    bought = sum(one.lots for one in bodies if isinstance(one, Fill))
+    assert run.balances["A0"] == bought * listing().lot > 0, "positions stay"
+    locked = [one.amount for one in record.end.balances if one.account == 1] if record.end else [1]
+    assert not any(locked)
+    assert record.failure is not None
+    assert "raise ZeroDivisionError(self.way)" in record.failure.what
+    assert record.failure.unsent > 0
+    last_asked = max(one.t for one in record.entries() if one.type is RecordType.DELIVER)
+    assert {one.t for one in list(record.entries())[-len(cancelled) - 1 :]} == {last_asked}, "it ends where it failed"
+
+
+def test_what_a_trader_raises_is_raised_unless_it_is_asked_for() -> None:
+    how = plan(ground(rough_prints(3, 60)), rules())
+    with pytest.raises(ZeroDivisionError, match="fail"):
+        play(how, Ends(4, "fail"))
+    assert play(how, Ends(4, "fail"), raises=False).digests == play(how, Ends(4, "fail"), raises=False).digests
+
+
+@pytest.mark.parametrize("entry_ns", [0, 300_000_000])
+def test_requests_left_when_a_trader_finishes_are_sent_and_filled(entry_ns: int) -> None:
+    how = plan(ground(rough_prints(3, 200)), rules(latency=Latency(entry=Leg(entry_ns)), balances=CASH))
+    run, record = ended(60, "finish", how)
+    assert run.why == "enough"
+    told = [one for one in record.entries() if one.type in (RecordType.DELIVER, RecordType.TIMER)]
+    fills = [one for one in record.entries() if one.type is RecordType.FILL]
+    last = fills[-1]
+    assert isinstance(last.body, Fill)
+    assert last.body.side == Side.SELL, "what it held was sold after its last word"
+    assert last.t > told[-1].t, "and nobody was told"
+    assert verified(how, record).outcome is Outcome.VERIFIED
+
+
+def test_a_market_order_left_for_the_next_bar_is_filled_at_its_open() -> None:
+    class Leaves(Strategy):
+        def on_bar(self, desk: Any, _bar: Any) -> None:
+            self.calls = getattr(self, "calls", 0) + 1
+            if self.calls == 2:
+                desk.buy(lots=5)
+            elif self.calls == 5:
+                desk.close(0)
+                desk.finish("enough")
+
+    late = Latency(entry=Leg(50_000_000_000))  # too late for the open it was decided before
+    how = plan(ground(rough_bars(3, 40)), rules(latency=late, balances=CASH))
+    run, record = recorded(how, Leaves())
+    assert run.fills == 2
+    assert run.balances["A0"] == 0
+    assert verified(how, record).outcome is Outcome.VERIFIED
+
+
+def test_a_last_call_that_fails_changes_nothing_but_is_told() -> None:
+    class Quiet(Strategy):
+        def on_trade(self, desk: Any, trade: Any) -> None:
+            desk.buy(lots=3, limit=trade.price * 0.97)
+
+    class Fails(Quiet):
+        def on_stop(self, _desk: Any) -> None:
+            raise ValueError("at the door")
+
+    class Finishes(Quiet):
+        def on_stop(self, desk: Any) -> None:
+            desk.finish("already over")
+
+    how = plan(ground(rough_prints(3, 60)), rules())
+    quiet = play(how, Quiet())
+    kept = Kept()
+    found = play(how, Fails(), sink=kept, mode="full", raises=False)
+    assert found.digests.fingerprint == quiet.digests.fingerprint
+    assert (found.reason, found.why) == (EndReason.WINDOW, "ValueError: at the door")
+    failure = Record(kept).failure
+    assert failure is not None
+    assert "at the door" in failure.what
+    assert play(how, Finishes()).reason is EndReason.WINDOW

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from gnomon.replay.session import Entry, Session
     from gnomon.report.run_page import Header
     from gnomon.store.runs import StoredRun
+
+FAILED: Final = "failed"
+SAID_LINES: Final = 4
+"""Of a traceback: the record has all of it."""
 
 Spec = Annotated[Path, typer.Argument(help="A session as TOML.")]
 Params = Annotated[list[str] | None, typer.Option("--param", help="A parameter of the trader, k=v; may be repeated.")]
@@ -52,9 +56,12 @@ def replay(
     if as_json:
         rows = [_row(one.stored) for one in done]
         show_json(rows[0] if len(rows) == 1 else {"runs": rows})
-        return
-    for one in done:
-        _say_run(one.stored)
+    else:
+        for one in done:
+            _say_run(one.stored)
+            say(*_failure_of(replays, one.stored))
+    if any(one.stored.status == FAILED for one in done):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -301,7 +308,7 @@ def header_of(stored: StoredRun) -> Header:
     return Header(
         trader=stored.trader,
         dataset=stored.dataset[:12],
-        status=stored.status,
+        status=f"{stored.status}: {stored.reason}" if stored.reason else stored.status,
         seed=stored.seed,
         labels=tuple(labels),
         rules=rules_in_words(rules),
@@ -355,12 +362,22 @@ def _write_page(done: Done, path: Path) -> None:
     say(f"the page of {done.stored.id} is {path}")
 
 
+def _failure_of(replays: Replays, stored: StoredRun) -> list[str]:
+    """Where a trader failed: the end of its traceback, from the record."""
+    found = replays.journals.read(stored.id).failure if stored.status == FAILED else None
+    if found is None:
+        return []
+    unsent = [f"  {found.unsent} requests of the failed hook were not sent"] if found.unsent else []
+    return [f"  {line}" for line in found.what.rstrip().split("\n")[-SAID_LINES:]] + unsent
+
+
 def _row(stored: StoredRun) -> dict[str, Any]:
     return {
         "run": stored.id,
         "entry": stored.entry,
         "trader": stored.trader,
         "status": stored.status,
+        "reason": stored.reason,
         "seed": str(stored.seed),
         "digests": {name: stored.digests[name] for name in ("dataset", "config", "inputs", "outputs")},
         "fingerprint": stored.fingerprint,
@@ -374,8 +391,9 @@ def _say_run(stored: StoredRun) -> None:
     growth = stored.summary["growth"]
     counts = stored.counts
     sharpe = "-" if growth["sharpe"] is None else f"{growth['sharpe']:.2f}"
+    why = f" ({stored.reason})" if stored.reason else ""
     say(
-        f"{stored.id} {stored.entry}: {stored.status}, {growth['total_return']:+.4%} "
+        f"{stored.id} {stored.entry}: {stored.status}{why}, {growth['total_return']:+.4%} "
         f"(hold {stored.summary['hold']['total_return']:+.4%}), Sharpe {sharpe}, "
         f"drawdown {growth['drawdown']['depth']:.4%}",
         f"  {counts['fills']:,} fills of {counts['orders']:,} orders, {counts['rejects']:,} rejected, "

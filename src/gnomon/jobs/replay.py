@@ -60,14 +60,17 @@ class Replays:
         return stage_of(self._store, self._configured, session)
 
     def run(self, stage: Stage, text: str, entry: Entry, number: int, seed: int | None) -> Done:
-        """One entry of a session, kept: journal, figures, row. `text` is the session as it was written."""
+        """One entry of a session, kept: journal, figures, row. `text` is the session as it was written.
+
+        A trader that raises is no error here: its run is kept too, as failed, with what it raised as the reason.
+        """
         session = stage.session
         chosen = seed if seed is not None else session.seed
         plan = stage.plan(entry, number, secrets.randbits(64) if chosen is None else chosen)
         trader = trader_of(entry.trader, entry.params)
         run = new_id("run", self._clock.now_ns())
         with self.journals.create(run) as sink, guard():
-            played = play(plan, trader, sink=sink, mode="full", keeps=False)
+            played = play(plan, trader, sink=sink, mode="full", keeps=False, raises=False)
         record = run_record(run, self.journals.read(run), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
         found = summary(record)
         stored = self._row(run, stage, text, entry, plan, played, found, journal="full")
@@ -114,7 +117,7 @@ class Replays:
             seed=plan.seed,
             dataset=stage.dataset,
             spec=text,
-            status=STATUS[played.reason],
+            status=STATUS[played.reason] if played.error is None else STATUS[EndReason.FAILED],
             reason=played.why,
             digests=played.digests.row(),
             engine=ENGINE_VERSION,

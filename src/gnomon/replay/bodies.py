@@ -517,6 +517,14 @@ class Pending(Body):
     spans: tuple[Span, ...] = rows(Span, "market data told so far")
 
 
+@dataclass(frozen=True, slots=True)
+class Failure(Body):
+    """A trader failed: what it raised, as Python told it. The paths in it are of one machine, so it is in no digest."""
+
+    unsent: int = u32("requests of the failed hook, which were not sent")
+    what: str = text("traceback")
+
+
 TYPE_OF: Final[dict[type[Body], RecordType]] = {
     Genesis: RecordType.GENESIS,
     Branch: RecordType.BRANCH,
@@ -551,6 +559,7 @@ TYPE_OF: Final[dict[type[Body], RecordType]] = {
     Door: RecordType.DOOR,
     Response: RecordType.RESPONSE,
     Pending: RecordType.PENDING,
+    Failure: RecordType.FAILURE,
 }
 
 LAYOUTS: Final[dict[type[Body], Layout[Any]]] = {

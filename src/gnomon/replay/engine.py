@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from gnomon.exchange.book import Book
 from gnomon.exchange.draws import Draws
 from gnomon.exchange.exchange import Arrival, BarPoint, Entry, Event, Exchange, Printed
-from gnomon.exchange.order import Request
+from gnomon.exchange.order import CancelAll, OrderType, Request
 from gnomon.exchange.outcome import Outcome, Triggered
 from gnomon.exchange.rules import Leg
 from gnomon.exchange.search import first_crossing
@@ -237,6 +237,8 @@ class Replay:
         first: tuple[int, int, Watch] | None = None
         before_ns = at_ns if lane > _PRINT else at_ns - 1
         for watch in self._watches:
+            if watch.book.current is not watch.thresholds:
+                watch.renew()
             if watch.safe_ns <= before_ns:
                 tape = watch.book.tape
                 found = watch.look(tape.until(before_ns, watch.clear))
@@ -338,6 +340,42 @@ class Replay:
                 self._keeper.timer_set(now_ns, self._timers, due_ns, name)
                 self._push(due_ns, _TIMER, TRADER, (self._timers, name))
         desk.alarms.clear()
+
+    def wind_down(self) -> None:
+        """The trader has gone. What it left in the outbox is sent still, and the venue goes on, telling nobody, until
+        those requests have arrived and no MARKET order waits for its bar; at the window's end at the latest."""
+        desk, heap = self._desk, self._heap
+        desk.alarms.clear()
+        if not desk.outbox:
+            return
+        self._send()
+        while self._is_awaited():
+            while heap and heap[0][1] in (Lane.TIMER, Lane.DELIVERY):
+                heappop(heap)
+            at_ns, lane = min(heap[0][:2], (self._end_ns, 0)) if heap else (self._end_ns, 0)
+            if self._hit_before(at_ns, lane):
+                continue
+            if at_ns >= self._end_ns:
+                return
+            self._process(heappop(heap))
+
+    def _is_awaited(self) -> bool:
+        if any(lane == Lane.ARRIVAL and source == TRADER for _, lane, source, _, _ in self._heap):
+            return True
+        return any(one.type is OrderType.MARKET for one in self._exchange.working.orders.values())
+
+    def fail(self) -> tuple[int, int]:
+        """The trader has failed: nothing more of it is sent, and what is open at the venue is cancelled here and now.
+        The instant of it, and how many requests were not sent."""
+        desk, at_ns, unsent = self._desk, self._now_ns, len(self._desk.outbox)
+        desk.outbox.clear()
+        desk.alarms.clear()
+        desk.close_decision()
+        working = self._exchange.working.orders
+        for instrument in sorted({one.instrument for one in working.values()}):
+            event = Arrival(at_ns, at_ns, 0, CancelAll(instrument))
+            self._keeper.came(at_ns, Lane.ARRIVAL, VENUE, event, self._exchange.apply(event))
+        return at_ns, unsent
 
     def _delay(self, leg: Leg, component: str, entity: int) -> int:
         return leg.const_ns if leg.table is None else self._draws.latency_ns(leg.table, component, entity)

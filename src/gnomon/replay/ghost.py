@@ -50,6 +50,10 @@ POST_ONLY: Final = 2
 REDUCE_ONLY: Final = 1
 
 
+class Failed(Exception):
+    """Here the trader failed, as the Record says."""
+
+
 @dataclass(slots=True)
 class Said:
     """What was said after one call of the trader."""
@@ -147,6 +151,8 @@ class Ghost:
             self.is_deciding = bool(self._waiting)
         if self._calls == self._script.calls and self._script.reason is EndReason.STOPPED:
             raise Finished("as recorded")
+        if self._calls == self._script.calls and self._script.reason is EndReason.FAILED:
+            raise Failed
 
 
 def request_of(body: Any) -> Request:

@@ -57,6 +57,7 @@ class RecordType(IntEnum):
     DOOR = 0x0302
     RESPONSE = 0x0303
     PENDING = 0x0304
+    FAILURE = 0x0305
 
     @property
     def is_input(self) -> bool:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol, cast
 
 from gnomon.errors import Invalid, NotFound
-from gnomon.replay.bodies import SCHEMA, Body, Branch, End, Genesis, has_form, unpack
+from gnomon.replay.bodies import SCHEMA, Body, Branch, End, Failure, Genesis, has_form, unpack
 from gnomon.replay.digests import PREFIX_RECORDS, Digests, Prefix, hasher
 from gnomon.replay.header import HEADER, HEADER_BYTES, Flag, Header, RecordType, flag_of
 
@@ -154,6 +154,12 @@ class Record:
         """None while it runs, or where it was cut off."""
         last = self.last()
         return cast(End, last.body) if last is not None and last.header.type == RecordType.END else None
+
+    @cached_property
+    def failure(self) -> Failure | None:
+        """What its trader raised, where it failed."""
+        told = [one for one in self.notes() if one.header.type == RecordType.FAILURE]
+        return cast(Failure, told[-1].body) if told else None
 
     @property
     def prefixes(self) -> tuple[Prefix, ...]:

@@ -6,13 +6,14 @@ a Record's inputs, without the trader: what `gnomon verify` compares.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
 from gnomon.clock import iso
-from gnomon.errors import Invalid
+from gnomon.errors import GnomonError, Invalid
 from gnomon.exchange.draws import Draws
 from gnomon.exchange.exchange import Exchange
 from gnomon.exchange.outcome import Outcome
@@ -20,7 +21,7 @@ from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Rules
 from gnomon.exchange.search import first_crossing
 from gnomon.market.lanes import Lane
-from gnomon.replay.bodies import SCHEMA, Attach, Decision, EndReason, Genesis, Wake
+from gnomon.replay.bodies import SCHEMA, Attach, Decision, EndReason, Failure, Genesis, Wake
 from gnomon.replay.digests import Digests, canonical, config_digest
 from gnomon.replay.engine import FIRST_LAYER, TRADER, Replay, Search, Sitter
 from gnomon.replay.ghost import Ghost, Script
@@ -36,6 +37,9 @@ from gnomon.trader.desk import Desk, Finished
 from gnomon.trader.events import Bar, Candle, Trade
 from gnomon.trader.limits import Limits
 from gnomon.trader.sizing import Costs
+
+FAILURE_CHARACTERS: Final = 16_000
+"""The end of a traceback that is kept: it says what was raised, and where."""
 
 ACCOUNTS: Final = ("free", "locked", "market", "fees", "opening")
 
@@ -79,7 +83,8 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Played:
-    """What came of a run. `told` holds every outcome with its time, where it was asked for."""
+    """What came of a run. `told` holds every outcome with its time, where it was asked for; `error` is what a trader
+    that failed has raised."""
 
     digests: Digests
     reason: EndReason
@@ -90,6 +95,7 @@ class Played:
     ambiguous_bars: int
     balances: Mapping[str, Decimal]
     told: Sequence[tuple[int, Outcome]]
+    error: Exception | None = None
 
 
 class _Course(JournalKeeper):
@@ -124,8 +130,13 @@ def play(
     mode: Mode = "digest",
     search: Search = first_crossing,
     keeps: bool = True,
+    raises: bool = True,
 ) -> Played:
-    """Run a trader through the plan. Raises what the trader raises, after the journal has said that it failed."""
+    """Run a trader through the plan.
+
+    A trader that raises ends it: its open orders are cancelled, positions stay, the traceback stands in the journal.
+    Then what it raised is raised here too, or with `raises=False` is in what is answered.
+    """
     stage = _Stage.set(plan, sink, mode, keeps)
     desk = Desk(_desk_plan(plan), stage.view, diary=stage.course)
     wakes = trader.wakes()
@@ -146,7 +157,10 @@ def play(
         engine.start()
         engine.run()
 
-    return stage.run(begin, desk.end)
+    played = stage.run(engine, begin, desk.end)
+    if played.error is not None and raises:
+        raise played.error
+    return played
 
 
 def play_again(record: Record, plan: RunPlan, sink: Sink, search: Search = first_crossing) -> Played:
@@ -164,7 +178,7 @@ def play_again(record: Record, plan: RunPlan, sink: Sink, search: Search = first
         engine.start()
         engine.run()
 
-    return stage.run(begin, ghost.close_decision)
+    return stage.run(engine, begin, ghost.close_decision)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,19 +219,47 @@ class _Stage:
         window = self.plan.start_ns, self.plan.end_ns
         return Replay(self.exchange, indexes, streams, desk, self.course, self.draws, *window, search)
 
-    def run(self, begin: Callable[[], None], end: Callable[[], None]) -> Played:
-        reason, why = EndReason.FAILED, ""
+    def run(self, engine: Replay, begin: Callable[[], None], end: Callable[[], None]) -> Played:
+        reason, why, error, at_ns = EndReason.FAILED, "", None, self.plan.end_ns
         try:
-            begin()
-            reason = EndReason.WINDOW
-        except Finished as finished:
-            reason, why = EndReason.STOPPED, finished.reason
+            try:
+                begin()
+                reason = EndReason.WINDOW
+            except Finished as finished:
+                reason, why = EndReason.STOPPED, finished.reason
+                engine.wind_down()
+            except Exception as raised:
+                error = raised
+                at_ns, unsent = engine.fail()
+                self._note(raised, at_ns, unsent)
+            if error is None:
+                error = self._bid_farewell(end)
         finally:
-            if reason is not EndReason.FAILED:
-                end()
-            digests = _end(self.journal, self.exchange, self.draws, self.plan.end_ns, reason)
+            digests = _end(self.journal, self.exchange, self.draws, at_ns, reason)
         self.exchange.ledger.check()
-        return _played(self.exchange, self.course, digests, reason, why)
+        return _played(self.exchange, self.course, digests, reason, why if error is None else _in_words(error), error)
+
+    def _bid_farewell(self, end: Callable[[], None]) -> Exception | None:
+        """The trader's last call, when its course is over: whatever it raises changes nothing of what came of it."""
+        try:
+            end()
+        except Finished:
+            return None
+        except Exception as raised:
+            self._note(raised, self.plan.end_ns, 0)
+            return raised
+        return None
+
+    def _note(self, raised: Exception, at_ns: int, unsent: int) -> None:
+        told = "".join(traceback.format_exception(raised))
+        self.journal.put(Failure(unsent, told[-FAILURE_CHARACTERS:]), 0, at_ns, 0, TRADER)
+
+
+def _in_words(error: Exception) -> str:
+    """What was raised, on one line: the message of an error of ours, else kind and message."""
+    if isinstance(error, GnomonError):
+        return error.message
+    return f"{type(error).__name__}: {error}".removesuffix(": ").split("\n")[0][:500]
 
 
 def _genesis(plan: RunPlan, exchange: Exchange) -> Genesis:
@@ -288,7 +330,9 @@ def _end(journal: Journal, exchange: Exchange, draws: Draws, at_ns: int, reason:
     return journal.end(at_ns, reason, draws.tallies(), balances)
 
 
-def _played(exchange: Exchange, course: _Course, digests: Digests, reason: EndReason, why: str) -> Played:
+def _played(
+    exchange: Exchange, course: _Course, digests: Digests, reason: EndReason, why: str, error: Exception | None
+) -> Played:
     ledger = exchange.ledger
     return Played(
         digests,
@@ -300,4 +344,5 @@ def _played(exchange: Exchange, course: _Course, digests: Digests, reason: EndRe
         sum(book.ambiguous_bars for book in exchange.books.values()),
         {asset.name: asset.decimal(ledger.balance(number)) for number, asset in enumerate(ledger.assets)},
         course.told_outcomes,
+        error,
     )
