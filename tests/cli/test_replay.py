@@ -241,3 +241,73 @@ def test_one_entry_that_fails_does_not_keep_the_others_from_running() -> None:
     found = document("replay", "session.toml", code=1)["runs"]
     assert [one["status"] for one in found] == ["completed", "failed", "completed"]
     assert found[1]["reason"] == "time.sleep inside a hook"
+
+
+BOTS = """
+class Oversold:
+    def __init__(self, low=30, high=70):
+        self.low, self.high = low, high
+
+    def decisionFunction(self, row):
+        rsi = row["momentum_rsi"]
+        return 1 if rsi < self.low else -1 if rsi > self.high else 0
+
+
+def oversold(row, low=30, high=70):
+    rsi = row["momentum_rsi"]
+    return 1 if rsi < low else -1 if rsi > high else 0
+"""
+
+CROSS_BY_BACKTESTING = """
+from gnomon.compat.backtesting import SMA, Strategy, crossover
+
+
+class SmaCross(Strategy):
+    n1 = 10
+    n2 = 20
+
+    def init(self):
+        self.fast = self.I(SMA, self.data.Close, self.n1)
+        self.slow = self.I(SMA, self.data.Close, self.n2)
+
+    def next(self):
+        if crossover(self.fast, self.slow):
+            self.buy(size=0.9)
+        elif crossover(self.slow, self.fast):
+            self.position.close()
+"""
+
+
+def test_a_bot_that_decides_by_row_is_replayed_as_class_and_as_function() -> None:
+    Path("bots.py").write_text(BOTS)
+    by_class = document("replay", "session.toml", "--trader", "bots.py:Oversold", "--param", "low=40")
+    by_function = document("replay", "session.toml", "--trader", "bots.py:oversold", "--param", "low=40")
+    other = document("replay", "session.toml", "--trader", "bots.py:oversold")
+    assert by_class["fills"] > 2
+    assert by_class["digests"] == by_function["digests"]
+    assert other["digests"]["outputs"] != by_class["digests"]["outputs"]
+    assert document("verify", by_class["run"])["outcome"] == "VERIFIED"
+
+
+def test_a_strategy_of_backtesting_py_is_replayed() -> None:
+    Path("cross.py").write_text(CROSS_BY_BACKTESTING)
+    ran = document("replay", "session.toml", "--trader", "cross.py:SmaCross", "--param", "n1=5")
+    assert ran["fills"] > 3
+    assert document("verify", ran["run"])["outcome"] == "VERIFIED"
+    Path("cross.py").write_text(CROSS_BY_BACKTESTING.replace("gnomon.compat.backtesting", "backtesting"))
+    assert document("replay", "session.toml", "--trader", "cross.py:SmaCross", code=1)["hint"] == (
+        "import gnomon.compat.backtesting instead"
+    )
+
+
+def test_a_sweep_of_a_bot_takes_the_values_that_are_named() -> None:
+    Path("bots.py").write_text(BOTS)
+    words = ("sweep", "session.toml", "--trader", "bots.py:oversold", "--workers", "1")
+    swept = document(*words, "--param", "low=30,40", "--param", "high=60,70")
+    assert len({one["fingerprint"] for one in swept["runs"]}) == 4
+    alone = document(
+        "replay", "session.toml", "--trader", "bots.py:oversold", "--param", "low=40", "--param", "high=60"
+    )
+    [same] = [one for one in swept["runs"] if one["params"] == {"low": 40, "high": 60}]
+    assert same["fingerprint"] == alone["fingerprint"]
+    assert "have no ranges" in document(*words, code=1)["message"]

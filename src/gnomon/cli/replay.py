@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -34,7 +35,7 @@ Run = Annotated[str, typer.Argument(help="A run: its id, the beginning of it, or
 @verb
 def replay(
     spec: Spec,
-    trader: Annotated[str, typer.Option("--trader", help="A shipped strategy, module:Class or file.py:Class.")] = "",
+    trader: Annotated[str, typer.Option("--trader", help="A shipped strategy, module:Class or file.py:name.")] = "",
     param: Params = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the session's.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write the page of the run to this file.")] = None,
@@ -182,6 +183,7 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """One trader over many parameters and rules: every run is stored, and how many were tried is said."""
+    from gnomon.compat.named import trader_of
     from gnomon.jobs.executor import LocalExecutor, RayExecutor
     from gnomon.jobs.replay import entries_of
     from gnomon.jobs.run_ids import new_id
@@ -196,7 +198,9 @@ def sweep(
     settings, sweep_id = settings_of(), new_id("sweep", WallClock().now_ns())
     chosen = parameter_sets(entry, axes_of(param), drawn, seed)
     trials = [
-        Trial(number, settings.url, settings.root, text, rules, replace(entry, params=params), seed, sweep_id)
+        Trial(
+            number, settings.url, settings.root, text, rules, replace(entry, params=params), seed, sweep_id, trader_of
+        )
         for number, (params, rules) in enumerate(combinations(chosen, _listed(axes_of(rule))), 1)
     ]
     with nullcontext(RayExecutor()) if ray else LocalExecutor(workers or None) as executor:
@@ -211,11 +215,12 @@ def sweep(
 
 def replays_of() -> Replays:
     """The runs of the settings' home and database."""
+    from gnomon.compat.named import trader_of
     from gnomon.jobs.replay import Replays
     from gnomon.wallclock import WallClock
 
     settings, store, configured = opened()
-    return Replays(store, settings.root, configured, WallClock())
+    return Replays(store, settings.root, configured, WallClock(), trader_of)
 
 
 def session_of(path: Path) -> tuple[str, Session]:
@@ -267,10 +272,12 @@ def parameter_sets(entry: Entry, axes: dict[str, list[Any] | None], drawn: int, 
 
     Without axes everything varies over its whole range.
     """
+    from gnomon.compat.named import tunable
     from gnomon.trader import params
-    from gnomon.trader.strategies.catalog import kind
 
-    shape = kind(entry.trader).Params
+    shape = tunable(entry.trader)
+    if shape is None:
+        return listed_sets(entry, axes, drawn)
     fixed = {**params.document(params.build(shape, {})), **entry.params} if axes else dict(entry.params)
     unknown = [name for name in axes if name not in {one.name for one in fields(shape)}]
     if unknown:
@@ -278,6 +285,14 @@ def parameter_sets(entry: Entry, axes: dict[str, list[Any] | None], drawn: int, 
     only = {name: value for name, value in fixed.items() if name not in axes}
     only |= {name: values for name, values in axes.items() if values is not None}
     return params.sample(shape, drawn, seed, **only) if drawn else list(params.grid(shape, **only))
+
+
+def listed_sets(entry: Entry, axes: dict[str, list[Any] | None], drawn: int) -> list[dict[str, Any]]:
+    """Of a trader whose parameters say no range: every combination of the values that are named."""
+    listed = {name: values for name, values in axes.items() if values is not None}
+    if drawn or not listed or len(listed) < len(axes):
+        raise Invalid(f"the parameters of {entry.trader} have no ranges", hint="name values: --param k=1,2,3")
+    return [{**entry.params, **dict(zip(listed, values, strict=True))} for values in product(*listed.values())]
 
 
 def _show_sweep(swept: Swept, tried: int, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from `report`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ from gnomon.trader.purity import guard
 from gnomon.trader.strategies.catalog import strategy
 from gnomon.trader.trader import Strategy
 
+Traders = Callable[[str, Mapping[str, Any]], Strategy]
+"""A trader of a name and parameters, ready to begin."""
+
 STATUS = {EndReason.WINDOW: "completed", EndReason.STOPPED: "stopped", EndReason.FAILED: "failed"}
 
 
@@ -49,7 +52,11 @@ class Done:
 class Replays:
     """The runs of one home and database."""
 
-    def __init__(self, store: Store, home: Path, configured: Instruments, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, home: Path, configured: Instruments, clock: Clock, traders: Traders | None = None
+    ) -> None:
+        """`traders` makes a trader of its name and parameters; without it the catalog does."""
+        self._traders = traders or trader_of
         self._store = store
         self._configured = configured
         self._clock = clock
@@ -67,7 +74,7 @@ class Replays:
         session = stage.session
         chosen = seed if seed is not None else session.seed
         plan = stage.plan(entry, number, secrets.randbits(64) if chosen is None else chosen)
-        trader = trader_of(entry.trader, entry.params)
+        trader = self._traders(entry.trader, entry.params)
         run = new_id("run", self._clock.now_ns())
         with self.journals.create(run) as sink, guard():
             played = play(plan, trader, sink=sink, mode="full", keeps=False, raises=False)
@@ -81,7 +88,7 @@ class Replays:
         """One run of a sweep: hashed, not kept; a rerun with its parameters gives the same fingerprint."""
         plan = stage.plan(entry, number, seed)
         kept = Kept()
-        trader = trader_of(entry.trader, entry.params)
+        trader = self._traders(entry.trader, entry.params)
         with guard():
             played = play(plan, trader, sink=kept, mode="full", keeps=False)
         run = new_id("run", self._clock.now_ns())
@@ -156,7 +163,7 @@ class Replays:
             return self.journals.read(stored.id)
         _, plan = self.again(stored)
         kept = Kept()
-        play(plan, trader_of(stored.trader, stored.params), sink=kept, mode="full", keeps=False)
+        play(plan, self._traders(stored.trader, stored.params), sink=kept, mode="full", keeps=False)
         record = Record(kept)
         sealed = record.sealed
         if sealed is None or sealed.fingerprint.hex() != stored.fingerprint:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gnomon.errors import Exhausted, Invalid
 from gnomon.jobs.executor import Executor
-from gnomon.jobs.replay import Replays
+from gnomon.jobs.replay import Replays, Traders
 from gnomon.jobs.stage import Stage
 from gnomon.replay.session import Entry, Session, document_of
 from gnomon.score.growth import Growth
@@ -39,6 +39,7 @@ class Trial:
     entry: Entry
     seed: int
     sweep: str
+    traders: Traders | None = None  # of `Replays`; a function of a module, for it travels by its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def sweep(trials: Sequence[Trial], executor: Executor, keep: Callable[[Sequence[
 
 def run_trial(trial: Trial) -> Tried:
     """One run, in whichever process this is."""
-    replays, stage = _opened(trial.url, trial.home, trial.text)
+    replays, stage = _opened(trial.url, trial.home, trial.text, trial.traders)
     text = json.dumps(with_rules(document_of(trial.text), trial.rules), default=str, sort_keys=True)
     own = replace(stage, session=Session.parse(text))
     done = replays.trial(own, text, trial.entry, trial.number, trial.seed, trial.sweep)
@@ -110,12 +111,12 @@ def with_rules(document: Mapping[str, Any], rules: Sequence[tuple[str, Any]]) ->
 
 
 @lru_cache(maxsize=1)
-def _opened(url: str, home: Path, text: str) -> tuple[Replays, Stage]:
+def _opened(url: str, home: Path, text: str, traders: Traders | None) -> tuple[Replays, Stage]:
     """The store and the ground of a session: a process opens them once."""
     from gnomon.sources.instruments import shipped_instruments
     from gnomon.store.store import Store
     from gnomon.wallclock import WallClock
 
     store = Store.open(url, home / "datasets")
-    replays = Replays(store, home, shipped_instruments(), WallClock())
+    replays = Replays(store, home, shipped_instruments(), WallClock(), traders)
     return replays, replays.stage(Session.parse(text))

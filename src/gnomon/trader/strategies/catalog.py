@@ -37,6 +37,13 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
 """Names that stand for parameters of the strategy whose name they begin with."""
 
 
+FROM_FILE: Final = "__gnomon_from_file__"
+"""Marks modules that were read from a trader's file: no other module gives way to one."""
+
+COMPATIBLE: Final[Mapping[str, str]] = {"backtesting": "gnomon.compat.backtesting"}
+"""Packages that strategies elsewhere import, and what stands in for them here."""
+
+
 def names() -> tuple[str, ...]:
     """Every name, presets last."""
     return (*_ENTRIES, *PRESETS)
@@ -46,6 +53,17 @@ def kind(spec: str) -> type[Any]:
     """The class of a name, of `module:Class` or of `file.py:Class`.
 
     Raises `NotFound` with the nearest name, `Invalid` when what is found is no class that trades.
+    """
+    found = named(spec)
+    if not isinstance(found, type):
+        raise Invalid(f"{spec} is no class", hint="module:Class")
+    return found
+
+
+def named(spec: str) -> Any:
+    """Whatever stands under a name, `module:Class` or `file.py:Class`, a class or not.
+
+    `NotFound` with the nearest name; `Invalid` where the module itself raises when it is read.
     """
     if ":" not in spec:
         base = next((name for name in _ENTRIES if spec == name or (spec in PRESETS and spec.startswith(name))), None)
@@ -62,8 +80,6 @@ def kind(spec: str) -> type[Any]:
         raise NotFound(
             f"{place} has no {name!r}", hint=f"did you mean {', '.join(close)}?" if close else "a class name"
         )
-    if not isinstance(found, type):
-        raise Invalid(f"{spec} is no class", hint="module:Class")
     return found
 
 
@@ -87,6 +103,14 @@ def _module(place: str) -> ModuleType:
     if not path.is_file() or spec is None or spec.loader is None:
         raise NotFound(f"no file {place}", hint="a path to a Python file, then : and the class")
     module = module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)  # so that its source can be found, and its classes pickled
-    spec.loader.exec_module(module)
+    before = sys.modules.get(path.stem)  # so that its source can be found: of this file, not of one read before it
+    if before is None or FROM_FILE in vars(before):
+        setattr(module, FROM_FILE, True)
+        sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        twin = COMPATIBLE.get(str(error.name).partition(".")[0])
+        hint = f"import {twin} instead" if twin else "install it, or take its import out"
+        raise NotFound(f"{place} imports {error.name}, which is not here", hint=hint) from error
     return module
