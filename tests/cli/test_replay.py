@@ -311,3 +311,13 @@ def test_a_sweep_of_a_bot_takes_the_values_that_are_named() -> None:
     [same] = [one for one in swept["runs"] if one["params"] == {"low": 40, "high": 60}]
     assert same["fingerprint"] == alone["fingerprint"]
     assert "have no ranges" in document(*words, code=1)["message"]
+
+
+def test_a_runner_moves_no_digest_and_either_verifies_the_other(home: Path) -> None:
+    jumped, naive = (document("replay", "session.toml", "--runner", name) for name in ("jump", "naive"))
+    assert jumped["fingerprint"] == naive["fingerprint"]
+    for ran, runner in ((jumped, "naive"), (naive, "jump")):
+        assert document("verify", ran["run"], "--runner", runner)["outcome"] == "VERIFIED"
+    side = home / "journals" / f"{naive['run']}.side.jsonl"
+    assert json.loads(side.read_text()) == {"fact": "runner", "name": "naive"}
+    assert "one of jump, naive" in document("replay", "session.toml", "--runner", "jmp", code=1)["hint"]

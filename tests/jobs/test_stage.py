@@ -12,6 +12,7 @@ from gnomon.clock import SimClock, Timeframe, parse_instant
 from gnomon.errors import Invalid, NotFound
 from gnomon.jobs.ingest import ImportOptions, import_files
 from gnomon.jobs.stage import stage_of
+from gnomon.market.block_index import BlockIndex
 from gnomon.replay.session import Entry, Session
 from gnomon.sources.instruments import shipped_instruments
 from gnomon.store.store import Store
@@ -73,3 +74,36 @@ def test_a_timeframe_that_is_not_there_is_refused_with_those_that_are(store: Sto
     with pytest.raises(Invalid, match="no candles of 5m") as caught:
         stage_of(store, shipped_instruments(), session(timeframe="5m"))
     assert "1h" in caught.value.hint
+
+
+def test_the_block_index_kept_with_the_dataset_is_mapped_and_none_is_built(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[object] = []
+    monkeypatch.setattr(BlockIndex, "_built", lambda *anything: built.append(anything))
+    stage = stage_of(store, shipped_instruments(), session())
+    assert built == []
+    monkeypatch.undo()
+    for one in stage.ground.tapes:
+        rows = one.bars
+        assert one.index.digest() == BlockIndex.of_ranges(rows.low, rows.high, rows.volume).digest()
+        assert isinstance(one.index.levels[0].table.base, np.memmap)
+
+
+@pytest.mark.parametrize("damage", ["flip", "absent", "of another"])
+def test_a_block_index_that_is_wrong_is_made_anew(store: Store, tmp_path: Path, damage: str) -> None:
+    hashes = [store.market.dataset(name)["hash"] for name in ("BTCUSDT-1h", "ETHUSDT-1h")]
+    folders = [tmp_path / "datasets" / one / "0" for one in hashes]
+    before = [(folder / "index_64.npy").read_bytes() for folder in folders]
+    if damage == "flip":
+        (folders[0] / "index_64.npy").write_bytes(before[0][:-1] + bytes([before[0][-1] ^ 1]))
+    elif damage == "absent":
+        (folders[0] / "index.json").unlink()
+    else:
+        for name in ("index_64.npy", "index_4096.npy", "index_262144.npy", "index.json"):
+            (folders[0] / name).write_bytes((folders[1] / name).read_bytes())
+    stage = stage_of(store, shipped_instruments(), session())
+    for one in stage.ground.tapes:
+        rows = one.bars
+        assert one.index.digest() == BlockIndex.of_ranges(rows.low, rows.high, rows.volume).digest()
+    assert [(folder / "index_64.npy").read_bytes() for folder in folders] == before

@@ -28,6 +28,7 @@ SAID_LINES: Final = 4
 
 Spec = Annotated[Path, typer.Argument(help="A session as TOML.")]
 Params = Annotated[list[str] | None, typer.Option("--param", help="A parameter of the trader, k=v; may be repeated.")]
+Runner = Annotated[str, typer.Option("--runner", help="jump, or naive: print by print; the same answer.")]
 Run = Annotated[str, typer.Argument(help="A run: its id, the beginning of it, or of its fingerprint.")]
 
 
@@ -38,6 +39,7 @@ def replay(
     trader: Annotated[str, typer.Option("--trader", help="A shipped strategy, module:Class or file.py:name.")] = "",
     param: Params = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the session's.")] = None,
+    runner: Runner = "jump",
     report: Annotated[Path | None, typer.Option("--report", help="Write the page of the run to this file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -48,7 +50,7 @@ def replay(
     replays = replays_of()
     stage = replays.stage(session)
     done = [
-        replays.run(stage, text, entry, number, seed)
+        replays.run(stage, text, entry, number, seed, runner)
         for number, entry in enumerate(entries_of(session, trader, params_of(param)), 1)
     ]
     for number, one in enumerate(done):

@@ -14,14 +14,16 @@ from typing import Any
 
 from gnomon.clock import Clock
 from gnomon.errors import Invalid, NotFound, Unavailable
-from gnomon.exchange.search import first_crossing
 from gnomon.jobs.run_ids import new_id
 from gnomon.jobs.stage import Stage, stage_of
 from gnomon.market.instrument import Instruments
 from gnomon.replay.bodies import EndReason, Genesis
+from gnomon.replay.engine import Search
 from gnomon.replay.ground import ENGINE_VERSION
 from gnomon.replay.record import Kept, Record
 from gnomon.replay.run import Played, RunPlan, play, play_again
+from gnomon.replay.runners import JUMP
+from gnomon.replay.runners import runner as search_of
 from gnomon.replay.session import Entry, Session
 from gnomon.replay.verification import Verification, verify
 from gnomon.score.played import run_record
@@ -66,18 +68,23 @@ class Replays:
     def stage(self, session: Session) -> Stage:
         return stage_of(self._store, self._configured, session)
 
-    def run(self, stage: Stage, text: str, entry: Entry, number: int, seed: int | None) -> Done:
+    def run(self, stage: Stage, text: str, entry: Entry, number: int, seed: int | None, runner: str = JUMP) -> Done:
         """One entry of a session, kept: journal, figures, row. `text` is the session as it was written.
+
+        `runner` moves no digest; one that is not the usual is noted in the side log.
 
         A trader that raises is no error here: its run is kept too, as failed, with what it raised as the reason.
         """
         session = stage.session
+        search = search_of(runner)
         chosen = seed if seed is not None else session.seed
         plan = stage.plan(entry, number, secrets.randbits(64) if chosen is None else chosen)
         trader = self._traders(entry.trader, entry.params)
         run = new_id("run", self._clock.now_ns())
         with self.journals.create(run) as sink, guard():
-            played = play(plan, trader, sink=sink, mode="full", keeps=False, raises=False)
+            played = play(plan, trader, sink=sink, mode="full", search=search, keeps=False, raises=False)
+        if runner != JUMP:
+            self.journals.side(run).write({"fact": "runner", "name": runner})
         record = run_record(run, self.journals.read(run), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
         found = summary(record)
         stored = self._row(run, stage, text, entry, plan, played, found, journal="full")
@@ -177,15 +184,16 @@ class Replays:
         stage, plan = self.again(stored)
         return run_record(stored.id, self.record_of(stored), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
 
-    def verify(self, stored: StoredRun) -> Verification:
+    def verify(self, stored: StoredRun, runner: str = JUMP) -> Verification:
         """Is the Record whole, its dataset at hand, and does the engine give the same from its inputs?"""
-        return verify(self.record_of(stored), _Rebuild(self, stored))
+        return verify(self.record_of(stored), _Rebuild(self, stored, search_of(runner)))
 
 
 class _Rebuild:
     """`verification.Rebuild` over the store."""
 
-    def __init__(self, replays: Replays, stored: StoredRun) -> None:
+    def __init__(self, replays: Replays, stored: StoredRun, search: Search) -> None:
+        self._search = search
         self._replays = replays
         self._stored = stored
         self._plan: RunPlan | None = None
@@ -199,7 +207,7 @@ class _Rebuild:
 
     def replay(self, record: Record, into: Kept) -> None:
         assert self._plan is not None
-        play_again(record, self._plan, into, first_crossing)
+        play_again(record, self._plan, into, self._search)
 
 
 def trader_of(name: str, params: Mapping[str, Any]) -> Strategy:

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from gnomon.clock import Timeframe
 from gnomon.errors import Invalid, NotFound, nearest
+from gnomon.market.block_index import BlockIndex
 from gnomon.market.candles import Candles
 from gnomon.market.dataset import AnySeries, hash_of_digests, series_digest
 from gnomon.market.instrument import Instrument, Instruments
 from gnomon.market.trades import Trades
 from gnomon.replay.digests import canonical, dataset_digest
-from gnomon.replay.ground import Ground, Tape, tape_of
+from gnomon.replay.ground import Ground, Tape, finest_of, tape_of
 from gnomon.replay.listings import Traded, listings
 from gnomon.replay.run import RunPlan
 from gnomon.replay.session import Entry, Session
@@ -47,15 +48,35 @@ class Stage:
         return RunPlan(self.ground, rules, self.start_ns, self.end_ns, seed, self.session.warmup_bars, number)
 
 
+class Shelf:
+    """The series of datasets, and the block index that is kept with each."""
+
+    def __init__(self, store: Store, hashes: Sequence[str]) -> None:
+        self._files = store.datasets
+        self._placed = [
+            (content, number, one) for content in hashes for number, one in enumerate(store.datasets.open(content)[1])
+        ]
+
+    @property
+    def series(self) -> list[AnySeries]:
+        return [one for _, _, one in self._placed]
+
+    def index(self, series: AnySeries) -> BlockIndex:
+        """Mapped from its files; made anew by them where it is absent or wrong."""
+        content, number = next((content, number) for content, number, one in self._placed if one is series)
+        return self._files.block_index(content, number)
+
+
 def stage_of(store: Store, configured: Instruments, session: Session) -> Stage:
     """Open a session's dataset. `NotFound` for an unknown one, `Invalid` for instruments or a window it has not."""
     passports = [store.market.dataset(name) for name in session.datasets]
-    series = [one for passport in passports for one in store.datasets.open(passport["hash"])[1]]
+    shelf = Shelf(store, [passport["hash"] for passport in passports])
+    series = shelf.series
     known = configured.with_added(store.market.instruments())
     by_instrument = _by_instrument(series, session.instruments)
     instruments = [known.find(name) for name in by_instrument]
     timeframe = session.timeframe or _timeframe(by_instrument)
-    ground = _ground(by_instrument, instruments, timeframe)
+    ground = _ground(by_instrument, instruments, timeframe, shelf)
     first_ns, last_ns = ground.span()
     return Stage(
         session,
@@ -96,7 +117,7 @@ def _timeframe(by_instrument: dict[str, list[AnySeries]]) -> Timeframe:
 
 
 def _ground(
-    by_instrument: dict[str, list[AnySeries]], instruments: Sequence[Instrument], timeframe: Timeframe
+    by_instrument: dict[str, list[AnySeries]], instruments: Sequence[Instrument], timeframe: Timeframe, shelf: Shelf
 ) -> Ground:
     traded, rows = [], []
     for instrument, series in zip(instruments, by_instrument.values(), strict=True):
@@ -104,20 +125,23 @@ def _ground(
         candles = [one for one in series if isinstance(one, Candles) and one.basis == "raw"] or [
             one for one in series if isinstance(one, Candles)
         ]
-        head = trades if trades is not None else min(candles, key=lambda one: one.timeframe.nominal_ns)
+        head = trades if trades is not None else finest_of(candles)
         traded.append(Traded(instrument, head.tick, head.lot))
         rows.append((trades, candles))
     listed = listings(traded)
     tapes = tuple(
-        _tape(listing, trades, candles, timeframe) for listing, (trades, candles) in zip(listed, rows, strict=True)
+        _tape(listing, trades, candles, timeframe, shelf)
+        for listing, (trades, candles) in zip(listed, rows, strict=True)
     )
     parts = [(" ".join(one.key), series_digest(one)) for series in by_instrument.values() for one in series]
     tables = canonical({"listings": [one.document() for one in listed]}).encode()
     return Ground(tapes, timeframe, dataset_digest([*parts, ("instruments", tables)]))
 
 
-def _tape(listing: Any, trades: Trades | None, candles: Sequence[Candles], timeframe: Timeframe) -> Tape:
-    return tape_of(listing, trades, candles, timeframe, None)
+def _tape(listing: Any, trades: Trades | None, candles: Sequence[Candles], timeframe: Timeframe, shelf: Shelf) -> Tape:
+    has_prints = trades is not None and len(trades)
+    met = trades if has_prints else finest_of(candles) if candles else None
+    return tape_of(listing, trades, candles, timeframe, shelf.index(met) if met is not None else None)
 
 
 def _calendar(instruments: Sequence[Instrument]) -> str:

@@ -67,16 +67,21 @@ def _end_ns(tape: Prints | Bars) -> int:
 def tape_of(
     listing: Listing, trades: Trades | None, candles: Sequence[Candles], timeframe: Timeframe, index: BlockIndex | None
 ) -> Tape:
-    """A listing's tape from the series of a dataset. `Invalid` where it has neither prints nor candles."""
+    """A listing's tape from the series of a dataset; `index` is that of its prints, or of its finest candles, and made
+    where it is None. `Invalid` where it has neither prints nor candles."""
     if trades is not None and len(trades):
         prints = Prints(trades.time_ns, trades.price, trades.size, trades.side)
         return Tape(listing, prints, index or BlockIndex.of(trades), _bars_for(candles, prints, timeframe))
     if not candles:
         raise Invalid(f"no prints and no candles of {listing.id}", hint="`gnomon datasets` says what is stored")
-    finest = bars_of(min(candles, key=lambda one: one.timeframe.nominal_ns))
-    return Tape(
-        listing, finest, BlockIndex.of_ranges(finest.low, finest.high, finest.volume), _told(candles, timeframe)
-    )
+    finest = bars_of(finest_of(candles))
+    made = index or BlockIndex.of_ranges(finest.low, finest.high, finest.volume)
+    return Tape(listing, finest, made, _told(candles, timeframe))
+
+
+def finest_of(candles: Sequence[Candles]) -> Candles:
+    """Those of the shortest timeframe: what orders meet where there are no prints."""
+    return min(candles, key=lambda one: one.timeframe.nominal_ns)
 
 
 def _bars_for(candles: Sequence[Candles], prints: Prints, timeframe: Timeframe) -> Bars:
