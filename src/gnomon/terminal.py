@@ -218,7 +218,7 @@ def runs_table(rows: Iterable[StoredRun]) -> Table:
         table.add_row(
             one.id,
             one.session,
-            one.entry,
+            f"{one.entry} (branch of {one.parent[:12]})" if one.parent else one.entry,
             one.status,
             f"{growth['total_return']:+.3%}",
             f"{hold['total_return']:+.3%}",

@@ -11,6 +11,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gnomon.cli.main import app
+from gnomon.clock import parse_instant
+from gnomon.replay.bodies import Branch, PostingGroup
+from gnomon.replay.header import RecordType
+from gnomon.store.journals import Journals
 
 SESSION = """
 [session]
@@ -321,3 +325,54 @@ def test_a_runner_moves_no_digest_and_either_verifies_the_other(home: Path) -> N
     side = home / "journals" / f"{naive['run']}.side.jsonl"
     assert json.loads(side.read_text()) == {"fact": "runner", "name": "naive"}
     assert "one of jump, naive" in document("replay", "session.toml", "--runner", "jmp", code=1)["hint"]
+
+
+def test_a_branch_goes_on_from_an_instant_and_leaves_its_parent_as_it_was(home: Path) -> None:
+    parent = document("replay", "session.toml")
+    kept = (home / "journals" / f"{parent['run']}.journal").read_bytes()
+    at = "2024-01-09T12:00:00Z"
+    branch = document("replay", "--branch", parent["run"], "--at", at)
+    record, before = (Journals(home).read(one["run"]) for one in (branch, parent))
+    first = next(record.entries())
+    assert isinstance(first.body, Branch)
+    assert (first.t, first.body.parent.hex()) == (parse_instant(at), parent["fingerprint"])
+    assert before.at(first.body.seq).t <= parse_instant(at) < before.at(first.body.seq + 1).t
+    opened = next(one for one in record.entries() if one.type is RecordType.POSTING)
+    assert isinstance(opened.body, PostingGroup)
+    assert opened.t == parse_instant(at)
+    assert [row.amount for row in opened.body.entries if row.amount > 0] == [10_000 * 10**8]
+    assert (home / "journals" / f"{parent['run']}.journal").read_bytes() == kept
+    assert [document("verify", one["run"])["outcome"] for one in (branch, parent)] == ["VERIFIED"] * 2
+    assert branch["parent"] == parent["fingerprint"]
+    document("plot", branch["run"], "--out", "branch.html")
+    assert f"branch of {parent['fingerprint'][:12]}" in Path("branch.html").read_text()
+    Path("later.toml").write_text(SESSION.replace("seed = 7", f'seed = 7\nfrom = "{at}"'))
+    later = document("replay", "later.toml")
+    assert (later["metrics"], later["counts"]) == (branch["metrics"], branch["counts"])
+    assert later["digests"]["config"] == branch["digests"]["config"]
+    assert later["fingerprint"] != branch["fingerprint"], "but it is told: every record comes one later"
+
+
+def test_a_branch_may_take_another_trader_or_parameter_and_be_branched_again() -> None:
+    parent = document("replay", "session.toml")
+    first = document("replay", "--branch", parent["run"], "--at", "2024-01-05", "--param", "fast=9")
+    other = document("replay", "--branch", first["run"], "--at", "2024-01-06", "--trader", "buy_and_hold")
+    assert (first["trader"], other["trader"]) == ("trader.py:Cross", "buy_and_hold")
+    assert (first["parent"], other["parent"]) == (parent["fingerprint"], first["fingerprint"])
+    assert document("verify", other["run"])["outcome"] == "VERIFIED"
+
+
+def test_a_branch_from_nowhere_is_refused() -> None:
+    ran = document("replay", "session.toml")["run"]
+    unclear = "a branch goes on from a run at an instant"
+    for words, message in (
+        ((), "nothing to replay"),
+        (("--at", "2024-01-05"), unclear),
+        (("--branch", ran), unclear),
+        (("session.toml", "--branch", ran, "--at", "2024-01-05"), unclear),
+        (("--branch", ran, "--at", "2023-01-05"), "is not inside run"),
+        (("--branch", ran, "--at", "2024-06-05"), "is not inside run"),
+        (("--branch", "run_nothere", "--at", "2024-01-05"), "no run"),
+    ):
+        assert message in document("replay", *words, code=1)["message"]
+    assert len(document("runs")["runs"]) == 1

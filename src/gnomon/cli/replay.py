@@ -35,10 +35,12 @@ Run = Annotated[str, typer.Argument(help="A run: its id, the beginning of it, or
 @app.command()
 @verb
 def replay(
-    spec: Spec,
+    spec: Annotated[Path | None, typer.Argument(help="A session as TOML.")] = None,
     trader: Annotated[str, typer.Option("--trader", help="A shipped strategy, module:Class or file.py:name.")] = "",
     param: Params = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the session's.")] = None,
+    branch: Annotated[str, typer.Option("--branch", help="Instead of SPEC: go on from this run, at --at.")] = "",
+    at: Annotated[str, typer.Option("--at", help="Where in that run: an instant, UTC.")] = "",
     runner: Runner = "jump",
     report: Annotated[Path | None, typer.Option("--report", help="Write the page of the run to this file.")] = None,
     as_json: Json = False,
@@ -46,13 +48,16 @@ def replay(
     """Run a session in process, at full pace: every entry, or the one trader that is named."""
     from gnomon.jobs.replay import entries_of
 
-    text, session = session_of(spec)
     replays = replays_of()
-    stage = replays.stage(session)
-    done = [
-        replays.run(stage, text, entry, number, seed, runner)
-        for number, entry in enumerate(entries_of(session, trader, params_of(param)), 1)
-    ]
+    if branch or at or spec is None:
+        done = [_branched(replays, spec, branch, at, trader, params_of(param), seed, runner)]
+    else:
+        text, session = session_of(spec)
+        stage = replays.stage(session)
+        done = [
+            replays.run(stage, text, entry, number, seed, runner)
+            for number, entry in enumerate(entries_of(session, trader, params_of(param)), 1)
+        ]
     for number, one in enumerate(done):
         if report is not None:
             _write_page(one, report if number == 0 else report.with_stem(f"{report.stem}-{number + 1}"))
@@ -212,6 +217,28 @@ def sweep(
         raise typer.Exit(1)
 
 
+def _branched(
+    replays: Replays,
+    spec: Path | None,
+    branch: str,
+    at: str,
+    trader: str,
+    params: dict[str, Any],
+    seed: int | None,
+    runner: str,
+) -> Done:
+    """A run that goes on from another. `Invalid` where it is not said from which and when, or too much is."""
+    from gnomon.clock import parse_instant
+
+    if not branch and not at:
+        raise Invalid("nothing to replay", hint="name a session: gnomon replay SPEC; or a run: --branch RUN --at TIME")
+    if not (branch and at) or spec is not None or seed is not None:
+        raise Invalid(
+            "a branch goes on from a run at an instant", hint="--branch RUN --at TIME, without SPEC and --seed"
+        )
+    return replays.branch(replays.runs.find(branch), parse_instant(at), trader, params, runner)
+
+
 # --- composing ------------------------------------------------------------------------------------------------------
 
 
@@ -317,7 +344,8 @@ def header_of(stored: StoredRun) -> Header:
     from gnomon.report.run_page import Header
 
     rules = Session.parse(stored.spec).rules
-    labels = ["bar-modelled"] if stored.counts.get("bar_modelled") else []
+    branch = [f"branch of {stored.parent[:12]}"] if stored.parent else []
+    labels = [*branch, *(["bar-modelled"] if stored.counts.get("bar_modelled") else [])]
     if rules.fills.taker is Taker.AUTO:
         labels.append("takers meet a synthetic quote")
     if stored.counts.get("ambiguous_bars"):
@@ -395,6 +423,7 @@ def _row(stored: StoredRun) -> dict[str, Any]:
         "trader": stored.trader,
         "status": stored.status,
         "reason": stored.reason,
+        **({"parent": stored.parent} if stored.parent else {}),
         "seed": str(stored.seed),
         "digests": {name: stored.digests[name] for name in ("dataset", "config", "inputs", "outputs")},
         "fingerprint": stored.fingerprint,

@@ -6,25 +6,26 @@ from `report`.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gnomon.clock import Clock
+from gnomon.clock import Clock, iso
 from gnomon.errors import Invalid, NotFound, Unavailable
 from gnomon.jobs.run_ids import new_id
 from gnomon.jobs.stage import Stage, stage_of
 from gnomon.market.instrument import Instruments
-from gnomon.replay.bodies import EndReason, Genesis
+from gnomon.replay.bodies import Branch, EndReason, Genesis
 from gnomon.replay.engine import Search
 from gnomon.replay.ground import ENGINE_VERSION
 from gnomon.replay.record import Kept, Record
 from gnomon.replay.run import Played, RunPlan, play, play_again
 from gnomon.replay.runners import JUMP
 from gnomon.replay.runners import runner as search_of
-from gnomon.replay.session import Entry, Session
+from gnomon.replay.session import Entry, Session, document_of
 from gnomon.replay.verification import Verification, verify
 from gnomon.score.played import run_record
 from gnomon.score.run_record import RunRecord
@@ -68,7 +69,16 @@ class Replays:
     def stage(self, session: Session) -> Stage:
         return stage_of(self._store, self._configured, session)
 
-    def run(self, stage: Stage, text: str, entry: Entry, number: int, seed: int | None, runner: str = JUMP) -> Done:
+    def run(
+        self,
+        stage: Stage,
+        text: str,
+        entry: Entry,
+        number: int,
+        seed: int | None,
+        runner: str = JUMP,
+        branch: Branch | None = None,
+    ) -> Done:
         """One entry of a session, kept: journal, figures, row. `text` is the session as it was written.
 
         `runner` moves no digest; one that is not the usual is noted in the side log.
@@ -82,14 +92,43 @@ class Replays:
         trader = self._traders(entry.trader, entry.params)
         run = new_id("run", self._clock.now_ns())
         with self.journals.create(run) as sink, guard():
-            played = play(plan, trader, sink=sink, mode="full", search=search, keeps=False, raises=False)
+            played = play(plan, trader, sink=sink, mode="full", search=search, keeps=False, raises=False, branch=branch)
         if runner != JUMP:
             self.journals.side(run).write({"fact": "runner", "name": runner})
         record = run_record(run, self.journals.read(run), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
         found = summary(record)
-        stored = self._row(run, stage, text, entry, plan, played, found, journal="full")
+        stored = self._row(run, stage, text, entry, plan, played, found, journal="full", branch=branch)
         self.runs.keep([stored])
         return Done(stored, record, found)
+
+    def branch(
+        self,
+        parent: StoredRun,
+        at_ns: int,
+        trader: str = "",
+        params: Mapping[str, Any] | None = None,
+        runner: str = JUMP,
+    ) -> Done:
+        """Go on from an instant of a run: a new run over what is left of its window, with the opening balances of its
+        session; the parent stays as it is. The trader and its parameters are the parent's, or others.
+
+        `Invalid` for an instant outside the parent's window, `NotFound` where its dataset or journal is gone.
+        """
+        _, plan = self.again(parent)
+        if not plan.start_ns < at_ns < plan.end_ns:
+            raise Invalid(
+                f"{iso(at_ns)} is not inside run {parent.id}",
+                hint=f"after {iso(plan.start_ns)} and before {iso(plan.end_ns)}",
+            )
+        place = Branch(bytes.fromhex(parent.fingerprint), at_ns, seq_at(self.record_of(parent), at_ns))
+        document = document_of(parent.spec)
+        document["session"] = {**document["session"], "from": iso(at_ns)}
+        text = json.dumps(document, default=str, sort_keys=True)
+        stage = self.stage(Session.parse(text))
+        known = next((one for one in stage.session.entries if one.name == parent.entry), None)
+        given = dict(params or {}) if trader else {**parent.params, **(params or {})}
+        entry = Entry(parent.entry, trader or parent.trader, given, known.balances if known is not None else {})
+        return self.run(stage, text, entry, parent.counts["entry"], parent.seed, runner, place)
 
     def trial(self, stage: Stage, text: str, entry: Entry, number: int, seed: int, sweep: str) -> Done:
         """One run of a sweep: hashed, not kept; a rerun with its parameters gives the same fingerprint."""
@@ -116,6 +155,7 @@ class Replays:
         *,
         journal: str,
         sweep: str = "",
+        branch: Branch | None = None,
     ) -> StoredRun:
         session = stage.session
         return StoredRun(
@@ -133,7 +173,7 @@ class Replays:
             spec=text,
             status=STATUS[played.reason] if played.error is None else STATUS[EndReason.FAILED],
             reason=played.why,
-            digests=played.digests.row(),
+            digests={**played.digests.row(), **({"parent": branch.parent.hex()} if branch is not None else {})},
             engine=ENGINE_VERSION,
             counts={
                 "entry": plan.entry,
@@ -187,6 +227,16 @@ class Replays:
     def verify(self, stored: StoredRun, runner: str = JUMP) -> Verification:
         """Is the Record whole, its dataset at hand, and does the engine give the same from its inputs?"""
         return verify(self.record_of(stored), _Rebuild(self, stored, search_of(runner)))
+
+
+def seq_at(record: Record, at_ns: int) -> int:
+    """The number of the last record up to an instant, what happened at it included."""
+    last = 0
+    for one in record.entries():
+        if one.t > at_ns:
+            break
+        last = one.seq
+    return last
 
 
 class _Rebuild:

@@ -21,7 +21,7 @@ from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Rules
 from gnomon.exchange.search import first_crossing
 from gnomon.market.lanes import Lane
-from gnomon.replay.bodies import SCHEMA, Attach, Decision, EndReason, Failure, Genesis, Wake
+from gnomon.replay.bodies import SCHEMA, Attach, Branch, Decision, EndReason, Failure, Genesis, Wake
 from gnomon.replay.digests import Digests, canonical, config_digest
 from gnomon.replay.engine import FIRST_LAYER, TRADER, Replay, Search, Sitter
 from gnomon.replay.ghost import Ghost, Script
@@ -131,13 +131,14 @@ def play(
     search: Search = first_crossing,
     keeps: bool = True,
     raises: bool = True,
+    branch: Branch | None = None,
 ) -> Played:
-    """Run a trader through the plan.
+    """Run a trader through the plan. `branch` says from where in another run it goes on, and moves nothing else.
 
     A trader that raises ends it: its open orders are cancelled, positions stay, the traceback stands in the journal.
     Then what it raised is raised here too, or with `raises=False` is in what is answered.
     """
-    stage = _Stage.set(plan, sink, mode, keeps)
+    stage = _Stage.set(plan, sink, mode, keeps, branch)
     desk = Desk(_desk_plan(plan), stage.view, diary=stage.course)
     wakes = trader.wakes()
     stage.attach(
@@ -166,7 +167,7 @@ def play(
 def play_again(record: Record, plan: RunPlan, sink: Sink, search: Search = first_crossing) -> Played:
     """The same from a Record's inputs, without its trader: what `gnomon verify` compares with the Record."""
     script = Script.of(record)
-    stage = _Stage.set(plan, sink, "full", keeps=False)
+    stage = _Stage.set(plan, sink, "full", keeps=False, branch=record.branch)
     ghost = Ghost(script, stage.course.rewrite, lambda: stage.journal.seq)
     stage.attach(script.wake)
     streams = wake_streams(plan, script.wake.every_nth_print, ghost.called, bool(script.wake.closed_bars), ghost.called)
@@ -193,10 +194,10 @@ class _Stage:
     view: TapeView
 
     @classmethod
-    def set(cls, plan: RunPlan, sink: Sink | None, mode: Mode, keeps: bool) -> _Stage:
+    def set(cls, plan: RunPlan, sink: Sink | None, mode: Mode, keeps: bool, branch: Branch | None = None) -> _Stage:
         ground, rules = plan.ground, plan.rules
         exchange = Exchange(ground.listings, {one.listing.number: one.tape for one in ground.tapes}, rules)
-        journal = Journal(_genesis(plan, exchange), plan.start_ns, sink=sink, mode=mode)
+        journal = Journal(_genesis(plan, exchange), plan.start_ns, sink=sink, mode=mode, branch=branch)
         assets = {number: (book.purse.base, book.purse.quote) for number, book in exchange.books.items()}
         course = _Course(journal, assets, keeps)
         course.opened(plan.start_ns, exchange.open_balances())

@@ -43,6 +43,11 @@ class StoredRun:
     def fingerprint(self) -> str:
         return self.digests["fingerprint"]
 
+    @property
+    def parent(self) -> str:
+        """Fingerprint of the run that it branched from; empty for one that began at its session's start."""
+        return self.digests.get("parent", "")
+
     def row(self) -> dict[str, Any]:
         """JSON-ready, without the text of the session."""
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "spec"}
