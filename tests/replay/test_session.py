@@ -136,3 +136,20 @@ def test_every_status_and_action_answers_as_the_table_says(status: Status, actio
         move(status, action)
     allowed = sorted(name for where, name in TABLE if where is status)
     assert error.value.detail == {"status": str(status), "action": action, "allowed": allowed}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "hint"),
+    [
+        ("journal", "ful", "did you mean full?"),
+        ("journal", 3, "one of full, digest"),
+        ("forecasts", "ledgers", "did you mean ledger?"),
+        ("time_check", "strict", "one of lenient, virtual, wall, off"),
+    ],
+)
+def test_a_word_that_means_nothing_is_refused_with_those_that_do(key: str, value: object, hint: str) -> None:
+    with pytest.raises(Invalid, match=f"{key} is {value!r}") as refused:
+        Session.of({"session": {"dataset": "x", key: value}})
+    assert refused.value.hint == hint
+    defaults = Session.of({"session": {"dataset": "x"}})
+    assert (defaults.journal, defaults.forecasts, defaults.time_check) == ("full", "ledger", "lenient")

@@ -145,3 +145,42 @@ def test_a_record_of_other_instruments_is_refused() -> None:
     other = ground(rough_prints(1, 100), rough_prints(2, 100))
     with pytest.raises(Invalid, match="other instruments"):
         run_record("x", record, other, "always", (how.start_ns, how.end_ns))
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_fee_in_a_third_asset_is_worth_that_assets_own_price(kind: str) -> None:
+    tapes = KINDS[kind]
+    fees = Fees(20_000, 50_000, FeeAsset.OTHER, other="A1")
+    how = plan(ground(*tapes), rules(fees=fees))
+    run, record = recorded(how, restless(4, every=3, instruments=2, bars=kind == "bars"))
+    found = run_record("run_x", record, how.ground, "always", (how.start_ns, how.end_ns)).fills
+    in_other = [row for row in range(len(found)) if run_assets(run)[found.fee_asset[row]] == "A1"]
+    of_another = [row for row in in_other if found.instrument[row] == 0]
+    assert len(of_another) > 10
+    for row in of_another:
+        price = newest(how.ground.tapes[1].tape, int(found.at_ns[row])) * 0.1
+        assert found.fee_quote[row] == pytest.approx(found.fee[row] * price)
+    for row in set(in_other) - {*of_another}:
+        assert found.fee_quote[row] == pytest.approx(found.fee[row] * found.price[row])
+
+
+def run_assets(run: Played) -> list[str]:
+    return list(run.balances)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_fills_and_refusals_say_why_when_they_are_asked_to(kind: str) -> None:
+    how, run, plain = played(kind, FeeAsset.QUOTE)
+    assert plain.fills.why == ()
+    _, record = recorded(how, restless(4, every=3, instruments=2, bars=kind == "bars"))
+    found = run_record("run_x", record, how.ground, "always", (how.start_ns, how.end_ns), in_words=True)
+    fills = [one for _, one in run.told if type(one) is Filled]
+    assert len(found.fills.why) == len(fills)
+    for sentence, one in zip(found.fills.why, fills, strict=True):
+        assert sentence.startswith(f"{one.rule.name}: ")
+        assert f"print {one.print}:" in sentence or f"bar {one.print} " in sentence
+    refused = [row for row, code in enumerate(found.orders.reject_code) if code]
+    assert refused
+    assert all(found.orders.reject_text[row].endswith(".") for row in refused)
+    assert not any(text for row, text in enumerate(found.orders.reject_text) if row not in refused)
+    assert len({found.orders.reject_text[row] for row in refused}) > 1

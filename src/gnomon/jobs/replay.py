@@ -95,7 +95,8 @@ class Replays:
             played = play(plan, trader, sink=sink, mode="full", search=search, keeps=False, raises=False, branch=branch)
         if runner != JUMP:
             self.journals.side(run).write({"fact": "runner", "name": runner})
-        record = run_record(run, self.journals.read(run), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
+        window = plan.start_ns, plan.end_ns
+        record = run_record(run, self.journals.read(run), plan.ground, stage.calendar, window, in_words=True)
         found = summary(record)
         stored = self._row(run, stage, text, entry, plan, played, found, journal="full", branch=branch)
         self.runs.keep([stored])
@@ -222,7 +223,8 @@ class Replays:
     def read(self, stored: StoredRun) -> RunRecord:
         """The columns that its figures and its page are made of."""
         stage, plan = self.again(stored)
-        return run_record(stored.id, self.record_of(stored), plan.ground, stage.calendar, (plan.start_ns, plan.end_ns))
+        window = plan.start_ns, plan.end_ns
+        return run_record(stored.id, self.record_of(stored), plan.ground, stage.calendar, window, in_words=True)
 
     def verify(self, stored: StoredRun, runner: str = JUMP) -> Verification:
         """Is the Record whole, its dataset at hand, and does the engine give the same from its inputs?"""

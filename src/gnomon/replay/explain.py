@@ -14,7 +14,7 @@ from gnomon.exchange.listing import Listing
 from gnomon.exchange.order import Side, Status
 from gnomon.exchange.outcome import FillFlag, QuoteKind, Refusal, Role, Rule
 from gnomon.exchange.prints import Prints
-from gnomon.replay.bodies import Accept, Fill, OrderChange, Quoted
+from gnomon.replay.bodies import Accept, Fill, OrderChange, Quoted, Reject
 from gnomon.replay.ground import Ground
 from gnomon.replay.header import RecordType
 from gnomon.replay.record import Record, Recorded
@@ -46,6 +46,48 @@ class Explanation:
 
     sentences: tuple[str, ...]
     neighbours: tuple[str, ...]
+
+
+REFUSED: Final = {
+    Refusal.UNKNOWN_INSTRUMENT: "nothing of that number is traded here",
+    Refusal.NOT_TRADING: "the instrument was not trading",
+    Refusal.BAD_COMBINATION: "type, time in force and fields do not go together",
+    Refusal.PRICE_FILTER: "the price is outside what the instrument allows",
+    Refusal.LOT_SIZE: "the quantity is outside what the instrument allows",
+    Refusal.MARKET_LOT_SIZE: "the quantity is outside what the instrument allows of a market order",
+    Refusal.NOTIONAL: "price times quantity is outside what the instrument allows",
+    Refusal.TRAILING_DELTA: "the trailing distance is outside what the instrument allows",
+    Refusal.MAX_ORDERS: "too many orders are open",
+    Refusal.MAX_STOP_ORDERS: "too many stops are open",
+    Refusal.DUPLICATE: "the client id is that of an open order",
+    Refusal.WOULD_TRIGGER: "it would have been triggered at once",
+    Refusal.WOULD_TAKE: "it would have been filled at once, and was to rest",
+    Refusal.LIST_PRICES: "the prices of the two legs do not stand on both sides of the last price",
+    Refusal.MARKET_CLOSED: "the market was closed",
+    Refusal.NO_LIQUIDITY: "there was nothing to trade with",
+    Refusal.INSUFFICIENT_BALANCE: "it needs more than is free",
+    Refusal.UNKNOWN_ORDER: "no such order is open",
+    Refusal.NO_CHANGE: "it would change nothing that may be changed so",
+}
+
+
+def why_filled(body: Fill, listing: Listing) -> str:
+    """A fill in one sentence, from its own record alone."""
+    met = ""
+    if body.quote_kind == QuoteKind.BAR:
+        met = f", bar {body.print} at {_price(listing, body.print_price)}"
+    elif body.print >= 0:
+        met = f", print {body.print}: {_qty(listing, body.print_lots)} at {_price(listing, body.print_price)}"
+    ahead = f", {_qty(listing, body.ahead_before)} ahead of it" if body.rule == Rule.MAKER_QUEUE else ""
+    return f"{Rule(body.rule).name}: {BY[Rule(body.rule)]}{met}{ahead}."
+
+
+def why_refused(body: Reject) -> str:
+    """A refusal in one sentence: what the rule looked at and what it compared with, in the rule's own unit."""
+    seen = (
+        f": {body.received:,} against {body.limit:,}" if body.limit else f": {body.received:,}" if body.received else ""
+    )
+    return f"{REFUSED[Refusal(body.code)]}{seen}".capitalize() + "."
 
 
 def explain_fill(record: Record, ground: Ground, number: int) -> Explanation:

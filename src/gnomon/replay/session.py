@@ -41,6 +41,10 @@ SESSION_KEYS: Final = (
 )  # fmt: skip
 ENTRY_KEYS: Final = ("name", "trader", "params", "balances")
 
+JOURNALS: Final = ("full", "digest")
+FORECASTS: Final = ("ledger", "backfill", "compute")
+TIME_CHECKS: Final = ("lenient", "virtual", "wall", "off")
+
 
 class Drive(StrEnum):
     """How virtual time moves."""
@@ -107,9 +111,9 @@ class Session:
             seed=_seed(table.get("seed")),
             rules=Rules.parse(document.get("rules", {})),
             entries=tuple(_entry(one, number) for number, one in enumerate(document.get("entry", ()), 1)),
-            journal=str(table.get("journal", "full")),
-            forecasts=str(table.get("forecasts", "ledger")),
-            time_check=str(table.get("time_check", "lenient")),
+            journal=_word(table, "journal", JOURNALS),
+            forecasts=_word(table, "forecasts", FORECASTS),
+            time_check=_word(table, "time_check", TIME_CHECKS),
             **window,
         )
         if session.to_ns and session.from_ns >= session.to_ns:
@@ -144,6 +148,17 @@ def _entry(table: Mapping[str, Any], number: int) -> Entry:
     balances = {str(name): exact(amount) for name, amount in table.get("balances", {}).items()}
     name = str(table.get("name", table["trader"]))
     return Entry(name, str(table["trader"]), dict(table.get("params", {})), balances)
+
+
+def _word(table: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> str:
+    """One of the words that a key may have; the first is the default."""
+    value = table.get(key, allowed[0])
+    if value not in allowed:
+        close = nearest(str(value), allowed)
+        raise Invalid(
+            f"{key} is {value!r}", hint=f"did you mean {', '.join(close)}?" if close else f"one of {', '.join(allowed)}"
+        )
+    return str(value)
 
 
 def _names(value: Any) -> tuple[str, ...]:

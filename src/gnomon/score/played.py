@@ -26,6 +26,7 @@ from gnomon.replay.bodies import (
     RequestQuote,
     RequestReplace,
 )
+from gnomon.replay.explain import why_filled, why_refused
 from gnomon.replay.ground import Ground, Tape
 from gnomon.replay.header import RecordType
 from gnomon.replay.record import Record, Recorded
@@ -61,6 +62,7 @@ class _Made:
     executed: int = 0
     status: str = "NEW"
     reject: str = ""
+    why: str = ""
 
 
 @dataclass(slots=True)
@@ -111,6 +113,7 @@ class _Reading:
         asked = self.asked[body.request]
         side, kind, lots = asked.legs[0] if asked.legs else (0, "CANCEL", 0)
         refused = _Made(0, asked, side, kind, lots, one.t, one.t, 0, "REJECTED", Refusal(body.code).name)
+        refused.why = why_refused(body)
         self.refused.append(refused)
 
     def change(self, one: Recorded, body: OrderChange) -> None:
@@ -163,9 +166,12 @@ def _legs(decided_ns: int, body: Any) -> tuple[int, int, int, list[tuple[int, st
     return body.instrument, decided_ns, body.arrival, []
 
 
-def run_record(run: str, record: Record, ground: Ground, calendar: str, window_ns: tuple[int, int]) -> RunRecord:
+def run_record(
+    run: str, record: Record, ground: Ground, calendar: str, window_ns: tuple[int, int], *, in_words: bool = False
+) -> RunRecord:
     """The columns of a run over its ground, marked at the closes of its candles. `Invalid` for a Record that is not of
-    the ground, or listings that are paid in different assets."""
+    the ground, or listings that are paid in different assets. With `in_words` each fill says in a sentence why it came
+    about: for people who look at it, and a cost that a sweep need not have."""
     genesis = record.genesis
     if genesis.instruments != tuple(one.id for one in ground.listings):
         raise Invalid("the record is of other instruments than the ground", hint="open the dataset that GENESIS names")
@@ -184,7 +190,7 @@ def run_record(run: str, record: Record, ground: Ground, calendar: str, window_n
         listings=tuple(_named(tape) for tape in ground.tapes),
         assets=genesis.assets,
         marks=_marks(reading, ground, marks_ns, numbers, quote),
-        fills=_fills(reading, ground, numbers[quote]),
+        fills=_fills(reading, ground, genesis.assets, numbers[quote], in_words),
         orders=_orders(reading, ground),
         periods=_periods(ground.timeframe, calendar, marks_ns),
     )
@@ -273,7 +279,7 @@ def _price_at(tape: Tape, at_ns: IntArray) -> FloatArray:
     return _prices(tape, at_ns)[0] * float(tape.listing.tick)
 
 
-def _fills(reading: _Reading, ground: Ground, quote: int) -> Fills:
+def _fills(reading: _Reading, ground: Ground, assets: Sequence[str], quote: int, in_words: bool) -> Fills:
     if not reading.filled:
         return Fills.none()
     found = reading.filled
@@ -284,7 +290,7 @@ def _fills(reading: _Reading, ground: Ground, quote: int) -> Fills:
     scales = {quote: ground.listings[0].quote.scale}
     scales |= {reading.bases[one.number]: one.base.scale for one in ground.listings}
     fee = np.array([body.fee / 10.0 ** scales.get(body.fee_asset, 8) for body in bodies])
-    in_quote = np.array([body.fee_asset == quote for body in bodies])
+    fee_asset = _whole(body.fee_asset for body in bodies)
     decided, arrived = _whole(body.decided for body in bodies), _whole(body.arrived for body in bodies)
     at_ns = _whole(one.at_ns for one in found)
     maker = np.array([body.role == Role.MAKER for body in bodies])
@@ -298,19 +304,41 @@ def _fills(reading: _Reading, ground: Ground, quote: int) -> Fills:
         decided_ns=decided,
         arrived_ns=arrived,
         queued_ns=np.where(maker, at_ns - arrived, 0),
-        fee_asset=_whole(body.fee_asset for body in bodies),
+        fee_asset=fee_asset,
         price=price,
         quantity=quantity,
         notional=price * quantity,
         fee=fee,
-        fee_quote=np.where(in_quote, fee, fee * price),
+        fee_quote=fee * _worth(ground, assets, quote, fee_asset, at_ns, instrument, price),
         position_after=np.array(
             [one.position_units / 10.0**item.base.scale for one, item in zip(found, listings, strict=True)]
         ),
         decision_price=_by_instrument(ground, instrument, decided),
         arrival_price=_by_instrument(ground, instrument, arrived),
         maker=maker,
+        why=tuple(why_filled(body, one) for body, one in zip(bodies, listings, strict=True)) if in_words else (),
     )
+
+
+def _worth(
+    ground: Ground,
+    assets: Sequence[str],
+    quote: int,
+    fee_asset: IntArray,
+    at_ns: IntArray,
+    instrument: IntArray,
+    price: FloatArray,
+) -> FloatArray:
+    """What one of each fee's asset is worth in the quote asset: the fill's own price for what was traded, else the
+    newest price of the asset itself. The venue charges no asset that has none."""
+    found = np.where(fee_asset == quote, 1.0, price)
+    own = np.array([assets.index(one.base.name) for one in ground.listings])[instrument]
+    for tape in ground.tapes:
+        asset = assets.index(tape.listing.base.name)
+        rows = (fee_asset == asset) & (fee_asset != own) & (fee_asset != quote)
+        if rows.any():
+            found[rows] = _price_at(tape, at_ns[rows])
+    return found
 
 
 def _by_instrument(ground: Ground, instrument: IntArray, at_ns: IntArray) -> FloatArray:
@@ -339,6 +367,7 @@ def _orders(reading: _Reading, ground: Ground) -> Orders:
         kind=tuple(one.kind for one in made),
         status=tuple(one.status for one in made),
         reject_code=tuple(one.reject for one in made),
+        reject_text=tuple(one.why for one in made),
     )
 
 
