@@ -8,6 +8,7 @@ extend it; how they were told (one by one, or many at once) moves nothing either
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from struct import Struct
 from typing import Final, Literal, Protocol, Self, get_args
 
@@ -23,6 +24,8 @@ Mode = Literal["full", "digest", "off"]
 """`full` keeps the bytes, `digest` hashes them only, `off` does neither (for measurements of the rest)."""
 
 NOTES_HELD: Final = 4_096
+
+Buffer = bytes | memoryview
 
 
 class Sink(Protocol):
@@ -256,6 +259,36 @@ class Journal:
     def next_seq(self) -> int:
         """What the next record's seq will be."""
         return self.seq + 1
+
+    def add_many(
+        self, records: Buffer, ends: Sequence[int], inputs: Buffer, outputs: Buffer, counts: tuple[int, int]
+    ) -> None:
+        """Inputs and outputs that were packed together, seqs and all, from `next_seq()` on: the bytes, where each
+        record ends in them, those of the inputs and of the outputs alone, and how many these are."""
+        if self._delivery is not None:
+            self._close_delivery()
+        first, self.seq = self.seq, self.seq + len(ends)
+        if self._is_off:
+            return
+        for state, held, more in (
+            (self._input_hash, self._inputs, inputs),
+            (self._output_hash, self._outputs, outputs),
+        ):
+            state.update(b"".join(held))
+            state.update(more)
+        self.input_count += len(self._inputs) + counts[0]
+        self.output_count += len(self._outputs) + counts[1]
+        self._inputs.clear()
+        self._outputs.clear()
+        whole, at, start = memoryview(records), 0, 0
+        while at < len(ends):
+            upto = min(len(ends), at + PREFIX_RECORDS - (first + at) % PREFIX_RECORDS)
+            if (first + upto) % PREFIX_RECORDS:  # they wait for those that fill the batch
+                bounds = [start, *ends[at:upto]]
+                self._chain.extend(bytes(whole[one:two]) for one, two in pairwise(bounds))
+            else:
+                self._batch(b"".join((*self._chain, whole[start : ends[upto - 1]])), first + upto)
+            at, start = upto, ends[upto - 1]
 
     # --- the ones that come by the thousand ---------------------------------------------------------------------------
 
@@ -674,7 +707,22 @@ class Journal:
         if self._sink is not None and (chain or notes):
             self._sink.write(chain + notes, first_seq)
         if is_prefix:
-            mark = Prefix(seq, self._chain_hash.digest())
-            self.prefixes.append(mark)
-            if self._sink is not None:
-                self._sink.mark(mark)
+            self._mark(seq)
+
+    def _batch(self, chain: bytes, seq: int) -> None:
+        """A whole batch up to `seq`, whose inputs and outputs are hashed already."""
+        self._chain.clear()
+        self._chain_hash.update(chain)
+        notes = b"".join(self._notes)
+        self._note_hash.update(notes)
+        self._notes.clear()
+        if self._sink is not None:
+            self._sink.write(chain + notes, self._drained + 1)
+        self._drained = seq
+        self._mark(seq)
+
+    def _mark(self, seq: int) -> None:
+        mark = Prefix(seq, self._chain_hash.digest())
+        self.prefixes.append(mark)
+        if self._sink is not None:
+            self._sink.mark(mark)

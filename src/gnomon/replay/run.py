@@ -136,9 +136,14 @@ def play(
     """Run a trader through the plan. `branch` says from where in another run it goes on, and moves nothing else.
 
     A trader that raises ends it: its open orders are cancelled, positions stay, the traceback stands in the journal.
-    Then what it raised is raised here too, or with `raises=False` is in what is answered.
+    Then what it raised is raised here too, or with `raises=False` is in what is answered. One that computes its
+    `quotes` as arrays runs in a compiled loop where that can be (`array_run`).
     """
-    stage = _Stage.set(plan, sink, mode, keeps, branch)
+    if hasattr(trader, "quotes") and branch is None:
+        from gnomon.replay.array_run import play_quotes  # which plays by hand what its loop does not cover
+
+        return play_quotes(plan, trader, sink=sink, mode=mode, search=search, keeps=keeps)
+    stage = Stage.set(plan, sink, mode, keeps, branch)
     desk = Desk(_desk_plan(plan), stage.view, diary=stage.course)
     wakes = trader.wakes()
     stage.attach(
@@ -167,7 +172,7 @@ def play(
 def play_again(record: Record, plan: RunPlan, sink: Sink, search: Search = first_crossing) -> Played:
     """The same from a Record's inputs, without its trader: what `gnomon verify` compares with the Record."""
     script = Script.of(record)
-    stage = _Stage.set(plan, sink, "full", keeps=False, branch=record.branch)
+    stage = Stage.set(plan, sink, "full", keeps=False, branch=record.branch)
     ghost = Ghost(script, stage.course.rewrite, lambda: stage.journal.seq)
     stage.attach(script.wake)
     streams = wake_streams(plan, script.wake.every_nth_print, ghost.called, bool(script.wake.closed_bars), ghost.called)
@@ -183,7 +188,7 @@ def play_again(record: Record, plan: RunPlan, sink: Sink, search: Search = first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Stage:
+class Stage:
     """Everything of a run but who decides."""
 
     plan: RunPlan
@@ -194,7 +199,7 @@ class _Stage:
     view: TapeView
 
     @classmethod
-    def set(cls, plan: RunPlan, sink: Sink | None, mode: Mode, keeps: bool, branch: Branch | None = None) -> _Stage:
+    def set(cls, plan: RunPlan, sink: Sink | None, mode: Mode, keeps: bool, branch: Branch | None = None) -> Stage:
         ground, rules = plan.ground, plan.rules
         exchange = Exchange(ground.listings, {one.listing.number: one.tape for one in ground.tapes}, rules)
         journal = Journal(_genesis(plan, exchange), plan.start_ns, sink=sink, mode=mode, branch=branch)

@@ -1,0 +1,323 @@
+"""Array policies: one compiled loop, and the very bytes of a trader who sends the same quotes one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, event, given, note, settings
+from hypothesis import strategies as st
+from tests.replay.scene import (
+    MINUTE,
+    T0,
+    UNLIMITED,
+    ground,
+    listing,
+    plan,
+    rough_bars,
+    rough_prints,
+    rules,
+    seeded_prints,
+    sentences,
+)
+from tests.replay.test_engine import HALF_SPREAD, LOTS, MILLION, ROWS, _figures, _fill_list, _fills_of
+
+from gnomon.errors import Invalid, Refused
+from gnomon.exchange.listing import Filters
+from gnomon.exchange.prints import Prints
+from gnomon.exchange.rules import FeeAsset, Fees, Fills, Latency, Leg, Resting, Rules, Taker
+from gnomon.market.block_index import BlockIndex
+from gnomon.replay import array_course
+from gnomon.replay.array_run import play_quotes
+from gnomon.replay.divergence import first_divergence
+from gnomon.replay.ground import Ground, Tape, bars_from_prints
+from gnomon.replay.record import Kept, Record
+from gnomon.replay.run import Played, RunPlan, play, play_again
+from gnomon.trader.limits import Limits
+from gnomon.trader.panel import PrintPanel, Quotes
+from gnomon.trader.trader import Strategy
+from gnomon.units import MINUTE_NS
+
+Told = Callable[[PrintPanel], Quotes]
+
+
+class Policy(Strategy):
+    """Says what it was given to say."""
+
+    said: Any = None
+
+    def quotes(self, panel: PrintPanel) -> Quotes:
+        said: Quotes = type(self).said(panel)
+        return said
+
+
+def policy(said: Told) -> Strategy:
+    return type("Made", (Policy,), {"said": staticmethod(said)})()
+
+
+def hand(quotes: Quotes, first: int) -> Strategy:
+    """The trader that a policy must equal, written apart from `array_run`: by the number of the print."""
+    columns = (quotes.at, quotes.bid_ticks, quotes.ask_ticks, quotes.lots)
+    rows = {first + at: row for at, *row in zip(*(one.tolist() for one in columns), strict=True)}  # type: ignore[union-attr]  # written out
+
+    class Hand(Strategy):
+        def on_trade(self, desk: Any, trade: Any) -> None:
+            if trade.position in rows:
+                desk.quote_ticks(*rows[trade.position], 0, quotes.post_only, quotes.keep)
+
+    return Hand()
+
+
+def looped(how: RunPlan, trader: Any) -> tuple[Played, Kept, bool]:
+    """A run of a policy, and whether the loop covered it."""
+    covered: list[bool] = []
+    real = array_course.Course.rehearse
+
+    def rehearse(self: array_course.Course) -> bool:
+        covered.append(real(self))
+        return covered[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(array_course.Course, "rehearse", rehearse)
+        kept = Kept()
+        return play(how, trader, sink=kept, mode="full"), kept, covered == [True]
+
+
+# --- the acceptance numbers of engine.md 15.2 -----------------------------------------------------------------------
+
+
+def around(every: int) -> Strategy:
+    def said(panel: PrintPanel) -> Quotes:
+        price = panel.price_ticks[every - 1 :: every]
+        return Quotes(every, price - HALF_SPREAD, price + HALF_SPREAD, LOTS, keep=False)
+
+    return policy(said)
+
+
+@pytest.fixture(scope="module")
+def million() -> Prints:
+    return seeded_prints(MILLION)
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_the_acceptance_rows_are_met_to_the_last_digit(million: Prints, name: str) -> None:
+    row = ROWS[name]
+    how = plan(ground(million), rules(row.fills, latency=Latency(entry=Leg(row.entry_ns))))
+    run, _, is_covered = looped(how, around(row.every))
+    fills = _fills_of(run)
+    assert is_covered
+    assert (run.fills, *_figures(fills), _fill_list(fills)) == (row.count, row.position, row.cash, row.fees, row.list)
+    assert run.balances["A0"] == 10 + Decimal(row.position)
+    assert run.balances["USDT"] == 10_000_000 + Decimal(row.cash) - Decimal(row.fees)
+
+
+# --- equal to the ordinary run --------------------------------------------------------------------------------------
+
+
+@st.composite
+def rule_sets(draw: st.DrawFn) -> Rules:
+    fills = Fills(
+        resting=draw(st.sampled_from(Resting)),
+        ahead=draw(st.sampled_from((-1, 0, 0, 6, 40))),
+        share=draw(st.sampled_from((0, 1_000_000, 1_000_000, 300_000, 20_000))),
+        taker=draw(st.sampled_from((Taker.REST, Taker.REST, Taker.AUTO))),
+        spread_ticks=draw(st.sampled_from((0, 1, 3))),
+    )
+    rates = st.sampled_from((0, 50_000, -20_000, 333_333, 1))
+    fees = Fees(draw(rates), draw(rates), draw(st.sampled_from((FeeAsset.QUOTE, FeeAsset.RECEIVED))))
+    legs = [Leg(draw(st.sampled_from((0, 0, 1, 1_000, 50_000_000, 3_000_000_000)))) for _ in range(3)]
+    rich = draw(st.booleans())
+    money = {"USDT": Decimal(10**7), "A0": Decimal(100)}
+    poor = {"USDT": Decimal(draw(st.integers(0, 60))), "A0": Decimal(draw(st.integers(0, 40))).scaleb(-3)}
+    return Rules(fills, fees, Latency(*legs, may_overtake=draw(st.booleans())), money if rich else poor)
+
+
+@st.composite
+def markets(draw: st.DrawFn) -> Ground:
+    """Equal stamps, unknown sides, jumps; columns as they may be stored."""
+    rows = rough_prints(draw(st.integers(0, 1_000)), draw(st.sampled_from((1, 7, 60, 400))), 120)
+    if draw(st.booleans()):
+        rows = Prints(rows.time_ns, rows.price.astype(np.int32), rows.lots.astype(np.int32), rows.side)  # type: ignore[arg-type]  # as stored where values fit
+    filters = draw(
+        st.sampled_from((
+            Filters(), Filters(max_orders=1), Filters(min_lots=3, step_lots=2, max_lots=30),
+            Filters(min_price_ticks=100, max_price_ticks=140), Filters(min_notional_units=3 * 10**7),
+        ))
+    )  # fmt: skip
+    index = BlockIndex.of_prints(rows.price, rows.lots, rows.side)
+    tape = Tape(replace(listing(), filters=filters), rows, index, bars_from_prints(rows, MINUTE_NS))
+    return Ground((tape,), MINUTE, bytes(32))
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> RunPlan:
+    market = draw(markets())
+    first_ns, last_ns = market.span()
+    start_ns = first_ns + draw(st.sampled_from((-1, 0, 1, (last_ns - first_ns) // 3)))
+    end_ns = last_ns + draw(st.sampled_from((0, 1, 10**10, -((last_ns - first_ns) // 3))))
+    return plan(market, draw(rule_sets()), window=(start_ns, max(end_ns, start_ns + 1)))
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Told:
+    """Around the last price, as a function of the prints so far; some cross the market, some withdraw a side."""
+    every = draw(st.sampled_from((1, 2, 3, 7, 20)))
+    at_positions = draw(st.booleans())
+    wide, skew = draw(st.integers(0, 5)), draw(st.integers(0, 3))
+    lots = draw(st.sampled_from((1, 2, 10, 25)))
+    coarse, gaps = draw(st.sampled_from((1, 1, 4))), draw(st.sampled_from((0, 0, 3)))
+    flags = {"keep": draw(st.booleans()), "post_only": draw(st.booleans())}
+
+    def said(panel: PrintPanel) -> Quotes:
+        at = np.arange(every - 1, len(panel), every)
+        price = np.asarray(panel.price_ticks, np.int64)[at] // coarse * coarse
+        bid, ask = price - wide - 1, price + max(1, wide - skew)
+        if gaps:
+            bid, ask = np.where(at % gaps, bid, 0), np.where((at + 1) % gaps, ask, 0)
+        return Quotes(at if at_positions else every, bid, ask, lots + at % 2, **flags)
+
+    return said
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(plans(), policies(), st.sampled_from((30, 200, 16_384)))
+def test_the_loop_and_a_trader_by_hand_leave_the_same_bytes(how: RunPlan, said: Told, room: int) -> None:
+    note(f"{how.rules}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(array_course, "EVENTS", room)
+        mine, kept, is_covered = looped(how, policy(said))
+    event(f"covered {is_covered}, {'fills' if mine.fills else 'no fill'}, {'rejects' if mine.rejects else 'no reject'}")
+    by_hand = Kept()
+    other = play_quotes(how, policy(said), sink=by_hand, mode="full", in_one_loop=False)
+    assert sentences(mine.told) == sentences(other.told)
+    same = first_divergence(Record(kept), Record(by_hand))
+    assert mine.digests == other.digests, f"{same.sentence} {same.a} {same.b}"
+    assert b"".join(kept.blocks) == b"".join(by_hand.blocks)
+    assert kept.prefixes == by_hand.prefixes
+    assert mine == replace(other, told=mine.told)
+    assert mine.told == other.told
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(plans(), policies())
+def test_a_run_of_the_loop_is_verified_from_its_inputs(how: RunPlan, said: Told) -> None:
+    mine, kept, _ = looped(how, policy(said))
+    checked = Record(kept).check()
+    assert checked.ok, checked.faults
+    again = Kept()
+    assert play_again(Record(kept), how, again).digests == mine.digests
+    assert b"".join(again.blocks) == b"".join(kept.blocks)
+    hashed = play(how, policy(said), mode="digest", keeps=False)
+    assert hashed.digests == mine.digests
+    assert not hashed.told
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(plans(), policies())
+def test_a_policy_at_positions_is_a_trader_who_hears_every_print(how: RunPlan, said: Told) -> None:
+    def at_positions(panel: PrintPanel) -> Quotes:
+        quotes = said(panel)
+        return replace(quotes, at=quotes.spread_over(len(panel)).at)
+
+    tape = how.ground.tapes[0].tape
+    assert isinstance(tape, Prints)
+    first, stop = tape.until(how.start_ns - 1), tape.until(how.end_ns - 1)
+    rows = slice(first, stop)
+    panel = PrintPanel("t", tape.time_ns[rows], tape.price[rows], tape.lots[rows], tape.side[rows])
+    written = at_positions(panel).spread_over(len(panel))
+    mine, _, _ = looped(how, policy(at_positions))
+    assert mine.digests == play(how, hand(written, first)).digests
+
+
+# --- what goes the ordinary way -------------------------------------------------------------------------------------
+
+
+def steady(panel: PrintPanel) -> Quotes:
+    price = panel.price_ticks[9::10]
+    return Quotes(10, price - 4, price + 4, 5)
+
+
+TAPE = rough_prints(3, 600, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        (plan(ground(TAPE), rules(Fills(taker=Taker.AUTO), latency=Latency(entry=Leg(5_000_000_000)))), "one takes"),
+        (plan(ground(TAPE, rough_prints(4, 600)), rules(Fills(taker=Taker.REST))), "two instruments"),
+        (
+            plan(ground(TAPE), rules(Fills(taker=Taker.REST), Fees(1, 1, FeeAsset.OTHER, "A0"))),
+            "fees in a third asset",
+        ),
+        (
+            replace(plan(ground(TAPE), rules(Fills(taker=Taker.REST))), limits=Limits(orders_per_bar=3)),
+            "the desk's limit",
+        ),
+        (
+            plan(ground(TAPE), rules(Fills(taker=Taker.REST), balances={"USDT": Decimal(2**61).scaleb(-8)})),
+            "a balance too large",
+        ),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_what_the_loop_does_not_cover_is_played_by_hand(how: RunPlan, why: str) -> None:
+    mine, _, is_covered = looped(how, policy(steady))
+    assert not is_covered, why
+    other = play_quotes(how, policy(steady), in_one_loop=False)
+    assert mine.digests == other.digests
+    assert mine.orders > 0
+
+
+def test_another_hook_beside_quotes_is_called() -> None:
+    heard: list[Any] = []
+
+    class Listening(Policy):
+        said = staticmethod(steady)
+
+        def on_fill(self, _desk: Any, fill: Any) -> None:
+            heard.append(fill)
+
+    mine, _, is_covered = looped(plan(ground(TAPE), rules(Fills(taker=Taker.REST))), Listening())
+    assert not is_covered
+    assert len(heard) == mine.fills > 0
+
+
+def test_without_numba_a_policy_is_played_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    how = plan(ground(TAPE), rules(Fills(taker=Taker.REST)))
+    mine, _, is_covered = looped(how, policy(steady))
+    monkeypatch.setattr("gnomon.compiled._is_available", lambda: False)
+    other, _, is_covered_now = looped(how, policy(steady))
+    assert (is_covered, is_covered_now) == (True, False)
+    assert mine.digests == other.digests
+
+
+def test_a_policy_that_looks_ahead_is_refused() -> None:
+    def peeks(panel: PrintPanel) -> Quotes:
+        price = np.asarray(panel.price_ticks, np.int64)
+        return Quotes(1, np.full(len(price), price[-1]), price + 9, 5)
+
+    with pytest.raises(Refused, match="quotes look ahead"):
+        play(plan(ground(TAPE), rules()), policy(peeks))
+
+
+def test_quotes_need_prints_and_no_second_place_to_decide() -> None:
+    with pytest.raises(Invalid, match="no instrument here has them"):
+        play(plan(ground(rough_bars(1, 50)), rules()), policy(steady))
+    both = type("Both", (Policy,), {"said": staticmethod(steady), "on_trade": lambda *_: None})()
+    with pytest.raises(Invalid, match="both on_trade and quotes"):
+        play(plan(ground(TAPE), rules()), both)
+
+
+def test_a_window_without_a_print_or_a_quote_is_played() -> None:
+    market = ground(TAPE)
+    _, last_ns = market.span()
+    how = RunPlan(market, rules(), T0, last_ns, 7, limits=UNLIMITED)
+    never = policy(lambda _: Quotes(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), 1))
+    mine, kept, _ = looped(how, never)
+    assert (mine.orders, mine.fills) == (0, 0)
+    assert mine.digests == play_quotes(how, never, in_one_loop=False).digests
+    assert Record(kept).check().ok
