@@ -36,12 +36,9 @@ NAUTILUS = (peers.NAUTILUS_2, peers.NAUTILUS_1231, peers.NAUTILUS_1221)
 COMPILED, PYTHON = ("hftbacktest", "compiled"), ("hftbacktest", "python")
 CALLBACK = (peers.Target("trades", *PYTHON, 2.0), peers.Target("trades", "nautilus 2", "quotes", 5.0))
 TARGETS = {
-    # prints a decision: how many times as fast; the compiled runner, once it is there, has 1.0 at 100
-    100: (
-        peers.Target("quotes", *COMPILED, 0.5),
-        *CALLBACK,
-    ),
-    1_000: (peers.Target("quotes", *COMPILED, 2.0), *CALLBACK),
+    # prints a decision: how many times as fast
+    100: (peers.Target("quotes", *COMPILED, 0.5), peers.Target("arrays", *COMPILED, 1.0), *CALLBACK),
+    1_000: (peers.Target("quotes", *COMPILED, 2.0), peers.Target("arrays", *COMPILED, 2.0), *CALLBACK),
 }
 
 
@@ -81,6 +78,7 @@ def measured(market: seeded.Prints, given: Path, every: int, repeat: int, bandwi
         peers.ask(peers.HFTBACKTEST, given, "python_elapse", *asked),
         *(peers.ask(one, given, "quotes", *slow) for one in NAUTILUS),
         peers.ask(peers.GNOMON, given, "quotes", *asked),
+        peers.ask(peers.GNOMON, given, "arrays", *asked),
         peers.ask(peers.GNOMON, given, "trades", *asked),
         *floors(market, every, repeat, bandwidth),
     ]
@@ -103,16 +101,18 @@ def floors(market: seeded.Prints, every: int, repeat: int, bandwidth: float) -> 
 
 
 def acceptance(given: Path, every: int, latency_ns: int, fills: int, digest: str) -> dict[str, Any]:
-    """Whether hftbacktest's own fills, and ours, are those of the specification."""
+    """Whether hftbacktest's own fills, and ours by hand and by arrays, are those of the specification."""
     asked = ("--every", every, "--latency-ns", latency_ns)
     said = [
         peers.ask(peers.HFTBACKTEST, given, "compiled", *asked),
         peers.ask(peers.GNOMON, given, "quotes", *asked),
+        peers.ask(peers.GNOMON, given, "arrays", *asked),
     ]
-    return {
-        one["peer"]: one.get("absent") or ("equal" if (one["fills"], one["digest"]) == (fills, digest) else one)
-        for one in said
-    }
+    found = {}
+    for one in said:
+        is_equal = "absent" not in one and (one["fills"], one["digest"]) == (fills, digest)
+        found[f"{one['peer']} {one['work']}"] = one.get("absent") or ("equal" if is_equal else one)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Gnomon on the work of the peers: a run of a trader through its engine, desk, exchange, ledger and journal.
 
-`quotes` decides every so many prints, `trades` hears every print and decides every so many, `averages` hears every bar,
-`sweep` buys and holds or trades in turn. The journal is hashed and not written, as in a run that keeps its digests.
+`quotes` decides every so many prints, `arrays` computes the same quotes as arrays, `trades` hears every print and
+decides every so many, `averages` hears every bar, `sweep` buys and holds or trades in turn. The journal is hashed and
+not written, as in a run that keeps its digests.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from gnomon.replay.run import Played, RunPlan, play
 from gnomon.trader.desk import Desk
 from gnomon.trader.events import Bar, Trade
 from gnomon.trader.limits import Limits
+from gnomon.trader.panel import PrintPanel, Quotes
 from gnomon.trader.trader import Strategy
 from report import FAST, HALF_SPREAD_TICKS, ORDER_LOTS, SLOW, account, asked, columns, emit, least, sweep_bars
 
@@ -40,6 +42,16 @@ class Quoting(Strategy):
     def on_trade(self, desk: Desk, trade: Trade) -> None:
         price = trade.price_ticks
         desk.quote_ticks(price - HALF_SPREAD_TICKS, price + HALF_SPREAD_TICKS, ORDER_LOTS, keep=False)
+
+
+class Computing(Strategy):
+    """All quotes at once, for the compiled loop."""
+
+    every = 100
+
+    def quotes(self, panel: PrintPanel) -> Quotes:
+        price = panel.price_ticks[self.every - 1 :: self.every]
+        return Quotes(self.every, price - HALF_SPREAD_TICKS, price + HALF_SPREAD_TICKS, ORDER_LOTS, keep=False)
 
 
 class Hearing(Strategy):
@@ -136,6 +148,9 @@ def quoting(given: Any) -> None:
         if given.work == "trades":
             Hearing.every = given.every
             return Hearing()
+        if given.work == "arrays":
+            Computing.every = given.every
+            return Computing()
         Quoting.wake = {"every_nth_print": given.every}
         return Quoting()
 
@@ -149,6 +164,8 @@ def averaging(given: Any) -> None:
 
 
 def timed(plan: RunPlan, trader: Any, repeat: int, counts: dict[str, int]) -> None:
+    if hasattr(trader(), "quotes"):
+        play(plan, trader(), keeps=False)  # compilation is apart, as it is for the peers
     _, cpu_s = least(trader, lambda one: play(plan, one, keeps=False), repeat)
     emit("gnomon", cpu_s=cpu_s, **counts, **figures(play(plan, trader())))
 
@@ -169,7 +186,7 @@ def sweeping(given: Any) -> None:
 
 def main() -> None:
     given = asked()
-    works = {"quotes": quoting, "trades": quoting, "averages": averaging, "sweep": sweeping}
+    works = {"quotes": quoting, "arrays": quoting, "trades": quoting, "averages": averaging, "sweep": sweeping}
     if given.work not in works:
         raise SystemExit(f"NotImplementedError: no {given.work!r} yet; there is {', '.join(works)}")
     works[given.work](given)

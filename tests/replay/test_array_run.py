@@ -157,9 +157,10 @@ def markets(draw: st.DrawFn) -> Ground:
 def plans(draw: st.DrawFn) -> RunPlan:
     market = draw(markets())
     first_ns, last_ns = market.span()
-    start_ns = first_ns + draw(st.sampled_from((-1, 0, 1, (last_ns - first_ns) // 3)))
-    end_ns = last_ns + draw(st.sampled_from((0, 1, 10**10, -((last_ns - first_ns) // 3))))
-    return plan(market, draw(rule_sets()), window=(start_ns, max(end_ns, start_ns + 1)))
+    third = (last_ns - first_ns) // 3
+    start_ns = first_ns + draw(st.sampled_from((-1, 0, third)))
+    end_ns = last_ns + draw(st.sampled_from((0, 1, 10**10, -third)))
+    return plan(market, draw(rule_sets()), window=(start_ns, end_ns))
 
 
 @st.composite

@@ -208,7 +208,7 @@ class Course:
             forms.DELIVER, RecordType.DELIVER, Lane.DELIVERY, TRADER, t, seq, last + 1,
             wakes=told - before, first=np.where(began, began, t), spans=1,
         )  # fmt: skip
-        rows["flags"] |= Flag.CAUSE_IS_POSITION
+        rows["flags"] = int(Flag.OUTPUT | Flag.CAUSE_IS_POSITION)
         rows["span"]["layer"] = self._layer
         rows["span"]["after"] = first + 1 - policy.step
         rows["span"]["upto"] = last + 1
