@@ -184,7 +184,7 @@ def policies(draw: st.DrawFn) -> Told:
     return said
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(plans(), policies(), st.sampled_from((30, 200, 16_384)))
 def test_the_loop_and_a_trader_by_hand_leave_the_same_bytes(how: RunPlan, said: Told, room: int) -> None:
     note(f"{how.rules}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from gnomon.compiled import compiled
 from gnomon.exchange.bars import Bars
@@ -20,7 +19,6 @@ from gnomon.exchange.prints import AHEAD_WINDOW_NS, Prints
 from gnomon.exchange.rules import AUTO, RATE_ONE, SHARE_ONE, WHOLE
 from gnomon.exchange.thresholds import NEVER_DOWN, NEVER_UP, Thresholds
 from gnomon.market.block_index import BLOCKS, BOUNDS, BlockIndex
-from gnomon.units import INT64_MAX
 
 _fast = compiled()
 
@@ -67,15 +65,18 @@ def crossing(
                 at += FINE
                 continue
         edge = min(stop, at - at % FINE + FINE)
-        for row in range(at, edge):
-            aggressor = side[row] if len(side) else 0
+        lows, highs, sides = low[at:edge], high[at:edge], side[at:edge]
+        for row in range(len(lows)):
+            aggressor = sides[row] if len(sides) else 0
+            is_sold, is_bought = aggressor <= 0, aggressor >= 0
+            # no branch on the aggressor, which nothing predicts
             if (
-                (aggressor <= 0 and low[row] <= bid)
-                or (aggressor >= 0 and high[row] >= ask)
-                or high[row] >= up
-                or low[row] <= down
+                (is_sold & (lows[row] <= bid))
+                | (is_bought & (highs[row] >= ask))
+                | (highs[row] >= up)
+                | (lows[row] <= down)
             ):
-                return row
+                return at + row
         at = edge
     return stop
 
@@ -504,11 +505,6 @@ def scatter(target: Any, offsets: Any, rows: Any) -> None:
     """Copy rows of bytes (count, width) to their offsets in a buffer."""
     width = rows.shape[1]
     for one in range(len(offsets)):
-        start = offsets[one]
-        for place in range(width):
-            target[start + place] = rows[one, place]
-
-
-Bytes = npt.NDArray[np.uint8]
-LIMIT_OF_PRODUCTS: Final = INT64_MAX // 4
-"""What any amount of one order may come to, its fees included."""
+        place, row = target[offsets[one] : offsets[one] + width], rows[one]
+        for byte in range(width):
+            place[byte] = row[byte]

@@ -1,13 +1,14 @@
 """The course of an array policy: the compiled loop, what it tells, and the journal of it.
 
-The loop goes through the window twice: to see whether it covers all of it, then to tell it, some thousand items at a
-time, so that memory does not grow with the run.
+The loop tells some thousand items at a time. It goes through the whole window before anything is written, to see
+whether it covers it: a run whose items are few is told from what it left then, a longer one goes through the window
+again, so that memory does not grow with the run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,9 @@ from gnomon.units import IntArray
 EVENTS: Final = 16_384
 """Items that the loop tells at a time."""
 
+KEPT_STRETCHES: Final = 16
+"""So many are kept from the first time through."""
+
 _RESTING: Final = {
     Resting.QUEUE: kernels.QUEUE,
     Resting.THROUGH: kernels.THROUGH,
@@ -37,6 +41,15 @@ _RESTING: Final = {
 }
 _PLACED: Final = {name: place for place, name in enumerate(kernels.PLACED_FIELDS)}
 _FILLED: Final = {name: place for place, name in enumerate(kernels.FILLED_FIELDS)}
+
+
+class Stretch(NamedTuple):
+    """Items in their order, the rows of the arrivals and fills among them, and the state after them."""
+
+    kinds: npt.NDArray[np.int8]
+    placed: IntArray
+    filled: IntArray
+    state: IntArray
 
 
 class Course:
@@ -53,6 +66,7 @@ class Course:
         self._kinds = np.zeros(EVENTS, np.int8)
         self._placed = np.zeros((EVENTS, len(kernels.PLACED_FIELDS)), np.int64)
         self._filled = np.zeros((EVENTS, len(kernels.FILLED_FIELDS)), np.int64)
+        self._kept: list[Stretch] | None = []
         self._told = 0  # wakes in deliveries that are written
         self._request_seq = np.zeros(len(policy.at), np.int64)
         self._quoted_seq = np.zeros(len(policy.at), np.int64)
@@ -61,18 +75,34 @@ class Course:
 
     def rehearse(self) -> bool:
         """Whether the loop covers the whole window."""
-        return list(self._loop(self._opening()))[-1] == kernels.DONE
+        state, ended = self._opening(), kernels.MORE
+        for ended in self._loop(state):
+            if self._kept is not None:
+                self._kept.append(self._stretch(state))
+                if len(self._kept) == KEPT_STRETCHES and ended == kernels.MORE:
+                    self._kept = None
+        return ended == kernels.DONE
 
     def run(self) -> None:
         """Tell it all: journal, outcomes, and the accounts of the exchange."""
-        state = self._opening()
-        decided = arrived = fills = 0
-        for _ in self._loop(state):
-            items, placed, filled = (int(state[one]) for one in (kernels.ITEMS, kernels.PLACED, kernels.FILLED))
-            self._tell(self._kinds[:items], self._placed[:placed], self._filled[:filled], decided, arrived, fills)
-            decided, arrived, fills = (int(state[one]) for one in (kernels.DECIDED, kernels.ARRIVED, kernels.FILLS))
+        stretch = None
+        for stretch in self._kept if self._kept is not None else self._again():
+            self._tell(stretch)
+        assert stretch is not None
         self._tell_rest()
-        self._settle(state)
+        self._settle(stretch.state)
+
+    def _again(self) -> Iterator[Stretch]:
+        state = self._opening()
+        for _ in self._loop(state):
+            yield self._stretch(state)
+
+    def _stretch(self, state: IntArray) -> Stretch:
+        """What the loop has told, as its own: the loop writes over its columns."""
+        items, placed, filled = (int(state[one]) for one in (kernels.ITEMS, kernels.PLACED, kernels.FILLED))
+        return Stretch(
+            self._kinds[:items].copy(), self._placed[:placed].copy(), self._filled[:filled].copy(), state.copy()
+        )
 
     def _loop(self, state: IntArray) -> Iterator[int]:
         """Move a state on until the window ends; after each stretch how it ended."""
@@ -81,14 +111,14 @@ class Course:
         terms = self._terms()
         pair = np.zeros((2, kernels.ORDER_FIELDS), np.int64)
         tables = [level.table for level in policy.tape.index.levels]
-        fixed: tuple[Any, ...] = (
+        told = self._kinds, self._placed, self._filled
+        arguments: tuple[Any, ...] = (
             prints.time_ns, prints.price, prints.lots, prints.side, *tables, policy.at, quotes.bid_ticks,
-            quotes.ask_ticks, np.ascontiguousarray(quotes.lots), terms,
+            quotes.ask_ticks, np.ascontiguousarray(quotes.lots), terms, state, pair, self._printed(), *told,
         )  # fmt: skip
-        printed = self._printed()
         ended = kernels.MORE
         while ended == kernels.MORE:
-            ended = kernels.quote_on_prints(*fixed, state, pair, printed, self._kinds, self._placed, self._filled)
+            ended = kernels.quote_on_prints(*arguments)
             yield ended
 
     def _opening(self) -> IntArray:
@@ -146,10 +176,12 @@ class Course:
 
     # --- the journal --------------------------------------------------------------------------------------------------
 
-    def _tell(
-        self, kinds: npt.NDArray[np.int8], placed: IntArray, filled: IntArray, decided: int, arrived: int, fills: int
-    ) -> None:
-        """Write a stretch: the decisions from `decided` on, the arrivals from `arrived` on, the fills after `fills`."""
+    def _tell(self, stretch: Stretch) -> None:
+        """Write a stretch."""
+        kinds, placed, filled, state = stretch
+        decided, arrived, fills = (int(state[one]) for one in (kernels.DECIDED, kernels.ARRIVED, kernels.FILLS))
+        arrived, fills = arrived - len(placed), fills - len(filled)
+        decided -= len(kinds) - len(placed) - len(filled)
         at = [np.flatnonzero(kinds == kind) for kind in (kernels.DECISION, kernels.ARRIVAL, kernels.FILL)]
         decisions, arrivals = decided + np.arange(len(at[0])), arrived + np.arange(len(at[1]))
         t = np.zeros(len(kinds), np.int64)
