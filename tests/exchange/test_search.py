@@ -1,4 +1,4 @@
-"""Search: the first print that concerns an own order, against reading row by row."""
+"""Search: the first print that concerns an own order, by NumPy and compiled, against reading row by row."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.replay.scene import linear, rough_bars, rough_prints
 
+from gnomon.exchange import kernels, search
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.prints import Prints
-from gnomon.exchange.search import first_crossing
 from gnomon.exchange.thresholds import IDLE, NEVER_DOWN, NEVER_UP, Thresholds
 from gnomon.market.block_index import BlockIndex
+from gnomon.replay.engine import Search
+
+SEARCHES = {"jump": search.first_crossing, "kernel": kernels.first_crossing}
+of_both = pytest.mark.parametrize("first_crossing", SEARCHES.values(), ids=SEARCHES)
 
 
 def indexed(rows: Prints | Bars) -> BlockIndex:
@@ -30,8 +34,9 @@ def flat(n: int, side: int = -1) -> Prints:
 EDGES = (0, 1, 63, 64, 65, 127, 128, 255, 256, 257, 4_095, 4_096, 4_097, 8_192, 12_287, 12_288)
 
 
+@of_both
 @pytest.mark.parametrize("hit", EDGES)
-def test_a_single_print_is_found_at_the_edges_of_blocks(hit: int) -> None:
+def test_a_single_print_is_found_at_the_edges_of_blocks(first_crossing: Search, hit: int) -> None:
     prints = flat(12_300)
     prints.price[hit] = 90
     index, wanted = indexed(prints), Thresholds(bid=90)
@@ -41,8 +46,9 @@ def test_a_single_print_is_found_at_the_edges_of_blocks(hit: int) -> None:
             assert first_crossing(prints, index, start, stop, wanted) == expected, (start, stop)
 
 
+@of_both
 @pytest.mark.parametrize("hit", [262_143, 262_144, 262_145, 266_240, 524_287, 524_288, 599_999, None])
-def test_the_coarsest_blocks_are_skipped_and_left_at_their_edges(hit: int | None) -> None:
+def test_the_coarsest_blocks_are_skipped_and_left_at_their_edges(first_crossing: Search, hit: int | None) -> None:
     prints = flat(600_000)
     if hit is not None:
         prints.price[hit] = 111
@@ -55,20 +61,23 @@ def test_the_coarsest_blocks_are_skipped_and_left_at_their_edges(hit: int | None
             assert first_crossing(prints, index, start, hit + 1, wanted) == hit
 
 
+@of_both
 @pytest.mark.parametrize(("side", "wanted"), [(1, Thresholds(bid=100)), (-1, Thresholds(ask=100))])
-def test_an_empty_side_is_never_reached(side: int, wanted: Thresholds) -> None:
+def test_an_empty_side_is_never_reached(first_crossing: Search, side: int, wanted: Thresholds) -> None:
     """Buyers' prints reach no bid, sellers' no ask."""
     prints = flat(9_000, side)
     assert first_crossing(prints, indexed(prints), 3, 9_000, wanted) == 9_000
 
 
+@of_both
 @pytest.mark.parametrize("wanted", [Thresholds(bid=100), Thresholds(ask=100)])
-def test_a_print_of_unknown_side_counts_for_both(wanted: Thresholds) -> None:
+def test_a_print_of_unknown_side_counts_for_both(first_crossing: Search, wanted: Thresholds) -> None:
     prints = flat(9_000, 0)
     assert first_crossing(prints, indexed(prints), 4_097, 9_000, wanted) == 4_097
 
 
-def test_nothing_waits_and_nothing_is_found() -> None:
+@of_both
+def test_nothing_waits_and_nothing_is_found(first_crossing: Search) -> None:
     prints = rough_prints(1, 5_000)
     assert first_crossing(prints, indexed(prints), 0, 5_000, IDLE) == 5_000
     assert first_crossing(prints, indexed(prints), 17, 17, Thresholds(bid=NEVER_UP - 1)) == 17
@@ -81,6 +90,7 @@ TAPES = {
 INDEXES = {name: indexed(rows) for name, rows in TAPES.items()}
 
 
+@of_both
 @given(
     name=st.sampled_from(sorted(TAPES)),
     start=st.integers(0, 10_000),
@@ -89,7 +99,7 @@ INDEXES = {name: indexed(rows) for name, rows in TAPES.items()}
     has=st.tuples(*[st.booleans()] * 4),
 )
 def test_it_finds_what_a_linear_scan_finds(
-    name: str, start: int, length: int, off: tuple[int, ...], has: tuple[bool, ...]
+    first_crossing: Search, name: str, start: int, length: int, off: tuple[int, ...], has: tuple[bool, ...]
 ) -> None:
     rows = TAPES[name]
     column = rows.close if isinstance(rows, Bars) else rows.price

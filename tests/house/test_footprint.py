@@ -77,7 +77,10 @@ def modules_of(name: str) -> list[str]:
     return [".".join(file.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__") for file in files]
 
 
-NETWORK = re.compile(r"^(import|from) (torch|safetensors|gnomon\.compiled)\b", re.MULTILINE)
+NETWORK = re.compile(
+    r"^(import|from) (torch|safetensors|gnomon\.compiled|gnomon\.exchange\.kernels|gnomon\.exchange import kernels)\b",
+    re.MULTILINE,
+)
 """A module that is made of PyTorch or of kernels; test_tidy.py says where it may stand. No other may bring it along."""
 
 SECONDS = {"gnomon.store", "gnomon.sources", "gnomon.jobs", "gnomon.serve.gateway"}

@@ -75,6 +75,8 @@ class Course:
 
     def rehearse(self) -> bool:
         """Whether the loop covers the whole window."""
+        if max(self._stage.exchange.ledger.free) > kernels.LARGEST:
+            return False
         state, ended = self._opening(), kernels.MORE
         for ended in self._loop(state):
             if self._kept is not None:

@@ -1,18 +1,29 @@
-"""Runners: ways to find the next print that concerns an own order. Which one it was moves no digest."""
+"""Runners: three ways to find the next print of concern, one answer. Which one it was moves no record and no digest.
+
+| runner   | the search of a run                 | an array policy                         |
+|----------|-------------------------------------|-----------------------------------------|
+| `jump`   | NumPy over the block index          | in one compiled loop, where that can be |
+| `kernel` | the same, compiled (extra `fast`)   | in one compiled loop, where that can be |
+| `naive`  | print by print, without the index   | quote by quote                          |
+"""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Final
 
+from gnomon import compiled
 from gnomon.errors import Invalid
+from gnomon.exchange import search
 from gnomon.exchange.bars import Bars
-from gnomon.exchange.search import first_crossing
 from gnomon.exchange.thresholds import Thresholds
 from gnomon.market.block_index import BlockIndex
 from gnomon.replay.engine import Search
 
 JUMP: Final = "jump"
+KERNEL: Final = "kernel"
 NAIVE: Final = "naive"
+RUNNERS: Final = (JUMP, KERNEL, NAIVE)
 
 
 def print_by_print(rows: Any, _index: BlockIndex, start: int, stop: int, thresholds: Thresholds) -> int:
@@ -32,12 +43,21 @@ def print_by_print(rows: Any, _index: BlockIndex, start: int, stop: int, thresho
     return stop
 
 
-RUNNERS: Final[dict[str, Search]] = {JUMP: first_crossing, NAIVE: print_by_print}
-"""`jump` reads blocks of prints by their bounds, `naive` every print: slow, and what the other is held against."""
-
-
 def runner(name: str) -> Search:
-    """The search of a name; `Invalid` for an unknown one."""
-    if name not in RUNNERS:
+    """The search of a name, which `play` and `play_again` take; `Invalid` for an unknown one. Without numba `kernel` is
+    `jump`, and says so."""
+    if name == NAIVE:
+        return print_by_print
+    if name == KERNEL:
+        if compiled.AVAILABLE:
+            from gnomon.exchange.kernels import first_crossing  # which brings numba
+
+            return first_crossing
+        warnings.warn(
+            "numba is not there: the runner is jump, with the same result; install gnomon[fast]",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    elif name != JUMP:
         raise Invalid(f"no runner {name!r}", hint=f"one of {', '.join(RUNNERS)}")
-    return RUNNERS[name]
+    return search.first_crossing
