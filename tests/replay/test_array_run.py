@@ -197,7 +197,7 @@ def test_the_loop_and_a_trader_by_hand_leave_the_same_bytes(seed: int, room: int
     other = play_quotes(how, policy(said), sink=by_hand, mode="full", in_one_loop=False)
     assert sentences(mine.told) == sentences(other.told)
     same = first_divergence(Record(kept), Record(by_hand))
-    assert mine.digests == other.digests, f"{same.sentence} {same.a} {same.b}"
+    assert mine.digests == other.digests, f"{seed}: {same.sentence} {same.a.record} {same.b.record}"
     assert b"".join(kept.blocks) == b"".join(by_hand.blocks)
     assert kept.prefixes == by_hand.prefixes
     for one in fields(Played):

@@ -531,3 +531,20 @@ def test_one_tick_where_it_matters_moves_the_outputs_and_elsewhere_only_the_data
 
     assert outputs(3) == outputs(0)
     assert outputs(2) != outputs(0)
+
+
+def test_nobody_is_woken_at_the_end_though_a_request_is_on_its_way() -> None:
+    """The window is [start, end): what arrives after it must not carry wakes beyond it."""
+    tape = rough_prints(5, 200)
+    end_ns = int(tape.time_ns[120])
+    woken: list[int] = []
+
+    class Once(Strategy):
+        def on_trade(self, desk: Any, _trade: Any) -> None:
+            woken.append(desk.now)
+            if len(woken) == 40:
+                desk.quote_ticks(9_000, 11_000, 5)
+
+    play(plan(ground(tape), rules(latency=Latency(entry=Leg(10**15))), window=(T0, end_ns)), Once())
+    assert len(woken) == int((tape.time_ns < end_ns).sum()) > 80
+    assert woken[-1] < end_ns

@@ -224,7 +224,7 @@ class Replay:
                 self._process(heappop(heap))
             else:
                 assert stream is not None
-                self._wake(stream, heap[0][0] if heap else end_ns)
+                self._wake(stream, heap[0][0] if heap and heap[0][0] < end_ns else end_ns)
             if desk.outbox or desk.alarms or desk.is_deciding:
                 self._send()
 
