@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.replay.scene import linear, random_session, recorded, rough_bars, rough_prints
 
 from gnomon.errors import Invalid
+from gnomon.exchange import search
 from gnomon.exchange.search import first_crossing
 from gnomon.exchange.thresholds import Thresholds
 from gnomon.market.block_index import BlockIndex
 from gnomon.replay.record import Kept, Record
 from gnomon.replay.run import play, play_again
-from gnomon.replay.runners import RUNNERS, print_by_print, runner
+from gnomon.replay.runners import KERNEL, RUNNERS, print_by_print, runner
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -62,4 +67,29 @@ def test_an_index_that_lies_is_not_asked_by_the_naive_one() -> None:
 def test_an_unknown_runner_is_refused_with_those_there_are() -> None:
     with pytest.raises(Invalid, match="no runner 'jumps'") as refused:
         runner("jumps")
-    assert refused.value.hint == "one of jump, naive"
+    assert refused.value.hint == "one of jump, kernel, naive"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 2**32))
+def test_every_runner_gives_the_same_digests(seed: int) -> None:
+    """Random sessions over prints and bars, of one instrument and several, with every kind of order."""
+    plan, trader = random_session(seed, rows=200)
+    digests = [play(plan, trader(), search=runner(one)).digests for one in RUNNERS]
+    assert digests[0] == digests[1] == digests[2]
+
+
+def test_without_numba_the_kernel_is_jump_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gnomon.compiled._is_available", lambda: False)
+    with pytest.warns(RuntimeWarning, match="the runner is jump"):
+        assert runner(KERNEL) is search.first_crossing
+
+
+def test_numba_is_loaded_by_the_kernel_alone() -> None:
+    program = (
+        "import sys\nfrom gnomon.replay.runners import runner\nimport gnomon.replay.array_run\n"
+        "runner('jump'), runner('naive')\nassert 'numba' not in sys.modules\n"
+        "runner('kernel')\nprint('numba' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

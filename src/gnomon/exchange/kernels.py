@@ -202,7 +202,8 @@ def quote_on_prints(
         if arrival_ns <= due_ns:
             if arrival_ns == NEVER_UP:
                 return DONE
-            _note(state, kinds, ARRIVAL)
+            kinds[state[ITEMS]] = ARRIVAL
+            state[ITEMS] += 1
             if not _on_arrival(
                 time_ns, price, lots, side, arrival_ns, bids[arrived], asks[arrived], sizes[arrived], terms, state,
                 pair, printed, placed,
@@ -210,7 +211,8 @@ def quote_on_prints(
                 return UNCOVERED
             state[ARRIVED] += 1
         else:
-            _note(state, kinds, DECISION)
+            kinds[state[ITEMS]] = DECISION
+            state[ITEMS] += 1
             state[DECIDED] += 1
     return MORE
 
@@ -233,12 +235,6 @@ def _until(time_ns: Any, start: int, at_ns: int) -> int:
         else:
             high = middle
     return high
-
-
-@_fast
-def _note(state: Any, kinds: Any, kind: int) -> None:
-    kinds[state[ITEMS]] = kind
-    state[ITEMS] += 1
 
 
 # --- the quote arrives ----------------------------------------------------------------------------------------------
@@ -407,12 +403,13 @@ def _ahead(price: int, terms: Any, state: Any, printed: Any) -> Any:
 def _on_print(
     price: Any, lots: Any, side: Any, row: int, terms: Any, state: Any, pair: Any, kinds: Any, filled: Any
 ) -> bool:
-    at, aggressor = np.int64(price[row]), side[row]
-    is_bid = aggressor <= 0 and pair[BID, NUMBER] > 0 and pair[BID, PRICE] >= at
-    if is_bid and not _serve(at, np.int64(lots[row]), row, BID, terms, state, pair, kinds, filled):
-        return False
-    if aggressor >= 0 and pair[ASK, NUMBER] and pair[ASK, PRICE] <= at:
-        return _serve(at, np.int64(lots[row]), row, ASK, terms, state, pair, kinds, filled)
+    """The bid first. One call for both sides: a call with a constant is compiled for that constant."""
+    at, size, aggressor = np.int64(price[row]), np.int64(lots[row]), side[row]
+    for which in range(2):
+        own = pair[which, PRICE]
+        meets = (aggressor <= 0 and own >= at) if which == BID else (aggressor >= 0 and own <= at)
+        if meets and pair[which, NUMBER] and not _serve(at, size, row, which, terms, state, pair, kinds, filled):
+            return False
     return True
 
 
@@ -446,7 +443,8 @@ def _serve(
     out[11] = order[MADE_BY]
     state[FILLED] += 1
     state[FILLS] += 1
-    _note(state, kinds, FILL)
+    kinds[state[ITEMS]] = FILL
+    state[ITEMS] += 1
     return _settle(given, which, terms, state, order, out)
 
 
