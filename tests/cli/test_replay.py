@@ -324,7 +324,7 @@ def test_a_runner_moves_no_digest_and_either_verifies_the_other(home: Path) -> N
         assert document("verify", ran["run"], "--runner", runner)["outcome"] == "VERIFIED"
     side = home / "journals" / f"{naive['run']}.side.jsonl"
     assert json.loads(side.read_text()) == {"fact": "runner", "name": "naive"}
-    assert "one of jump, naive" in document("replay", "session.toml", "--runner", "jmp", code=1)["hint"]
+    assert "one of jump, kernel, naive" in document("replay", "session.toml", "--runner", "jmp", code=1)["hint"]
 
 
 def test_a_branch_goes_on_from_an_instant_and_leaves_its_parent_as_it_was(home: Path) -> None:

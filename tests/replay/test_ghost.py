@@ -204,6 +204,23 @@ def test_a_trader_that_hears_only_once_it_guards_a_position_is_verified() -> Non
         assert verified(how, record).outcome is Outcome.VERIFIED
 
 
+def test_a_hook_that_only_sets_a_timer_is_verified() -> None:
+    """It asks for nothing and says nothing: the timer alone makes the engine look."""
+
+    class Sets(Strategy):
+        def on_trade(self, desk: Any, trade: Any) -> None:
+            if trade.position % 5 == 0:
+                desk.after(1_000, "tick")
+
+        def on_timer(self, desk: Any, _name: str) -> None:
+            desk.buy(lots=1)
+
+    how = plan(ground(rough_prints(3, 300)), rules())
+    run, record = recorded(how, Sets())
+    assert run.fills > 20
+    assert verified(how, record).outcome is Outcome.VERIFIED
+
+
 # --- ends that a trader makes ---------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from gnomon.market.instrument import Instruments
 from gnomon.replay.bodies import Branch, EndReason, Genesis
 from gnomon.replay.engine import Search
 from gnomon.replay.ground import ENGINE_VERSION
+from gnomon.replay.needs import ready
 from gnomon.replay.record import Kept, Record
 from gnomon.replay.run import Played, RunPlan, play, play_again
 from gnomon.replay.runners import JUMP
@@ -66,8 +67,9 @@ class Replays:
         self.journals = Journals(home)
         self.runs = RunStore(store.engine)
 
-    def stage(self, session: Session) -> Stage:
-        return stage_of(self._store, self._configured, session)
+    def stage(self, session: Session, upto_seq: int | None = None) -> Stage:
+        """The session's ground; its forecasts are those of the ledger's chain up to a row, by default all."""
+        return stage_of(self._store, self._configured, session, upto_seq)
 
     def run(
         self,
@@ -90,6 +92,7 @@ class Replays:
         chosen = seed if seed is not None else session.seed
         plan = stage.plan(entry, number, secrets.randbits(64) if chosen is None else chosen)
         trader = self._traders(entry.trader, entry.params)
+        ready(plan, trader)  # what is refused leaves no journal
         run = new_id("run", self._clock.now_ns())
         with self.journals.create(run) as sink, guard():
             played = play(plan, trader, sink=sink, mode="full", search=search, keeps=False, raises=False, branch=branch)
@@ -183,6 +186,7 @@ class Replays:
                 "rejects": played.rejects,
                 "ambiguous_bars": played.ambiguous_bars,
                 "bar_modelled": sum(one.is_bar_modelled for one in plan.ground.tapes),
+                "frozen_seq": stage.frozen_seq,
             },
             summary=_finite(found.row()),
             journal=journal,
@@ -194,7 +198,7 @@ class Replays:
     def again(self, stored: StoredRun) -> tuple[Stage, RunPlan]:
         """The stage and the plan that a stored run had. `NotFound` where its dataset is gone."""
         session = Session.parse(stored.spec)
-        stage = self.stage(session)
+        stage = self.stage(session, stored.counts.get("frozen_seq"))
         if stage.dataset != stored.dataset:
             raise NotFound(
                 f"run {stored.id} ran on dataset {stored.dataset[:12]}, {session.datasets} is {stage.dataset[:12]}",

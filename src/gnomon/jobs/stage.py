@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gnomon.clock import Timeframe
 from gnomon.errors import Invalid, NotFound, nearest
+from gnomon.jobs.outlook import compute_of, with_outlook
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.candles import Candles
 from gnomon.market.dataset import AnySeries, hash_of_digests, series_digest
@@ -18,6 +19,7 @@ from gnomon.replay.ground import Ground, Tape, finest_of, tape_of
 from gnomon.replay.listings import Traded, listings
 from gnomon.replay.run import RunPlan
 from gnomon.replay.session import Entry, Session
+from gnomon.replay.wire import Compute
 from gnomon.store.store import Store
 
 DEFAULT_TIMEFRAME: Final = "1m"
@@ -34,6 +36,8 @@ class Stage:
     dataset: str  # content hash of the bundle
     start_ns: int
     end_ns: int
+    compute: Compute | None = None
+    frozen_seq: int = 0  # of the ledger's lane: the last row that is part of the ground
 
     def plan(self, entry: Entry, number: int, seed: int) -> RunPlan:
         """What a run of one entry is a function of, besides its trader."""
@@ -45,7 +49,10 @@ class Stage:
             raise Invalid(
                 f"entry {entry.name} has no balance", hint=f'add balances = {{ {quote} = "10000" }} to [rules]'
             )
-        return RunPlan(self.ground, rules, self.start_ns, self.end_ns, seed, self.session.warmup_bars, number)
+        return RunPlan(
+            self.ground, rules, self.start_ns, self.end_ns, seed, self.session.warmup_bars, number,
+            compute=self.compute,
+        )  # fmt: skip
 
 
 class Shelf:
@@ -67,8 +74,11 @@ class Shelf:
         return self._files.block_index(content, number)
 
 
-def stage_of(store: Store, configured: Instruments, session: Session) -> Stage:
-    """Open a session's dataset. `NotFound` for an unknown one, `Invalid` for instruments or a window it has not."""
+def stage_of(store: Store, configured: Instruments, session: Session, upto_seq: int | None = None) -> Stage:
+    """Open a session's dataset. `NotFound` for an unknown one, `Invalid` for instruments or a window it has not.
+
+    Forecasts of a ledger are those of its chain up to `upto_seq`, by default all that are there now.
+    """
     passports = [store.market.dataset(name) for name in session.datasets]
     shelf = Shelf(store, [passport["hash"] for passport in passports])
     series = shelf.series
@@ -78,13 +88,16 @@ def stage_of(store: Store, configured: Instruments, session: Session) -> Stage:
     timeframe = session.timeframe or _timeframe(by_instrument)
     ground = _ground(by_instrument, instruments, timeframe, shelf)
     first_ns, last_ns = ground.span()
+    window = session.from_ns or first_ns, min(session.to_ns or last_ns, last_ns)
+    ground, frozen_seq = with_outlook(store, ground, session.forecasts, by_instrument, window, upto_seq)
     return Stage(
         session,
         ground,
         _calendar(instruments),
         hash_of_digests(series_digest(one) for rows in by_instrument.values() for one in rows),
-        session.from_ns or first_ns,
-        min(session.to_ns or last_ns, last_ns),
+        *window,
+        compute_of(session.forecasts, instruments),
+        frozen_seq,
     )
 
 

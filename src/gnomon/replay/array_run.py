@@ -50,6 +50,7 @@ def play_quotes(
     mode: Mode = "digest",
     search: Search = first_crossing,
     keeps: bool = True,
+    raises: bool = True,
     in_one_loop: bool = True,
 ) -> Played:
     """Run an array policy through the plan; by hand, print by print, where the loop may not or cannot.
@@ -65,8 +66,8 @@ def play_quotes(
         course = Course(stage, policy, keeps)
         if course.rehearse():
             stage.attach(WakeSet(0, policy.step, 0, (), ()))
-            return stage.run(course.run, _nothing)
-    return play(plan, ByHand(trader, policy), sink=sink, mode=mode, search=search, keeps=keeps)
+            return stage.run(None, course.run, _nothing)
+    return play(plan, ByHand(trader, policy), sink=sink, mode=mode, search=search, keeps=keeps, raises=raises)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -135,7 +135,9 @@ class PriceWatch(Body):
 class Wake(Body):
     """The wake filter that a trader set."""
 
-    flags: int = u8("1 own events, 2 timers, 4 news")
+    flags: int = u8(
+        "1 own events, 2 timers, 4 news, 8 quotes, 16 session, 32 degraded, 64 prices as they are asked for"
+    )
     every_nth_print: int = u64("prints")
     volume: int = i64("lots printed since the last wake")
     closed_bars: tuple[int, ...] = u64s("layers whose closes wake")

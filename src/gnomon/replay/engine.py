@@ -51,6 +51,10 @@ class Keeper(Protocol):
 
     def fired(self, now_ns: int, number: int, /) -> None: ...
 
+    def rewoken(self, now_ns: int, /) -> None:
+        """The trader has asked for other wakes."""
+        ...
+
 
 class Sitter(Protocol):
     """The desk, as the engine drives it."""
@@ -69,6 +73,9 @@ class Sitter(Protocol):
 
 OWN: Final = ""
 """The name of an alarm that stands for own events being due."""
+
+WATCH: Final = "\n"
+"""Of one that stands for prices to be watched."""
 
 VENUE, TRADER, FIRST_LAYER = 0, 1, 2
 _PRINT: Final = int(Lane.PRINT)
@@ -334,6 +341,8 @@ class Replay:
         for due_ns, name in desk.alarms:
             if name == OWN:
                 self._push(due_ns, _DELIVERY, TRADER, None)
+            elif name == WATCH:
+                self._keeper.rewoken(now_ns)
             else:
                 self._timers += 1
                 due_ns = max(due_ns, now_ns + 1)

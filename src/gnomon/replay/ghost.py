@@ -30,6 +30,7 @@ from gnomon.replay.bodies import (
     Decision,
     Deliver,
     EndReason,
+    ForecastSeen,
     RequestAmend,
     RequestCancel,
     RequestCancelAll,
@@ -40,7 +41,7 @@ from gnomon.replay.bodies import (
     TimerSet,
     Wake,
 )
-from gnomon.replay.engine import OWN
+from gnomon.replay.engine import OWN, WATCH
 from gnomon.replay.header import RecordType
 from gnomon.replay.record import Record, Recorded
 from gnomon.trader.desk import Finished
@@ -60,7 +61,8 @@ class Said:
 
     requests: list[Request] = field(default_factory=list)
     alarms: list[tuple[int, str]] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[Decision | ForecastSeen] = field(default_factory=list)
+    wake: Wake | None = None
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class Script:
     own: set[int]  # seqs of the own events that were told
     calls: int
     reason: EndReason
+    is_attached: bool = False
 
     @classmethod
     def of(cls, record: Record) -> Script:
@@ -89,12 +92,16 @@ class Script:
             self.own.update(range(told.own_after + 1, told.own_upto + 1))
         elif one.type is RecordType.TIMER:
             self.calls += 1
+        elif one.type is RecordType.WAKE and not self.is_attached:
+            self.wake, self.is_attached = cast(Wake, one.body), True
         elif one.type is RecordType.WAKE:
-            self.wake = cast(Wake, one.body)
-        elif one.type in (RecordType.REQUEST, RecordType.TIMER_SET, RecordType.DECISION):
+            said = self.said.setdefault(self.calls, Said())
+            said.wake = cast(Wake, one.body)
+            said.alarms.append((0, WATCH))
+        elif one.type in (RecordType.REQUEST, RecordType.TIMER_SET, RecordType.DECISION, RecordType.FORECAST):
             said = self.said.setdefault(self.calls, Said())
             body = one.body
-            if isinstance(body, Decision):
+            if isinstance(body, Decision | ForecastSeen):
                 said.decisions.append(body)
             elif isinstance(body, TimerSet):
                 said.alarms.append((body.due, body.name))
@@ -103,11 +110,25 @@ class Script:
 
 
 class Ghost:
-    """Desk and trader in one. `rewrite` puts a decision into the journal as it was, `seq` is the journal's newest."""
+    """Desk and trader in one. `rewrite` puts a decision, or a forecast that was read, into the journal as it was, `seq`
+    is the journal's newest."""
 
-    __slots__ = ("_calls", "_rewrite", "_script", "_seq", "_waiting", "alarms", "is_deciding", "now_ns", "outbox")
+    __slots__ = (
+        "_calls",
+        "_rewrite",
+        "_script",
+        "_seq",
+        "_waiting",
+        "alarms",
+        "is_deciding",
+        "now_ns",
+        "outbox",
+        "wake",
+    )
 
-    def __init__(self, script: Script, rewrite: Callable[[Decision, int], object], seq: Callable[[], int]) -> None:
+    def __init__(
+        self, script: Script, rewrite: Callable[[Decision | ForecastSeen, int], object], seq: Callable[[], int]
+    ) -> None:
         self.now_ns = 0
         self.outbox: list[Request] = []
         self.alarms: list[tuple[int, str]] = []
@@ -116,7 +137,8 @@ class Ghost:
         self._rewrite = rewrite
         self._seq = seq
         self._calls = 0
-        self._waiting: list[Decision] = []
+        self.wake: Wake | None = None
+        self._waiting: list[Decision | ForecastSeen] = []
 
     def begin(self) -> None:
         self._say()
@@ -142,13 +164,19 @@ class Ghost:
         self._waiting.clear()
         self.is_deciding = False
 
+    def take_watches(self, waiting: int) -> Sequence[tuple[int, int, int]]:
+        """The watches that a recorded filter adds to those that wait."""
+        found = self.wake.watches[waiting:] if self.wake is not None else ()
+        return [(one.instrument, one.direction, one.price) for one in found]
+
     def _say(self) -> None:
         said = self._script.said.get(self._calls)
         if said is not None:
             self.outbox.extend(said.requests)
             self.alarms.extend(said.alarms)
             self._waiting.extend(said.decisions)
-            self.is_deciding = bool(self._waiting)
+            self.wake = said.wake
+            self.is_deciding = bool(said.decisions or said.alarms)  # as the desk: it wants the engine to look now
         if self._calls == self._script.calls and self._script.reason is EndReason.STOPPED:
             raise Finished("as recorded")
         if self._calls == self._script.calls and self._script.reason is EndReason.FAILED:

@@ -7,7 +7,7 @@ Candles that wake a trader are those of the dataset, or made of the prints.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,9 @@ from gnomon.exchange.listing import Listing
 from gnomon.exchange.prints import Prints
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.candles import Candles
+from gnomon.market.quotes import Quotes
 from gnomon.market.trades import Trades
+from gnomon.replay.archive import Archive
 
 ENGINE_VERSION: Final = 1
 """Raised by hand with every change that may move an output of a run."""
@@ -41,11 +43,14 @@ class Tape:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """Everything of the market that a run can read. `digest` is the dataset's, 32 bytes."""
+    """Everything of the market that a run can read. `digest` is the dataset's, 32 bytes; `archive` what was
+    said, `quotes` the recorded best prices by the number of the listing."""
 
     tapes: tuple[Tape, ...]
     timeframe: Timeframe
     digest: bytes
+    archive: Archive | None = None
+    quotes: Mapping[int, Quotes] = field(default_factory=dict)
 
     @property
     def listings(self) -> tuple[Listing, ...]:

@@ -87,13 +87,17 @@ class JournalKeeper:
     def timer_set(self, now_ns: int, number: int, due_ns: int, name: str) -> None:
         self.journal.put(TimerSet(number, due_ns, name), Lane.DELIVERY, now_ns, self._told, 1)
 
-    def write_decision(self, now_ns: int, packed: bytes, notes: Sequence[str]) -> None:
-        """One entry of the decision log: what was read and said, under the delivery that led to it."""
+    def write_decision(
+        self, now_ns: int, packed: bytes, notes: Sequence[str], forecasts: tuple[bytes, ...] = ()
+    ) -> None:
+        """One entry of the decision log: what was read and said, under the delivery that led to it. `forecasts` are the
+        content hashes of those that were read."""
         seen = hashlib.blake2b(packed, digest_size=32).digest()
-        if not notes:
+        if not (notes or forecasts):
             self.journal.decision(_DELIVERY, now_ns, self._told, 1, self._told, seen)
             return
-        self.journal.put(Decision(self._told, seen, (), (), "\n".join(notes)), Lane.DELIVERY, now_ns, self._told, 1)
+        body = Decision(self._told, seen, forecasts, (), "\n".join(notes))
+        self.journal.put(body, Lane.DELIVERY, now_ns, self._told, 1)
 
     @property
     def cause(self) -> int:

@@ -21,16 +21,31 @@ from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Rules
 from gnomon.exchange.search import first_crossing
 from gnomon.market.lanes import Lane
-from gnomon.replay.bodies import SCHEMA, Attach, Branch, Decision, EndReason, Failure, Genesis, Wake
+from gnomon.replay.bodies import (
+    SCHEMA,
+    Attach,
+    Branch,
+    Decision,
+    EndReason,
+    Failure,
+    ForecastSeen,
+    Genesis,
+    PriceWatch,
+    Wake,
+)
 from gnomon.replay.digests import Digests, canonical, config_digest
 from gnomon.replay.engine import FIRST_LAYER, TRADER, Replay, Search, Sitter
 from gnomon.replay.ghost import Ghost, Script
 from gnomon.replay.ground import ENGINE_VERSION, Ground, tables
 from gnomon.replay.journal import Journal, Mode, Sink
 from gnomon.replay.keeper import JournalKeeper, Writer
+from gnomon.replay.needs import as_recorded, quiet_until, ready
 from gnomon.replay.record import Record
 from gnomon.replay.streams import BarStream, Stream, TradeStream
 from gnomon.replay.view import TapeView
+from gnomon.replay.wakes import Window, after_market, before_market, is_watching, wake_of, watch_streams
+from gnomon.replay.watches import Filter
+from gnomon.replay.wire import Compute, Wire
 from gnomon.trader import plan as trader_plan
 from gnomon.trader.decisions import Decision as Decided
 from gnomon.trader.desk import Desk, Finished
@@ -56,6 +71,7 @@ class RunPlan:
     warmup_bars: int = 0
     entry: int = 0
     limits: Limits = field(default_factory=Limits)
+    compute: Compute | None = None  # of forecasts; None: those of the ground's archive
 
     def __post_init__(self) -> None:
         first_ns, last_ns = self.ground.span()
@@ -76,6 +92,7 @@ class RunPlan:
                 "seed": self.seed,
                 "rules": self.rules.document(),
                 "limits": self.limits,
+                **({} if self.compute is None else {"forecasts": self.compute.document()}),
                 **tables(self.ground),
             }
         )
@@ -106,6 +123,10 @@ class _Course(JournalKeeper):
         self.told_outcomes: list[tuple[int, Outcome]] = []
         if keeps:
             self._writers = {kind: self._keeping(write) for kind, write in self._writers.items()}
+        self.wire: Wire | None = None
+        self.filter: Filter | None = None
+        self.asked: Callable[[int], Sequence[tuple[int, int, int]]] = lambda _: ()
+        self._read: dict[str, bytes] = {}  # forecasts, by id to their content hash
 
     def _keeping(self, write: Writer) -> Writer:
         def kept(lane: int, t: int, cause: int, source: int, one: Any) -> int:
@@ -115,10 +136,27 @@ class _Course(JournalKeeper):
         return kept
 
     def decided(self, decision: Decided) -> None:
-        self.write_decision(decision.now_ns, decision.pack(), decision.notes)
+        contents = tuple(self._content(name, decision.now_ns) for name in decision.forecasts)
+        self.write_decision(decision.now_ns, decision.pack(), decision.notes, contents)
 
-    def rewrite(self, decision: Decision, now_ns: int) -> None:
-        """A decision as a Record has it."""
+    def _content(self, name: str, now_ns: int) -> bytes:
+        """The content hash of a forecast, which is recorded when it is read for the first time."""
+        if name not in self._read:
+            assert self.wire is not None
+            one = self.wire.answered[name]
+            self._read[name] = one.content
+            seen = ForecastSeen(one.instrument, one.issued.issued_ns, one.content)
+            self.journal.put(seen, Lane.DELIVERY, now_ns, self.cause, TRADER)
+        return self._read[name]
+
+    def rewoken(self, now_ns: int) -> None:
+        """Prices to be watched from now on: the filter as it stands then is recorded."""
+        if self.filter is not None and (asked := self.asked(len(self.filter.waiting()))):
+            wake = self.filter.extended([PriceWatch(*one) for one in asked], now_ns)
+            self.journal.put(wake, Lane.DELIVERY, now_ns, self.cause, TRADER)
+
+    def rewrite(self, decision: Decision | ForecastSeen, now_ns: int) -> None:
+        """A decision, or a forecast that was read for it, as a Record has it."""
         self.journal.put(decision, Lane.DELIVERY, now_ns, self.cause, TRADER)
 
 
@@ -142,21 +180,14 @@ def play(
     if hasattr(trader, "quotes") and branch is None:
         from gnomon.replay.array_run import play_quotes  # which plays by hand what its loop does not cover
 
-        return play_quotes(plan, trader, sink=sink, mode=mode, search=search, keeps=keeps)
+        return play_quotes(plan, trader, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises)
+    plan = ready(plan, trader)
     stage = Stage.set(plan, sink, mode, keeps, branch)
-    desk = Desk(_desk_plan(plan), stage.view, diary=stage.course)
-    wakes = trader.wakes()
-    stage.attach(
-        Wake(
-            wakes.own_events + 2 * wakes.timers + 4 * wakes.news,
-            wakes.every_nth_print,
-            wakes.volume,
-            (stage.bar_layer,) if wakes.closed_bars else (),
-            (),
-        )
-    )
-    streams = wake_streams(plan, wakes.every_nth_print, trader.hook("trade"), wakes.closed_bars, trader.hook("bar"))
-    engine = stage.engine(streams, desk, search)
+    desk = Desk(_desk_plan(plan), stage.view, stage.course.wire, diary=stage.course)
+    wake = wake_of(trader.wakes(), plan.ground, stage.bar_layer)
+    stage.attach(wake)
+    engine = stage.engine(stage.streams(wake, trader.hook), desk, search)
+    stage.course.asked = lambda _: desk.take_watches()
 
     def begin() -> None:
         desk.begin(trader)
@@ -172,11 +203,12 @@ def play(
 def play_again(record: Record, plan: RunPlan, sink: Sink, search: Search = first_crossing) -> Played:
     """The same from a Record's inputs, without its trader: what `gnomon verify` compares with the Record."""
     script = Script.of(record)
+    plan = as_recorded(plan, record.genesis.config)
     stage = Stage.set(plan, sink, "full", keeps=False, branch=record.branch)
     ghost = Ghost(script, stage.course.rewrite, lambda: stage.journal.seq)
     stage.attach(script.wake)
-    streams = wake_streams(plan, script.wake.every_nth_print, ghost.called, bool(script.wake.closed_bars), ghost.called)
-    engine = stage.engine(streams, ghost, search)
+    engine = stage.engine(stage.streams(script.wake, ghost.hook, ghost.called), ghost, search)
+    stage.course.asked = ghost.take_watches
 
     def begin() -> None:
         ghost.now_ns = plan.start_ns
@@ -210,6 +242,8 @@ class Stage:
             book.see(plan.start_ns - 1)
         liquidity = {number: book.liquidity for number, book in exchange.books.items()}
         view = TapeView(ground, liquidity, rules.latency.feed.const_ns)
+        if ground.archive is not None or plan.compute is not None:
+            course.wire = Wire(ground, view, rules.latency.feed.const_ns, plan.compute)
         return cls(plan, exchange, journal, course, Draws(plan.seed), view)
 
     @property
@@ -220,12 +254,28 @@ class Stage:
         self.journal.put(Attach(0, 0), 0, self.plan.start_ns, 0, TRADER)
         self.journal.put(wake, 0, self.plan.start_ns, 0, TRADER)
 
+    def streams(
+        self, wake: Wake, hook: Callable[[str], Any], tell: Callable[..., object] | None = None
+    ) -> list[Stream]:
+        """What a filter asks for, in the order that decides among wakes of one instant."""
+        plan, quiet_ns = self.plan, quiet_until(self.plan)
+        feed_ns = plan.rules.latency.feed.const_ns
+        window = Window(plan.ground, plan.start_ns, plan.end_ns, quiet_ns, feed_ns, self.bar_layer)
+        watched = watch_streams(window, wake, hook("trade"))
+        if is_watching(wake):
+            self.course.filter = Filter(wake, watched)
+        every = 0 if is_watching(wake) else wake.every_nth_print
+        market = wake_streams(plan, every, hook("trade"), bool(wake.closed_bars), hook("bar"), quiet_ns=quiet_ns)
+        said = after_market(window, wake, hook, tell, self.course.wire)
+        return [*before_market(window, wake, hook), *watched.values(), *market, *said]
+
     def engine(self, streams: Sequence[Stream], desk: Sitter, search: Search) -> Replay:
         indexes = {one.listing.number: one.index for one in self.plan.ground.tapes}
         window = self.plan.start_ns, self.plan.end_ns
         return Replay(self.exchange, indexes, streams, desk, self.course, self.draws, *window, search)
 
-    def run(self, engine: Replay, begin: Callable[[], None], end: Callable[[], None]) -> Played:
+    def run(self, engine: Replay | None, begin: Callable[[], None], end: Callable[[], None]) -> Played:
+        """From `begin` to `end`. Without an engine nobody decides, so whatever is raised is a fault of ours."""
         reason, why, error, at_ns = EndReason.FAILED, "", None, self.plan.end_ns
         try:
             try:
@@ -233,8 +283,11 @@ class Stage:
                 reason = EndReason.WINDOW
             except Finished as finished:
                 reason, why = EndReason.STOPPED, finished.reason
-                engine.wind_down()
+                if engine is not None:
+                    engine.wind_down()
             except Exception as raised:
+                if engine is None:
+                    raise
                 error = raised
                 at_ns, unsent = engine.fail()
                 self._note(raised, at_ns, unsent)
@@ -304,21 +357,23 @@ def wake_streams(
     on_trade: Callable[[Any, Any], object] | None,
     closed_bars: bool,
     on_bar: Callable[[Any, Any], object] | None,
+    quiet_ns: int = 0,
 ) -> list[Stream]:
-    """The streams that a wake filter asks for, in the order of the layers."""
+    """The streams that a wake filter asks for, in the order of the layers. Nothing is told before `quiet_ns`."""
     feed_ns = plan.rules.latency.feed.const_ns
+    start_ns = max(plan.start_ns, quiet_ns - feed_ns)
     streams: list[Stream] = []
     if every_nth_print and on_trade is not None:
         for one in plan.ground.tapes:
             if isinstance(one.tape, Prints):
-                first = one.tape.until(plan.start_ns - 1)
+                first = one.tape.until(start_ns - 1)
                 rows = range(first + every_nth_print - 1, len(one.tape), every_nth_print)
                 layer = FIRST_LAYER + one.listing.number
                 streams.append(TradeStream(one.tape, Trade(one.listing), on_trade, rows, feed_ns, layer))
     if closed_bars and on_bar is not None:
         listings = [one.listing for one in plan.ground.tapes]
         bar = Bar({one.id: Candle(one) for one in listings})
-        window = plan.start_ns, plan.end_ns
+        window = max(plan.start_ns, quiet_ns - feed_ns - 1), plan.end_ns
         bars = [one.bars for one in plan.ground.tapes]
         streams.append(BarStream(bars, bar, on_bar, window, feed_ns, FIRST_LAYER + len(listings)))
     return streams

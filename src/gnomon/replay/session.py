@@ -33,16 +33,22 @@ from gnomon.clock import Timeframe, iso, parse_instant
 from gnomon.errors import Conflict, Invalid, nearest
 from gnomon.exchange.draws import U64_MAX
 from gnomon.exchange.rules import Rules
+from gnomon.forecast.forecast import DEFAULT_LOOKBACK_BARS
 from gnomon.units import decimal as exact
 
 SESSION_KEYS: Final = (
     "name", "dataset", "instruments", "from", "to", "timeframe", "warmup", "drive", "pace", "seed", "time_check",
     "forecasts", "journal", "stall_s", "start_policy", "together",
 )  # fmt: skip
+OUTLOOK_KEYS: Final = {
+    "ledger": ("from",),
+    "backfill": ("from", "variant", "latency_ms"),
+    "compute": ("from", "names", "latency_ms", "horizon", "lookback", "seed"),
+}
+MILLISECOND_NS: Final = 1_000_000
 ENTRY_KEYS: Final = ("name", "trader", "params", "balances")
 
 JOURNALS: Final = ("full", "digest")
-FORECASTS: Final = ("ledger", "backfill", "compute")
 TIME_CHECKS: Final = ("lenient", "virtual", "wall", "off")
 
 
@@ -62,6 +68,55 @@ class Entry:
     trader: str
     params: Mapping[str, Any] = field(default_factory=dict)
     balances: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+class Origin(StrEnum):
+    """Where a replay's forecasts come from."""
+
+    LEDGER = "ledger"
+    BACKFILL = "backfill"
+    COMPUTE = "compute"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The forecasts of a session: `"ledger"`, `"backfill"`, `"compute"`, or a table with these words.
+
+    | word | of | means |
+    |---|---|---|
+    | `from` | all | where they come from |
+    | `variant` | backfill | that variant alone, e.g. h24:s0 |
+    | `latency_ms` | backfill, compute | how long after the instant they look from they can be read |
+    | `names` | compute | the forecasters that may be asked; all baselines where none is named |
+    | `horizon`, `lookback`, `seed` | compute | bars, bars, an integer |
+    """
+
+    origin: Origin = Origin.LEDGER
+    variant: str = ""
+    names: tuple[str, ...] = ()
+    latency_ns: int = 0
+    horizon_bars: int = 24
+    lookback_bars: int = DEFAULT_LOOKBACK_BARS
+    seed: int = 0
+
+    @classmethod
+    def of(cls, value: Any) -> Outlook:
+        """Of a word or a table; `Invalid` names what is at fault."""
+        table = {"from": value} if isinstance(value, str) else dict(value)
+        try:
+            origin = Origin(table.get("from", "ledger"))
+        except ValueError:
+            raise Invalid(f"forecasts {table['from']!r}", hint=f"one of {', '.join(Origin)}") from None
+        _known(table, OUTLOOK_KEYS[origin], f"forecasts = {origin}")
+        return cls(
+            origin,
+            str(table.get("variant", "")),
+            tuple(str(one) for one in table.get("names", ())),
+            _whole(table.get("latency_ms", 0), "forecasts.latency_ms") * MILLISECOND_NS,
+            max(1, _whole(table.get("horizon", 24), "forecasts.horizon")),
+            max(1, _whole(table.get("lookback", DEFAULT_LOOKBACK_BARS), "forecasts.lookback")),
+            _whole(table.get("seed", 0), "forecasts.seed"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +139,7 @@ class Session:
     rules: Rules = field(default_factory=Rules)
     entries: tuple[Entry, ...] = ()
     journal: str = "full"
-    forecasts: str = "ledger"
+    forecasts: Outlook = field(default_factory=Outlook)
     time_check: str = "lenient"
 
     @classmethod
@@ -112,7 +167,7 @@ class Session:
             rules=Rules.parse(document.get("rules", {})),
             entries=tuple(_entry(one, number) for number, one in enumerate(document.get("entry", ()), 1)),
             journal=_word(table, "journal", JOURNALS),
-            forecasts=_word(table, "forecasts", FORECASTS),
+            forecasts=Outlook.of(table.get("forecasts", "ledger")),
             time_check=_word(table, "time_check", TIME_CHECKS),
             **window,
         )

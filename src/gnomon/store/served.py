@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -10,7 +10,9 @@ import numpy as np
 import orjson
 from sqlalchemy import Connection, Engine, Row, select
 
-from gnomon.forecast.forecast import Role
+from gnomon.clock import Timeframe
+from gnomon.forecast.forecast import Forecast, Role
+from gnomon.market.candles import Basis
 from gnomon.store.blocks import decode
 from gnomon.store.engine import reading
 from gnomon.store.entry import Lane
@@ -22,6 +24,9 @@ _COLUMNS: Final = (
     *("id", "instrument", "basis", "forecaster", "version", "role", "data_cutoff", "issued_at", "base_price"),
     *("levels", "p_up", "target_open", "target_close", "calibrated_digest", "calibration_id", "params"),
 )
+
+
+_STATED: Final = ("timeframe", "as_of", "seed", "input_hash")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +81,77 @@ def read_served(
         rows = [row for row in rows if cutoffs_ns is None or row.data_cutoff in cutoffs_ns]
         curves = dict(_curves(connection, rows))
     return [_served(row, curves[row.id]) for row in rows]
+
+
+def read_stated(
+    engine: Engine,
+    *,
+    lane: Lane,
+    variant: str = "",
+    instruments: Mapping[str, str],
+    upto_seq: int,
+    start_ns: int,
+    end_ns: int,
+    latency_ns: int = 0,
+) -> list[tuple[int, Forecast]]:
+    """What could be read of a lane in a window, with the instant from which it could: `issued_at` of what was live; of
+    a backfill, which was issued long after, the instant that it looked from. `latency_ns` later, of both.
+
+    Rows of the chain up to `upto_seq`, in [start, end), and of each forecaster the newest before. `instruments` with
+    the basis of each. In the order of the chain.
+    """
+    known = forecasts.c.issued_at if lane == "live" else forecasts.c.as_of
+    which = [
+        forecasts.c.lane == lane,
+        forecasts.c.instrument.in_(instruments),
+        forecasts.c.seq <= upto_seq,
+        known < end_ns - latency_ns,
+    ]
+    which += [forecasts.c.variant == variant] if variant else []
+    keys = ("id", "instrument", "basis", "timeframe", "forecaster")
+    light = select(*(forecasts.c[name] for name in keys), known.label("known")).where(*which)
+    with reading(engine) as connection:
+        chosen: list[int] = []
+        before: dict[tuple[str, str, str], tuple[int, int]] = {}
+        for row in connection.execute(light.order_by(forecasts.c.seq)):
+            if instruments[row.instrument] != row.basis:
+                continue
+            if row.known + latency_ns >= start_ns:
+                chosen.append(row.id)
+            else:
+                key = row.instrument, row.timeframe, row.forecaster
+                before[key] = max(before.get(key, (0, 0)), (row.known, row.id))
+        chosen += [id_ for _, id_ in before.values()]
+        wanted = select(*(forecasts.c[name] for name in (*_COLUMNS, *_STATED)), forecasts.c.seq, known.label("known"))
+        rows: list[Row[Any]] = []
+        for first in range(0, len(chosen), _IDS_PER_QUERY):
+            part = forecasts.c.id.in_(chosen[first : first + _IDS_PER_QUERY])
+            rows.extend(connection.execute(wanted.where(part)))
+        curves = dict(_curves(connection, rows))
+    rows.sort(key=lambda row: row.seq)
+    return [(row.known + latency_ns, _forecast(row, curves[row.id])) for row in rows]
+
+
+def _forecast(row: Row[Any], quantiles: FloatArray) -> Forecast:
+    one = _served(row, quantiles)
+    return Forecast(
+        forecaster=one.forecaster,
+        version=one.version,
+        role=one.role,
+        instrument=one.instrument,
+        timeframe=Timeframe.parse(row.timeframe),
+        data_cutoff_ns=one.data_cutoff_ns,
+        base_price=one.base_price,
+        target_open_ns=one.target_open_ns,
+        target_close_ns=one.target_close_ns,
+        levels=one.levels,
+        quantiles=one.quantiles,
+        p_up=one.p_up,
+        seed=row.seed,
+        input_hash=row.input_hash,
+        basis=cast(Basis, one.basis),
+        params=one.params,
+    )
 
 
 def _curves(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator[tuple[int, FloatArray]]:

@@ -54,6 +54,11 @@ from gnomon.units import decimal as exact
 OWN: Final = ""
 """The name of the alarm that means: something of one's own is due."""
 
+WATCH: Final = "\n"
+"""Of the alarm that means: prices are to be watched."""
+
+UP, DOWN = 1, 2
+
 KEPT_HEARD: Final = 65_536
 """Answers that may wait to be read; then they are taken in, so that memory stays bounded."""
 
@@ -116,6 +121,7 @@ class Desk:
         "outbox",
         "session",
         "trader",
+        "watches",
     )
 
     def __init__(
@@ -130,6 +136,7 @@ class Desk:
         self.now_ns = plan.start_ns
         self.outbox: list[Request] = []
         self.alarms: list[tuple[int, str]] = []
+        self.watches: list[tuple[int, int, int]] = []  # asked for: instrument, direction, ticks
         self.trader: Any = None
         self._market, self._news, self._depth, self._diary = market, news, depth, diary
         self._listings = {one.id: one for one in plan.listings}
@@ -575,6 +582,35 @@ class Desk:
         self.after(duration, name)
         self._every[name] = _duration_ns(duration)
 
+    def price_cross(
+        self,
+        direction: str,
+        price: Number | None = None,
+        instrument: str | int = 0,
+        *,
+        price_ticks: int | None = None,
+    ) -> None:
+        """Wake me (by `on_trade`) at the first print at or beyond a price, `up` or `down`, of those still to come.
+
+        Once: then it is forgotten. `Refused` for a trader whose `wake` does not name `price_cross`.
+        """
+        listing = self._listing(instrument)
+        if direction not in ("up", "down"):
+            raise Invalid(f"direction {direction!r}", hint="up or down")
+        if (price is None) == (price_ticks is None):
+            raise Invalid("a crossing of no price, or of two", hint="price= or price_ticks=")
+        wakes = getattr(self.trader, "wakes", None)
+        if wakes is None or wakes().price_cross is None:
+            raise Refused("no prices are watched for this trader", hint='class data: wake = {"price_cross": ()}')
+        if price_ticks is None:
+            side = Side.SELL if direction == "up" else Side.BUY  # off the grid: the next tick beyond
+            price_ticks = sizing.price_ticks(listing, price or 0, side)
+        if price_ticks < 1:
+            raise Invalid(f"a crossing of {price_ticks} ticks", hint="a positive price")
+        self.watches.append((listing.number, UP if direction == "up" else DOWN, price_ticks))
+        self.alarms.append((0, WATCH))
+        self.is_deciding = True  # as for a timer
+
     def finish(self, reason: str) -> NoReturn:
         """End the run here, in good order."""
         self.note(f"finished: {reason}")
@@ -627,6 +663,11 @@ class Desk:
         if len(heard) >= KEPT_HEARD:
             self._compact()
 
+    def take_watches(self) -> list[tuple[int, int, int]]:
+        """The prices to be watched that were asked for: instrument, 1 up or 2 down, ticks."""
+        asked, self.watches = self.watches, []
+        return asked
+
     def alarm(self, name: str) -> None:
         """A timer has run out, or (with the name `OWN`) something of one's own is due."""
         if name == OWN:
@@ -636,6 +677,19 @@ class Desk:
             self.alarms.append((self.now_ns + self._every[name], name))
         if self._on_timer is not None:
             self._on_timer(self, name)
+
+    def tell_forecast(self, hook: Hook, instrument: int, issued: Issued) -> None:
+        """A forecast has become knowable: who is told of it has read it."""
+        self._check_stamp("forecast", issued.issued_ns, self.now_ns)
+        self._read("forecast", issued.forecast.forecaster, self._listing(instrument).id, issued.id)
+        self._forecasts.append(issued.id)
+        hook(self, issued)
+
+    def tell_event(self, hook: Hook, event: CalendarEvent) -> None:
+        """An event was listed or released."""
+        self._check_stamp("calendar", event.knowable_ns, self.now_ns)
+        self._read("calendar", [(event.id, event.knowable_ns)])
+        hook(self, event)
 
     def close_decision(self) -> None:
         """The end of a hook that may have read or said something, with its requests still in the outbox."""
@@ -705,12 +759,16 @@ class Desk:
     def _lookup(self, frame: Timeframe) -> Callable[[str, int, int], Issued | None]:
         news = self._news
         assert news is not None
+        read: set[str] = set()
 
         def lookup(name: str, column: int, at_ns: int) -> Issued | None:
             found = news.forecast(name, column, frame, min(at_ns, self.now_ns))
             if found is not None:
                 self._check_stamp("forecast", found.issued_ns, at_ns)
             self._read("forecast", name, column, None if found is None else found.id)
+            if found is not None and found.id not in read:
+                read.add(found.id)
+                self._forecasts.append(found.id)
             return found
 
         return lookup

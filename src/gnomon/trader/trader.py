@@ -11,8 +11,8 @@
 | `on_forecast(desk, forecast)`, `on_calendar(desk, event)` | they became knowable |
 | `on_order(desk, order)`, `on_fill(desk, fill)` | an own order changed state; an own fill |
 | `on_timer(desk, name)` | a timer of `desk.at`, `after` or `every` |
-| `on_session(desk, phase)` | `open`, `day`, `close` |
-| `on_degraded(desk, reason)` | stale feed, lost connection, injected fault |
+| `on_session(desk, phase)` | `open` at the start, `day` there and every 24 hours, `close` in the last nanosecond |
+| `on_degraded(desk, reason)` | stale feed: a tape without a row for three bars of the session's timeframe |
 | `on_stop(desk)` | the last call; orders are refused here |
 
 Aliases: `on_market_data(desk, event)` hears prints and candles, `run_trading_session(date)` is called on each day.
@@ -20,6 +20,8 @@ Aliases: `on_market_data(desk, event)` hears prints and candles, `run_trading_se
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
@@ -32,12 +34,13 @@ from gnomon.forecast.forecast import Forecast
 from gnomon.market.events import CalendarEvent
 from gnomon.trader import params as parameters
 from gnomon.trader.events import Bar, BestQuote, Candle, Degraded, Phase, Timer, Trade
+from gnomon.trader.market import Issued
 from gnomon.trader.orders import Fill, Order
 
 if TYPE_CHECKING:
     from gnomon.trader.desk import Desk
 
-Event = Trade | BestQuote | Bar | Candle | Forecast | CalendarEvent | Order | Fill | Timer | Phase | Degraded
+Event = Trade | BestQuote | Bar | Candle | Issued | Forecast | CalendarEvent | Order | Fill | Timer | Phase | Degraded
 """What a trader may be told."""
 
 Hook = Callable[[Any, Any], object]
@@ -60,7 +63,7 @@ DECISION_HOOKS: Final = ("on_bar", "on_candle", "weights", "on_market_data", "on
 LIFE: Final = ("on_start", "on_stop")
 ALL_BARS: Final = None
 SESSION: Final = "session"
-FEEDS: Final = ("trades", "book", "calendar", "news")
+FEEDS: Final = ("trades", "quotes", "book", "calendar", "news")
 
 
 class Trader(Protocol):
@@ -75,7 +78,11 @@ class Trader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """What wakes a trader. `every_nth_print` and `volume` (lots): 0 for never; `price_cross` in ticks, up or down."""
+    """What wakes a trader. `every_nth_print` and `volume` (lots): 0 for never.
+
+    `price_cross`: None for never; prices in ticks, with a minus sign for those that are crossed downward. With an empty
+    one the trader names them later (`desk.price_cross`).
+    """
 
     closed_bars: bool = False
     every_nth_print: int = 0
@@ -83,7 +90,9 @@ class Wake:
     timers: bool = False
     news: bool = False
     quotes: bool = False
-    price_cross: tuple[int, ...] = ()
+    session: bool = False
+    degraded: bool = False
+    price_cross: tuple[int, ...] | None = None
     volume: int = 0
 
     def __post_init__(self) -> None:
@@ -98,6 +107,10 @@ class Strategy:
 
     `Invalid` at construction: no decision hook, both `on_bar` and `on_candle`, a hook or parameter whose name is
     misspelt, a value outside its range, class data that makes no sense. So nothing is refused after a run exists.
+
+    `needs` are feeds (`FEEDS`) and names of forecasters; a parameter called `forecaster` is one more. Hooks but
+    `on_start` and `on_stop` are silent until `warmup` bars can be read; what the trader asked for itself in `on_start`
+    (timers, orders) is heard.
     """
 
     universe: ClassVar[tuple[str, ...] | str] = SESSION
@@ -161,8 +174,34 @@ class Strategy:
             "timers": has["timer"],
             "news": has["forecast"] or has["calendar"],
             "quotes": has["quote"],
+            "session": has["session"],
+            "degraded": has["degraded"],
         }
         return Wake(**{**derived, **self.wake})
+
+    def save(self) -> dict[str, Any]:
+        """The state as JSON: all attributes but `params`. `Invalid` names one that JSON cannot bring back: then a class
+        has to write `save` and `load` itself."""
+        state = {name: value for name, value in vars(self).items() if name != "params"}
+        for name, value in state.items():
+            if not _is_plain(value):
+                raise Invalid(
+                    f"{type(self).__qualname__}.{name} is {value!r}, which JSON does not bring back as it is",
+                    hint="keep texts, finite numbers, lists and maps by text, or write save and load",
+                    detail={"attribute": name},
+                )
+        found: dict[str, Any] = json.loads(json.dumps(state))
+        return found
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over what `save` gave, of the same class and parameters."""
+        for name, value in json.loads(json.dumps(dict(state))).items():
+            setattr(self, name, value)
+
+    def required(self) -> tuple[str, ...]:
+        """Feeds and forecasters that a run must have: `needs`, and whom a parameter called `forecaster` names."""
+        chosen = getattr(self.params, "forecaster", None)
+        return (*self.needs, chosen) if isinstance(chosen, str) else self.needs
 
     def document(self) -> dict[str, Any]:
         """Class and parameters, for a record."""
@@ -218,6 +257,7 @@ _KIND_OF: Final[dict[type[Any], str]] = {
     Trade: "trade",
     BestQuote: "quote",
     Forecast: "forecast",
+    Issued: "forecast",
     CalendarEvent: "calendar",
     Order: "order",
     Fill: "fill",
@@ -225,6 +265,17 @@ _KIND_OF: Final[dict[type[Any], str]] = {
     Phase: "session",
     Degraded: "degraded",
 }
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON gives the very same back: no tuple, no NaN, no key that is not a text."""
+    if isinstance(value, dict):
+        return type(value) is dict and all(type(key) is str and _is_plain(one) for key, one in value.items())
+    if isinstance(value, list):
+        return type(value) is list and all(map(_is_plain, value))
+    if type(value) is float:
+        return math.isfinite(value)
+    return value is None or type(value) in (bool, int, str)
 
 
 def _said(event: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gnomon.errors import Unavailable
 from gnomon.trader.desk import Desk
 from gnomon.trader.events import Bar
 from gnomon.trader.market import Issued
@@ -33,7 +34,7 @@ class ForecastFollower(Strategy):
 
 class BandSizer(Strategy):
     """Long when P(up) is above one half by `edge`: all in at an 80 % band of `width`, less at a wider one. Half of that
-    in the day before a decision of the Fed or a print of the CPI."""
+    in the day before a decision of the Fed or a print of the CPI, in a session with a calendar."""
 
     class Params:
         forecaster: str = "ewma"
@@ -42,7 +43,7 @@ class BandSizer(Strategy):
 
     def on_bar(self, desk: Desk, bar: Bar) -> None:
         part = 1 / len(desk.instruments())
-        caution = 0.5 if desk.calendar(("fomc", "cpi"), ahead=DAY_NS, back=1) else 1.0
+        caution = 0.5 if _is_news_near(desk) else 1.0
         weights: dict[str, float] = {}
         for listing in desk.instruments():
             issued = desk.forecast(self.params.forecaster, listing.id) if listing.id in bar.candles else None
@@ -51,6 +52,13 @@ class BandSizer(Strategy):
             band = (issued.quantile(0.9) - issued.quantile(0.1)) / issued.median()
             weights[listing.id] = part * caution * min(1.0, self.params.width / max(band, 1e-9))
         desk.target(weights)
+
+
+def _is_news_near(desk: Desk) -> bool:
+    try:
+        return bool(desk.calendar(("fomc", "cpi"), ahead=DAY_NS, back=1))
+    except Unavailable:  # a session may be without one: then every day is like another
+        return False
 
 
 class Rotate(Strategy):
