@@ -112,9 +112,9 @@ def test_what_is_computed_says_what_a_backfill_of_the_same_instant_says(
     )
     entry = Entry("a", "buy_and_hold")
     plan = computed.plan(entry, 1, 7)
-    from gnomon.replay.run import _Stage
+    from gnomon.replay.run import Stage
 
-    wire = _Stage.set(plan, None, "off", keeps=False).course.wire
+    wire = Stage.set(plan, None, "off", keeps=False).course.wire
     assert wire is not None
     assert backfill.ground.archive is not None
     for one in backfill.ground.archive.stated:

@@ -40,7 +40,7 @@ from gnomon.replay.bodies import Accept, EndReason, Fill, Genesis, OrderChange, 
 from gnomon.replay.ghost import Script, requests
 from gnomon.replay.header import RecordType
 from gnomon.replay.record import Kept, Record
-from gnomon.replay.run import Played, RunPlan, _Stage, play, play_again
+from gnomon.replay.run import Played, RunPlan, Stage, play, play_again
 from gnomon.replay.verification import Outcome, Verification, verify
 from gnomon.trader.trader import Strategy
 
@@ -183,7 +183,7 @@ def test_every_kind_of_request_is_read_back_as_it_was_sent() -> None:
         alarm = close_decision = hear
 
     kept = Kept()
-    stage = _Stage.set(how, kept, "full", keeps=False)
+    stage = Stage.set(how, kept, "full", keeps=False)
     stage.attach(Wake(0, 0, 0, (), ()))
     engine = stage.engine([], Blunt(), lambda _tape, _index, _start, stop, _bounds: stop)
     stage.run(engine, lambda: (engine.start(), engine.run())[0], lambda: None)

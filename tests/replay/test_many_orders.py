@@ -28,7 +28,7 @@ from gnomon.exchange.search import first_crossing
 from gnomon.replay.bodies import Wake
 from gnomon.replay.header import RecordType
 from gnomon.replay.record import Kept, Record, Recorded
-from gnomon.replay.run import RunPlan, _Stage, wake_streams
+from gnomon.replay.run import RunPlan, Stage, wake_streams
 from gnomon.sources.files.read import read
 from gnomon.sources.instruments import shipped_instruments
 
@@ -106,7 +106,7 @@ def flooded(tapes: Sequence[Prints], seed: int, count: int) -> tuple[RecordCheck
     rows = sum(len(tape) for tape in tapes)
     every = max(1, rows * AT_ONCE // count)
     kept, flood = Kept(), Flood(luck, count, len(tapes))
-    stage = _Stage.set(how, kept, "full", keeps=False)
+    stage = Stage.set(how, kept, "full", keeps=False)
     stage.attach(Wake(0, every, 0, (), ()))
     engine = stage.engine(wake_streams(how, every, flood.woken, False, None), flood, first_crossing)
     stage.run(lambda: (engine.start(), engine.run())[0], lambda: None)

@@ -152,4 +152,4 @@ def test_a_word_that_means_nothing_is_refused_with_those_that_do(key: str, value
         Session.of({"session": {"dataset": "x", key: value}})
     assert refused.value.hint == hint
     defaults = Session.of({"session": {"dataset": "x"}})
-    assert (defaults.journal, defaults.forecasts, defaults.time_check) == ("full", "ledger", "lenient")
+    assert (defaults.journal, str(defaults.forecasts.origin), defaults.time_check) == ("full", "ledger", "lenient")
