@@ -376,3 +376,23 @@ def test_a_branch_from_nowhere_is_refused() -> None:
     ):
         assert message in document("replay", *words, code=1)["message"]
     assert len(document("runs")["runs"]) == 1
+
+
+KEEPS = """
+from gnomon.trader.trader import Strategy
+
+
+class Keeps(Strategy):
+    def on_bar(self, desk, bar):
+        before, self.last = getattr(self, "last", bar), bar
+        if bar.candle.close > before.candle.close:
+            desk.buy(pct=10)
+"""
+
+
+def test_a_kept_bar_is_refused_in_debug_with_the_line_that_used_it() -> None:
+    Path("keeps.py").write_text(KEEPS)
+    assert document("replay", "session.toml", "--trader", "keeps.py:Keeps")["fills"] == 0
+    said = run("replay", "session.toml", "--trader", "keeps.py:Keeps", "--debug", code=1).output
+    assert "a bar was kept beyond the hook that it was told in" in said
+    assert "if bar.candle.close > before.candle.close" in said

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gnomon.store.runs import StoredRun
 
 FAILED: Final = "failed"
-SAID_LINES: Final = 4
+SAID_LINES: Final = 12
 """Of a traceback: the record has all of it."""
 
 Spec = Annotated[Path, typer.Argument(help="A session as TOML.")]
@@ -42,6 +42,7 @@ def replay(
     branch: Annotated[str, typer.Option("--branch", help="Instead of SPEC: go on from this run, at --at.")] = "",
     at: Annotated[str, typer.Option("--at", help="Where in that run: an instant, UTC.")] = "",
     runner: Runner = "jump",
+    debug: Annotated[bool, typer.Option("--debug", help="Refuse trades and bars kept beyond their hook.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write the page of the run to this file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -50,12 +51,12 @@ def replay(
 
     replays = replays_of()
     if branch or at or spec is None:
-        done = [_branched(replays, spec, branch, at, trader, params_of(param), seed, runner)]
+        done = [_branched(replays, spec, branch, at, trader, params_of(param), seed, runner, debug)]
     else:
         text, session = session_of(spec)
         stage = replays.stage(session)
         done = [
-            replays.run(stage, text, entry, number, seed, runner)
+            replays.run(stage, text, entry, number, seed, runner, debug=debug)
             for number, entry in enumerate(entries_of(session, trader, params_of(param)), 1)
         ]
     for number, one in enumerate(done):
@@ -226,6 +227,7 @@ def _branched(
     params: dict[str, Any],
     seed: int | None,
     runner: str,
+    debug: bool,
 ) -> Done:
     """A run that goes on from another. `Invalid` where it is not said from which and when, or too much is."""
     from gnomon.clock import parse_instant
@@ -236,7 +238,7 @@ def _branched(
         raise Invalid(
             "a branch goes on from a run at an instant", hint="--branch RUN --at TIME, without SPEC and --seed"
         )
-    return replays.branch(replays.runs.find(branch), parse_instant(at), trader, params, runner)
+    return replays.branch(replays.runs.find(branch), parse_instant(at), trader, params, runner, debug)
 
 
 # --- composing ------------------------------------------------------------------------------------------------------

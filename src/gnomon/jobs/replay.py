@@ -80,6 +80,7 @@ class Replays:
         seed: int | None,
         runner: str = JUMP,
         branch: Branch | None = None,
+        debug: bool = False,
     ) -> Done:
         """One entry of a session, kept: journal, figures, row. `text` is the session as it was written.
 
@@ -95,7 +96,17 @@ class Replays:
         ready(plan, trader)  # what is refused leaves no journal
         run = new_id("run", self._clock.now_ns())
         with self.journals.create(run) as sink, guard():
-            played = play(plan, trader, sink=sink, mode="full", search=search, keeps=False, raises=False, branch=branch)
+            played = play(
+                plan,
+                trader,
+                sink=sink,
+                mode="full",
+                search=search,
+                keeps=False,
+                raises=False,
+                branch=branch,
+                debug=debug,
+            )
         if runner != JUMP:
             self.journals.side(run).write({"fact": "runner", "name": runner})
         window = plan.start_ns, plan.end_ns
@@ -112,6 +123,7 @@ class Replays:
         trader: str = "",
         params: Mapping[str, Any] | None = None,
         runner: str = JUMP,
+        debug: bool = False,
     ) -> Done:
         """Go on from an instant of a run: a new run over what is left of its window, with the opening balances of its
         session; the parent stays as it is. The trader and its parameters are the parent's, or others.
@@ -132,7 +144,7 @@ class Replays:
         known = next((one for one in stage.session.entries if one.name == parent.entry), None)
         given = dict(params or {}) if trader else {**parent.params, **(params or {})}
         entry = Entry(parent.entry, trader or parent.trader, given, known.balances if known is not None else {})
-        return self.run(stage, text, entry, parent.counts["entry"], parent.seed, runner, place)
+        return self.run(stage, text, entry, parent.counts["entry"], parent.seed, runner, place, debug)
 
     def trial(self, stage: Stage, text: str, entry: Entry, number: int, seed: int, sweep: str) -> Done:
         """One run of a sweep: hashed, not kept; a rerun with its parameters gives the same fingerprint."""

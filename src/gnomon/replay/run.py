@@ -39,6 +39,7 @@ from gnomon.replay.ghost import Ghost, Script
 from gnomon.replay.ground import ENGINE_VERSION, Ground, tables
 from gnomon.replay.journal import Journal, Mode, Sink
 from gnomon.replay.keeper import JournalKeeper, Writer
+from gnomon.replay.lent import lent
 from gnomon.replay.needs import as_recorded, quiet_until, ready
 from gnomon.replay.record import Record
 from gnomon.replay.streams import BarStream, Stream, TradeStream
@@ -170,8 +171,10 @@ def play(
     keeps: bool = True,
     raises: bool = True,
     branch: Branch | None = None,
+    debug: bool = False,
 ) -> Played:
     """Run a trader through the plan. `branch` says from where in another run it goes on, and moves nothing else.
+    `debug` refuses the use of trades and bars that were kept beyond their hook.
 
     A trader that raises ends it: its open orders are cancelled, positions stay, the traceback stands in the journal.
     Then what it raised is raised here too, or with `raises=False` is in what is answered. One that computes its
@@ -186,7 +189,7 @@ def play(
     desk = Desk(_desk_plan(plan), stage.view, stage.course.wire, diary=stage.course)
     wake = wake_of(trader.wakes(), plan.ground, stage.bar_layer)
     stage.attach(wake)
-    engine = stage.engine(stage.streams(wake, trader.hook), desk, search)
+    engine = stage.engine(stage.streams(wake, _lending(trader.hook) if debug else trader.hook), desk, search)
     stage.course.asked = lambda _: desk.take_watches()
 
     def begin() -> None:
@@ -312,6 +315,16 @@ class Stage:
     def _note(self, raised: Exception, at_ns: int, unsent: int) -> None:
         told = "".join(traceback.format_exception(raised))
         self.journal.put(Failure(unsent, told[-FAILURE_CHARACTERS:]), 0, at_ns, 0, TRADER)
+
+
+def _lending(hook: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Hooks of the market's reused objects are given copies, which are refused afterwards."""
+
+    def found(kind: str) -> Any:
+        one = hook(kind)
+        return lent(one) if one is not None and kind in ("trade", "bar") else one
+
+    return found
 
 
 def _in_words(error: Exception) -> str:

@@ -106,7 +106,9 @@ class Outlook:
         try:
             origin = Origin(table.get("from", "ledger"))
         except ValueError:
-            raise Invalid(f"forecasts {table['from']!r}", hint=f"one of {', '.join(Origin)}") from None
+            close = nearest(str(table["from"]), tuple(Origin))
+            hint = f"did you mean {', '.join(close)}?" if close else f"one of {', '.join(Origin)}"
+            raise Invalid(f"forecasts is {table['from']!r}", hint=hint) from None
         _known(table, OUTLOOK_KEYS[origin], f"forecasts = {origin}")
         return cls(
             origin,
