@@ -87,7 +87,6 @@ ENTRY_POINTS = {
     "gnomon.jobs.engine.memory": "tests, documentation, examples/simulated_week.py",
     "gnomon.sources.recorded": "examples/simulated_week.py",
     "gnomon.forecast.training.kronos": "examples/train_tiny_kronos.py",
-    "gnomon.replay.runners": "whoever chooses how a run searches: docs/replay.md",
     "gnomon.market.merge": "the replay of several series",
     "gnomon.exchange.naive": "tests of the exchange: the oracle of its rules",
     "gnomon.market.synthetic_events": "tests, bench/event_encoder.py",

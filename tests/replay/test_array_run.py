@@ -33,10 +33,12 @@ from gnomon.exchange.rules import FeeAsset, Fees, Fills, Latency, Leg, Resting, 
 from gnomon.market.block_index import BlockIndex
 from gnomon.replay import array_course
 from gnomon.replay.array_run import play_quotes
+from gnomon.replay.bodies import Branch
 from gnomon.replay.divergence import first_divergence
 from gnomon.replay.ground import Ground, Tape, bars_from_prints
 from gnomon.replay.record import Kept, Record
 from gnomon.replay.run import Played, RunPlan, play, play_again
+from gnomon.replay.runners import print_by_print
 from gnomon.trader.limits import Limits
 from gnomon.trader.panel import PrintPanel, Quotes
 from gnomon.trader.trader import Strategy
@@ -275,6 +277,28 @@ def test_what_the_loop_does_not_cover_is_played_by_hand(how: RunPlan, why: str) 
     other = play_quotes(how, policy(steady), in_one_loop=False)
     assert mine.digests == other.digests
     assert mine.orders > 0
+
+
+def test_the_naive_runner_goes_quote_by_quote() -> None:
+    how = plan(ground(TAPE), rules(Fills(taker=Taker.REST)))
+    mine, _, is_covered = looped(how, policy(steady))
+    assert is_covered
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(array_course.Course, "rehearse", None)  # nobody asks it
+        assert play(how, policy(steady), search=print_by_print).digests == mine.digests
+
+
+def test_a_branch_of_a_policy_says_where_it_came_from() -> None:
+    how = plan(ground(TAPE), rules(Fills(taker=Taker.REST)))
+    branch = Branch(bytes(range(32)), how.start_ns, 9)
+    runs = []
+    for in_one_loop in (True, False):
+        kept = Kept()
+        run = play_quotes(how, policy(steady), sink=kept, mode="full", branch=branch, in_one_loop=in_one_loop)
+        assert Record(kept).branch == branch
+        assert Record(kept).check().ok
+        runs.append(run.digests)
+    assert runs[0] == runs[1]
 
 
 def test_another_hook_beside_quotes_is_called() -> None:

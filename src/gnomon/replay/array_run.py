@@ -26,11 +26,14 @@ from gnomon.exchange.listing import Listing
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import AUTO, FeeAsset, Resting, Taker
 from gnomon.exchange.search import first_crossing
+from gnomon.replay.bodies import Branch
 from gnomon.replay.bodies import Wake as WakeSet
 from gnomon.replay.engine import Search
 from gnomon.replay.ground import Tape
 from gnomon.replay.journal import Mode, Sink
+from gnomon.replay.needs import quiet_until, ready
 from gnomon.replay.run import Played, RunPlan, Stage, play
+from gnomon.replay.runners import print_by_print
 from gnomon.trader.panel import PrintPanel, Quotes, checked_quotes
 from gnomon.trader.trader import KINDS, Hook, Strategy, Wake
 from gnomon.units import INT64_MAX, IntArray
@@ -51,23 +54,29 @@ def play_quotes(
     search: Search = first_crossing,
     keeps: bool = True,
     raises: bool = True,
+    branch: Branch | None = None,
     in_one_loop: bool = True,
 ) -> Played:
-    """Run an array policy through the plan; by hand, print by print, where the loop may not or cannot.
+    """Run an array policy through the plan, as `play` does; by hand, quote by quote, where the loop may not or cannot,
+    and where the runner is the naive one.
 
     Raises what the policy raises, `Refused` where it looks ahead, `Invalid` where no instrument has prints, or where it
-    decides in `on_trade` too.
+    decides in `on_trade` too: before anything is written.
     """
+    plan = ready(plan, trader)
     policy = Policy.of(plan, trader)
-    if in_one_loop and _is_alone(trader) and policy.is_covered() and compiled.AVAILABLE:
+    may_loop = in_one_loop and search is not print_by_print
+    if may_loop and _is_alone(trader) and policy.is_covered() and compiled.AVAILABLE:
         from gnomon.replay.array_course import Course  # with the kernels, and numba
 
-        stage = Stage.set(plan, sink, mode, keeps)
+        stage = Stage.set(plan, sink, mode, keeps, branch)
         course = Course(stage, policy, keeps)
         if course.rehearse():
             stage.attach(WakeSet(0, policy.step, 0, (), ()))
-            return stage.run(None, course.run, _nothing)
-    return play(plan, ByHand(trader, policy), sink=sink, mode=mode, search=search, keeps=keeps, raises=raises)
+            course.run()
+            return stage.over()
+    by_hand = ByHand(trader, policy)
+    return play(plan, by_hand, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +125,7 @@ class Policy:
         latency, fees = rules.latency, rules.fees
         return (
             len(self.plan.ground.tapes) == 1
+            and not quiet_until(self.plan)
             and not (latency.feed.table or latency.entry.table or latency.reply.table)
             and fees.asset in (FeeAsset.QUOTE, FeeAsset.RECEIVED)
             and rules.fills.taker in (Taker.REST, Taker.AUTO, Taker.QUOTE)
@@ -208,7 +218,3 @@ class ByHand:
         if row is not None and trade.position == row[0] and trade.listing.number == self._number:
             self._next = next(self._rows, None)
             desk.quote_ticks(*row[1:], self._number, *self._flags)
-
-
-def _nothing() -> None:
-    """Nobody is told that the session is over."""

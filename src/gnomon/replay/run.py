@@ -180,10 +180,10 @@ def play(
     Then what it raised is raised here too, or with `raises=False` is in what is answered. One that computes its
     `quotes` as arrays runs in a compiled loop where that can be (`array_run`).
     """
-    if hasattr(trader, "quotes") and branch is None:
+    if hasattr(trader, "quotes"):
         from gnomon.replay.array_run import play_quotes  # which plays by hand what its loop does not cover
 
-        return play_quotes(plan, trader, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises)
+        return play_quotes(plan, trader, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch)
     plan = ready(plan, trader)
     stage = Stage.set(plan, sink, mode, keeps, branch)
     desk = Desk(_desk_plan(plan), stage.view, stage.course.wire, diary=stage.course)
@@ -277,8 +277,7 @@ class Stage:
         window = self.plan.start_ns, self.plan.end_ns
         return Replay(self.exchange, indexes, streams, desk, self.course, self.draws, *window, search)
 
-    def run(self, engine: Replay | None, begin: Callable[[], None], end: Callable[[], None]) -> Played:
-        """From `begin` to `end`. Without an engine nobody decides, so whatever is raised is a fault of ours."""
+    def run(self, engine: Replay, begin: Callable[[], None], end: Callable[[], None]) -> Played:
         reason, why, error, at_ns = EndReason.FAILED, "", None, self.plan.end_ns
         try:
             try:
@@ -286,11 +285,8 @@ class Stage:
                 reason = EndReason.WINDOW
             except Finished as finished:
                 reason, why = EndReason.STOPPED, finished.reason
-                if engine is not None:
-                    engine.wind_down()
+                engine.wind_down()
             except Exception as raised:
-                if engine is None:
-                    raise
                 error = raised
                 at_ns, unsent = engine.fail()
                 self._note(raised, at_ns, unsent)
@@ -300,6 +296,12 @@ class Stage:
             digests = _end(self.journal, self.exchange, self.draws, at_ns, reason)
         self.exchange.ledger.check()
         return _played(self.exchange, self.course, digests, reason, why if error is None else _in_words(error), error)
+
+    def over(self) -> Played:
+        """What came of a course that has reached the window's end, told by whoever went through it."""
+        digests = _end(self.journal, self.exchange, self.draws, self.plan.end_ns, EndReason.WINDOW)
+        self.exchange.ledger.check()
+        return _played(self.exchange, self.course, digests, EndReason.WINDOW, "", None)
 
     def _bid_farewell(self, end: Callable[[], None]) -> Exception | None:
         """The trader's last call, when its course is over: whatever it raises changes nothing of what came of it."""
