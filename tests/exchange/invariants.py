@@ -12,6 +12,7 @@ from gnomon.exchange.ledger import Account
 from gnomon.exchange.order import OrderType, Place, PlaceList, Quote, Replace, Request, Side
 from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, Role, Rule
 from gnomon.exchange.rules import WHOLE
+from gnomon.market.calendar import Hours
 
 
 def check_books(driver: Driver) -> None:
@@ -78,8 +79,11 @@ class FillCheck:
     limit or for more than its lots.
     """
 
-    def __init__(self, tapes: Mapping[int, Sequence[Row]], share: int) -> None:
+    def __init__(
+        self, tapes: Mapping[int, Sequence[Row]], share: int, hours: Mapping[int, Hours | None] | None = None
+    ) -> None:
         self._tapes = tapes
+        self._hours = hours or {}
         self._share = share
         self._times = {number: [row[0] for row in tape] for number, tape in tapes.items()}
         self._asked: dict[int, Place] = {}
@@ -127,6 +131,8 @@ class FillCheck:
 
     def _check_maker(self, fill: Filled) -> None:
         row = self._tapes[fill.instrument][fill.print]
+        open_hours = self._hours.get(fill.instrument)
+        assert open_hours is None or open_hours.is_open(row[0])
         assert (fill.print_price, fill.print_lots, fill.print_side) == row[1:]
         assert row[0] > fill.arrived_ns
         assert row[3] <= 0 if fill.side is Side.BUY else row[3] >= 0
@@ -137,6 +143,8 @@ class FillCheck:
 
     def _check_taker(self, fill: Filled, event: Event) -> None:
         assert isinstance(event, Arrival | Entry)
+        open_hours = self._hours.get(fill.instrument)
+        assert open_hours is None or open_hours.is_open(event.time_ns)
         assert fill.print == bisect_right(self._times[fill.instrument], event.time_ns) - 1
         last = self._tapes[fill.instrument][fill.print][1]
         assert fill.price >= last if fill.side is Side.BUY else fill.price <= last

@@ -27,6 +27,7 @@ from gnomon.exchange.order import (
 )
 from gnomon.exchange.outcome import Outcome
 from gnomon.exchange.rules import SHARE_ONE, WHOLE, FeeAsset, Fees, Resting, Rules, Taker
+from gnomon.market.calendar import Hours
 
 PRICES = st.integers(90, 110)
 LOTS = st.integers(1, 30)
@@ -137,6 +138,16 @@ def requests(instruments: int) -> st.SearchStrategy[Request]:
 
 
 @st.composite
+def hours(draw: st.DrawFn) -> Hours | None:
+    """Mostly none: a market that never closes."""
+    if draw(st.integers(0, 2)):
+        return None
+    ends = sorted(draw(st.sets(st.integers(0, 30), min_size=1, max_size=6)))
+    later = [*ends[1:], 200_000_000_000]
+    return Hours.of(list(zip(ends, later, strict=True))[draw(st.integers(0, 1)) :: 2])
+
+
+@st.composite
 def venues(draw: st.DrawFn, instruments: int) -> tuple[Rules, list[Listing]]:
     asset = draw(st.sampled_from(FeeAsset))
     rates = st.sampled_from((0, 100_000, 75_000, 333_333, -20_000))
@@ -148,7 +159,9 @@ def venues(draw: st.DrawFn, instruments: int) -> tuple[Rules, list[Listing]]:
     names = ["BTC", "BNB", "ETH"][:instruments]
     quote = ["USD", "USD", draw(st.sampled_from(("USD", "BNB")))]
     filters = Filters(min_lots=draw(st.sampled_from((1, 2))), step_lots=draw(st.sampled_from((1, 1, 3))), max_orders=9)
-    listings = [listing(number, name, quote[number], filters=filters) for number, name in enumerate(names)]
+    listings = [
+        listing(number, name, quote[number], filters=filters, hours=draw(hours())) for number, name in enumerate(names)
+    ]
     balances = {"USD": draw(wealth)} | {name: draw(base) for name in names}
     chosen = rules(
         balances,
@@ -187,7 +200,9 @@ def test_both_exchanges_say_the_same(run: Run) -> None:
     note(f"{chosen.fills} {chosen.fees} {chosen.balances}")
     note(f"{tapes_}")
     drivers = [Driver(kind, chosen, tapes_, *listings) for kind in (Exchange, NaiveExchange)]
-    checks = [FillCheck(driver.tapes, chosen.fills.share) for driver in drivers]
+    checks = [
+        FillCheck(driver.tapes, chosen.fills.share, {one.number: one.hours for one in listings}) for driver in drivers
+    ]
     mirrors = [Mirror(driver) for driver in drivers]
     for at_ns, request in [*asked, (10**15, CancelAll(0))]:
         note(f"{at_ns} {request}")

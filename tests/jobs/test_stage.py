@@ -107,3 +107,21 @@ def test_a_block_index_that_is_wrong_is_made_anew(store: Store, tmp_path: Path, 
         rows = one.bars
         assert one.index.digest() == BlockIndex.of_ranges(rows.low, rows.high, rows.volume).digest()
     assert [(folder / "index_64.npy").read_bytes() for folder in folders] == before
+
+
+def test_a_listing_is_traded_in_the_hours_of_its_calendar(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "SPY-1d.csv"
+    rows = [f"2024-01-{day:02},470,472,468,471,1000" for day in (2, 3, 4, 5, 8)]
+    path.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]) + "\n")
+    clock = SimClock(parse_instant("2024-06-01"))
+    import_files(store, shipped_instruments(), [path], ImportOptions(), clock, reject_folder=tmp_path / "rejects")
+    (shares,) = stage_of(store, shipped_instruments(), session(dataset="SPY-1d")).ground.listings
+    hours = shares.hours
+    assert hours is not None
+    for instant, is_open in (("04T14:29", False), ("04T14:30", True), ("04T20:59", True), ("04T21:00", False)):
+        assert hours.is_open(parse_instant(f"2024-01-{instant}")) is is_open
+    assert hours.next_open_ns(parse_instant("2024-01-06")) == parse_instant("2024-01-08T14:30")
+    assert "hours" in shares.document()
+    pairs = stage_of(store, shipped_instruments(), session()).ground.listings
+    assert [one.hours for one in pairs] == [None, None]
+    assert "hours" not in pairs[0].document()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gnomon.clock import Timeframe, iso, parse_instant
 from gnomon.errors import Invalid
-from gnomon.market.calendar import Bars, Sessions, always
+from gnomon.market.calendar import Bars, Hours, Sessions, always
 from gnomon.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 
 TIMEFRAMES = [
@@ -251,3 +251,56 @@ def test_the_clock_on_the_wall_follows_the_session() -> None:
 def test_sessions_that_overlap_or_go_back_are_a_bug(open_ns: list[int], close_ns: list[int], day: list[int]) -> None:
     with pytest.raises(AssertionError):
         Sessions("bad", np.array(open_ns), np.array(close_ns), np.array(day), np.zeros(len(open_ns), np.int64))
+
+
+# --- trading hours --------------------------------------------------------------------------------------------------
+
+INTERVALS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 6)), max_size=6)
+
+
+def intervals(steps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """From pauses (0 where two touch) and lengths."""
+    found, at = [], 0
+    for pause, length in steps:
+        found.append((at + pause, at + pause + length))
+        at += pause + length
+    return found
+
+
+@given(INTERVALS)
+def test_hours_are_open_in_their_intervals_and_nowhere_else(steps: list[tuple[int, int]]) -> None:
+    given_ = intervals(steps)
+    hours = Hours.of(given_)
+    instants = {at for start, end in given_ for at in range(start, end)}
+    for at in range(80):
+        assert hours.is_open(at) is (at in instants)
+        assert hours.next_open_ns(at) == min((one for one in instants if one >= at), default=0)
+    assert all(end < start for end, start in zip(hours.close_ns, hours.open_ns[1:], strict=False))
+
+
+@given(INTERVALS, st.integers(0, 60), st.integers(1, 30))
+def test_a_halt_is_a_hole_in_the_hours(steps: list[tuple[int, int]], start: int, length: int) -> None:
+    hours = Hours.of(intervals(steps))
+    halted = hours.without(start, start + length)
+    for at in range(100):
+        assert halted.is_open(at) is (hours.is_open(at) and not start <= at < start + length)
+
+
+def test_hours_that_overlap_are_refused() -> None:
+    for wrong in ([(5, 5)], [(0, 5), (4, 6)], [(3, 4), (0, 1)]):
+        with pytest.raises(Invalid, match="trading hours"):
+            Hours.of(wrong)
+
+
+def test_the_hours_of_a_stretch_and_the_session_after_it() -> None:
+    week = always(0, 9)
+    assert week.hours(2 * DAY_NS, 4 * DAY_NS) == Hours((2 * DAY_NS,), (6 * DAY_NS,))
+    days = np.array([0, 1, 4], np.int64)
+    shut = Sessions("c", days * DAY_NS + HOUR_NS, days * DAY_NS + 2 * HOUR_NS, days, np.zeros(3, np.int64))
+    assert shut.hours(DAY_NS, DAY_NS + 1).open_ns == (DAY_NS + HOUR_NS,)
+    assert shut.hours(0, DAY_NS + HOUR_NS).open_ns == (HOUR_NS, DAY_NS + HOUR_NS, 4 * DAY_NS + HOUR_NS)
+
+
+def test_hours_have_an_identity() -> None:
+    one, same = Hours.of([(1, 2), (2, 3)]), Hours.of([(1, 3)])
+    assert one.document() == same.document() != Hours.of([(1, 4)]).document()

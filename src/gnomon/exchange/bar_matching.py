@@ -9,7 +9,7 @@ from __future__ import annotations
 from gnomon.exchange.bars import POINTS, Act, Walk, capped, opposite, walk_through, worth_at_close
 from gnomon.exchange.book import Book
 from gnomon.exchange.liquidity import Best
-from gnomon.exchange.order import Order, Side, Status
+from gnomon.exchange.order import Order, Side, Status, TimeInForce
 from gnomon.exchange.outcome import FillFlag, QuoteKind, Refusal, Role, Rule, Triggered
 from gnomon.exchange.rules import WHOLE, FillMoment, Fills, Resolve
 from gnomon.exchange.working import Working
@@ -29,12 +29,23 @@ def is_in_time(book: Book, decided_ns: int, arrived_ns: int, fills: Fills) -> bo
 def open_point(working: Working, book: Book, position: int, fills: Fills) -> None:
     """The open of a bar: waiting MARKET orders fill at it, then what the gap jumped over."""
     book.position = position + 1
-    if fills.moment is not FillMoment.NEXT_CLOSE:
-        for order in list(book.waiting):
+    for order in list(book.waiting):
+        if order.price:
+            _take_open_or_end(working, book, order, fills)
+        elif fills.moment is not FillMoment.NEXT_CLOSE:
             take_open(working, book, order, fills)
     walk = Walk(book.resting_orders(), fills)
     walk.gap(int(book.bars.open[position]), _left_at_open(book))
     _apply(working, book, walk, position, 0, 0)
+
+
+def _take_open_or_end(working: Working, book: Book, order: Order, fills: Fills) -> None:
+    """An IOC or FOK order that came while the market was closed: this open, and what it does not give expires."""
+    is_whole = order.tif is not TimeInForce.FOK or open_cap(book, fills) >= order.remaining
+    if is_marketable(book, order) and is_whole:
+        take_open(working, book, order, fills)
+    if order.number in working.orders:
+        working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
 
 
 def is_marketable(book: Book, order: Order) -> bool:
@@ -80,7 +91,7 @@ def move_point(working: Working, book: Book, position: int, point: int, fills: F
     walk.move(path[point - 1], path[point], volumes[point])
     _apply(working, book, walk, position, point, book.path_flags)
     if point == POINTS - 1 and fills.moment is FillMoment.NEXT_CLOSE:
-        for order in list(book.waiting):
+        for order in [one for one in book.waiting if not one.price]:
             _take_close(working, book, order, position, fills)
 
 

@@ -25,6 +25,7 @@ from gnomon.exchange.bars import Bars
 from gnomon.exchange.book import Book
 from gnomon.exchange.checks import Broken
 from gnomon.exchange.funds import purses
+from gnomon.exchange.hours import closed, waits_for_open, while_open
 from gnomon.exchange.ledger import Ledger, Posting
 from gnomon.exchange.liquidity import Liquidity, NoLiquidity, SyntheticQuote
 from gnomon.exchange.listing import Asset, Listing
@@ -104,9 +105,14 @@ class Exchange:
         self.ledger = Ledger(_assets(listings))
         purse = purses(self.ledger, self.listings, rules.fees, self._worth)
         self.books = {
-            number: Book(one, tapes[number], _liquidity(tapes[number], rules), rules.fills.resting, purse[number])
+            number: Book(
+                one, tapes[number], while_open(_liquidity(tapes[number], rules), one), rules.fills.resting,
+                purse[number],
+            )
             for number, one in self.listings.items()
-        }
+        }  # fmt: skip
+        self._has_hours = any(one.hours is not None for one in listings)
+        self._looks_first = self._has_hours or rules.fees.asset is FeeAsset.OTHER
         self.working = Working(self.books)
         self.lists_made = 0
         self._queues = rules.fills.resting is Resting.QUEUE
@@ -140,8 +146,8 @@ class Exchange:
         working.out = out
         if kind is Printed:
             instrument, position = event  # type: ignore[misc]  # kind says so
-            if self._is_fee_elsewhere:
-                self._see_before(event)  # type: ignore[arg-type]  # kind says so
+            if self._looks_first and not self._look_first(event):  # type: ignore[arg-type]  # kind says so
+                return out
             on_print(working, self.books[instrument], position, self.rules.fills)
         elif kind is Arrival:
             request: Any = event[3]  # type: ignore[misc]  # kind says so
@@ -172,6 +178,17 @@ class Exchange:
             self._see(order.instrument, event.time_ns)
             self._enter(order, event.time_ns)
 
+    def _look_first(self, event: Printed) -> bool:
+        """Whether the print concerns the orders of its book: it does not while the market is closed."""
+        if self._is_fee_elsewhere:
+            self._see_before(event)
+        book = self.books[event.instrument]
+        hours = book.listing.hours
+        if hours is None or hours.is_open(book.prints.time_ns.item(event.position)):
+            return True
+        book.position = event.position + 1
+        return False
+
     def _see(self, instrument: int, time_ns: int) -> None:
         """Prints up to the instant that concerned no order are behind the books that are looked at."""
         if self._is_fee_elsewhere:
@@ -191,7 +208,9 @@ class Exchange:
 
     def _place(self, event: Arrival, place: Place) -> None:
         book = self.books.get(place.instrument)
-        broken = None if book is not None and checks.is_plain(place, book, self.working) else self._check(place)
+        broken = closed(place, book, event.time_ns) if self._has_hours else None
+        if broken is None and (book is None or not checks.is_plain(place, book, self.working)):
+            broken = self._check(place)
         broken = broken or self._check_market(place, event.time_ns)
         if broken:
             self._reject(event, broken)
@@ -303,6 +322,9 @@ class Exchange:
         fills, working = self.rules.fills, self.working
         is_maker = order.type is OrderType.LIMIT_MAKER or order.tif is TimeInForce.GTX
         if not is_maker:
+            if order.tif in (TimeInForce.IOC, TimeInForce.FOK) and waits_for_open(book, time_ns):
+                book.wait_for_bar(order)
+                return
             if order.tif is TimeInForce.FOK and not self._finds_all(order, book, time_ns):
                 working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
                 return
@@ -444,7 +466,7 @@ class Exchange:
         book = self.books[legs[0].instrument]
         broken = checks.list_prices(places[0], places[1], book.last_price()) if len(legs) == 2 else None
         for place in places:
-            broken = broken or self._check_market(place, time_ns)
+            broken = broken or closed(place, book, time_ns) or self._check_market(place, time_ns)
         if broken is None and len(legs) == 2:
             need, free = max(self.working.need(leg) for leg in legs), book.purse.free(legs[0].side)
             if need <= free:
@@ -496,7 +518,8 @@ class Exchange:
         if order is None or order.instrument != replace.order.instrument:
             self._reject(event, Broken(Refusal.UNKNOWN_ORDER, replace.number), replace.number)
             return
-        broken = self._check(replace.order, without=_together(order))
+        broken = closed(replace.order, self.books[order.instrument], event.time_ns)
+        broken = broken or self._check(replace.order, without=_together(order))
         if broken:
             self._reject(event, broken, replace.number)
             return

@@ -45,14 +45,14 @@ class Liquidity(Protocol):
     def take(self, side: Side, level: Level, lots: int, /) -> None: ...
 
 
-_NONE: Final = Best(0, 0, QuoteKind.NONE)
+NO_QUOTE: Final = Best(0, 0, QuoteKind.NONE)
 
 
 class NoLiquidity:
     """The rule `rest`: nothing is assumed beyond the prints."""
 
     def best(self, _position: int, _time_ns: int) -> Best:
-        return _NONE
+        return NO_QUOTE
 
     def levels(self, _side: Side, _position: int, _time_ns: int) -> Iterator[Level]:
         return iter(())
@@ -74,7 +74,7 @@ class SyntheticQuote:
 
     def best(self, position: int, _time_ns: int) -> Best:
         if position == 0:
-            return _NONE
+            return NO_QUOTE
         last = position - 1
         price, side, spread = int(self._prints.price[last]), int(self._prints.side[last]), self._fills.spread_ticks
         if side > 0:

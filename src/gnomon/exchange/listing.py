@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Final
 
 from gnomon.errors import Invalid
+from gnomon.market.calendar import Hours
 from gnomon.units import INT64_MAX, MONEY_DECIMALS
 
 NO_LIMIT: Final = 0
@@ -67,7 +68,10 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One tradable instrument of a run. `number` is its place in the run's registry, the source of its prints."""
+    """One tradable instrument of a run. `number` is its place in the run's registry, the source of its prints.
+
+    `hours` are None for a market that never closes.
+    """
 
     number: int
     id: str
@@ -77,6 +81,7 @@ class Listing:
     lot: Decimal
     filters: Filters = Filters()
     may_short: bool = False
+    hours: Hours | None = None
     notional_unit: int = 0  # derived
     lot_unit: int = 0  # derived
 
@@ -111,6 +116,7 @@ class Listing:
 
     def document(self) -> Mapping[str, object]:
         """Everything that decides a fill, for the digest of the configuration."""
+        hours = {"hours": self.hours.document()} if self.hours is not None else {}
         return {
             "id": self.id,
             "base": {"name": self.base.name, "scale": self.base.scale},
@@ -119,4 +125,5 @@ class Listing:
             "lot": str(self.lot.normalize()),
             "may_short": self.may_short,
             "filters": {one.name: getattr(self.filters, one.name) for one in fields(self.filters)},
+            **hours,
         }

@@ -177,6 +177,7 @@ class NaiveExchange:
         self.following: list[Following] = []
         self.out: list[Outcome] = []
         self.orders_made = self.fills_made = self.lists_made = self.turns = 0
+        self.now_ns = 0  # of the newest arrival or entry
 
     def open_balances(self) -> tuple[Posting, ...]:
         """Credit the opening balances of the rules, in their order."""
@@ -194,6 +195,8 @@ class NaiveExchange:
     def apply(self, event: Event) -> list[Outcome]:
         """What comes of one event, in order."""
         self.out = []
+        if isinstance(event, Arrival | Entry):
+            self.now_ns = event.time_ns
         if isinstance(event, Printed):
             self._print(event.instrument, event.position)
         elif isinstance(event, Entry):
@@ -233,6 +236,8 @@ class NaiveExchange:
         row = market.rows[position]
         market.position = position + 1
         market.taken.clear()
+        if not _is_open(market.listing, row.time_ns):
+            return
         touched = [one for one in self.open if _touches(one, instrument, row)]
         touched.sort(key=lambda one: (-one.order.price if one.order.side is Side.BUY else one.order.price, one.turn))
         self._serve([one.order for one in touched], position, row)
@@ -284,7 +289,7 @@ class NaiveExchange:
 
     def _place(self, event: Arrival, place: Place) -> Order | None:
         """Check, lock, begin. None and a refusal when a check fails."""
-        broken = self._check(place) or self._check_market(place)
+        broken = self._check_open(place) or self._check(place) or self._check_market(place)
         if broken:
             self._refuse(event, broken)
             return None
@@ -410,7 +415,7 @@ class NaiveExchange:
     def _best(self, market: Market) -> tuple[int, int]:
         """Best bid and ask that a taker is offered, 0 for none: a spread around the last print."""
         spread = self.rules.fills.spread_ticks
-        if self.rules.fills.taker is Taker.REST or not market.position:
+        if self.rules.fills.taker is Taker.REST or not market.position or not _is_open(market.listing, self.now_ns):
             return 0, 0
         row = market.rows[market.position - 1]
         if row.side > 0:
@@ -579,7 +584,7 @@ class NaiveExchange:
             leg.status = Status.NEW
         broken = self._check_sides(places[0], places[1]) if len(legs) == 2 else None
         for place in places:
-            broken = broken or self._check_market(place)
+            broken = broken or self._check_open(place) or self._check_market(place)
         if broken is None and len(legs) == 2:
             need = max(self._need(leg) for leg in legs)
             free = self.ledger.free[self._lock_asset(legs[0])]
@@ -687,7 +692,7 @@ class NaiveExchange:
         gone = one.order.pair.legs if one.order.pair is not None else [one.order]
         for following in self._list_of(one.order):
             gone = [following.working, *following.legs]
-        broken = self._check(replace.order, without=gone)
+        broken = self._check_open(replace.order) or self._check(replace.order, without=gone)
         if broken:
             self._refuse(event, broken, replace.number)
             return
@@ -800,6 +805,19 @@ class NaiveExchange:
             stops = sum(kind in STOP_TYPES for kind in mine)
             broken = _bounded(Refusal.MAX_STOP_ORDERS, stops + 1, 0, filters.max_stop_orders)
         return broken
+
+    def _check_open(self, place: Place) -> Broken | None:
+        """What cannot rest is refused while the market is closed; told when it opens."""
+        market = self.books.get(place.instrument)
+        is_now = place.type is OrderType.MARKET or (
+            place.type is OrderType.LIMIT and place.tif in (TimeInForce.IOC, TimeInForce.FOK)
+        )
+        if market is None or not is_now or _is_open(market.listing, self.now_ns):
+            return None
+        hours = market.listing.hours
+        assert hours is not None
+        later = [one for one in hours.open_ns if one > self.now_ns]
+        return Refusal.MARKET_CLOSED, self.now_ns, min(later, default=0)
 
     def _check_market(self, place: Place) -> Broken | None:
         """Would trigger, would take, would find nothing to take."""
@@ -1009,6 +1027,14 @@ def _rows(prints: Prints | Bars) -> list[Row]:
         raise Invalid("the naive venue walks prints, and this instrument has candles only", hint="take runner jump")
     columns = (one.tolist() for one in (prints.time_ns, prints.price, prints.lots, prints.side))
     return [Row(*row) for row in zip(*columns, strict=True)]
+
+
+def _is_open(listing: Listing, time_ns: int) -> bool:
+    """Whether an instant lies inside the trading hours; a listing without any never closes."""
+    hours = listing.hours
+    if hours is None:
+        return True
+    return any(start <= time_ns < end for start, end in zip(hours.open_ns, hours.close_ns, strict=True))
 
 
 def _touches(one: Open, instrument: int, row: Row) -> bool:

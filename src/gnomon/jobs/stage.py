@@ -10,6 +10,7 @@ from gnomon.clock import Timeframe
 from gnomon.errors import Invalid, NotFound, nearest
 from gnomon.jobs.outlook import compute_of, with_outlook
 from gnomon.market.block_index import BlockIndex
+from gnomon.market.calendar import Hours
 from gnomon.market.candles import Candles
 from gnomon.market.dataset import AnySeries, hash_of_digests, series_digest
 from gnomon.market.instrument import Instrument, Instruments
@@ -20,7 +21,11 @@ from gnomon.replay.listings import Traded, listings
 from gnomon.replay.run import RunPlan
 from gnomon.replay.session import Entry, Session
 from gnomon.replay.wire import Compute
+from gnomon.sources.sessions import load_sessions
 from gnomon.store.store import Store
+
+ALWAYS: Final = "always"
+"""The calendar of a market that never closes."""
 
 DEFAULT_TIMEFRAME: Final = "1m"
 """Of the candles that are made of prints, where a session names none and the dataset has none."""
@@ -132,7 +137,7 @@ def _timeframe(by_instrument: dict[str, list[AnySeries]]) -> Timeframe:
 def _ground(
     by_instrument: dict[str, list[AnySeries]], instruments: Sequence[Instrument], timeframe: Timeframe, shelf: Shelf
 ) -> Ground:
-    traded, rows = [], []
+    traded, rows, hours = [], [], {}
     for instrument, series in zip(instruments, by_instrument.values(), strict=True):
         trades = next((one for one in series if isinstance(one, Trades)), None)
         candles = [one for one in series if isinstance(one, Candles) and one.basis == "raw"] or [
@@ -141,7 +146,9 @@ def _ground(
         head = trades if trades is not None else finest_of(candles)
         traded.append(Traded(instrument, head.tick, head.lot))
         rows.append((trades, candles))
-    listed = listings(traded)
+        if instrument.calendar != ALWAYS:
+            hours[instrument.id] = _hours(instrument.calendar, head)
+    listed = listings(traded, hours=hours)
     tapes = tuple(
         _tape(listing, trades, candles, timeframe, shelf)
         for listing, (trades, candles) in zip(listed, rows, strict=True)
@@ -149,6 +156,12 @@ def _ground(
     parts = [(" ".join(one.key), series_digest(one)) for series in by_instrument.values() for one in series]
     tables = canonical({"listings": [one.document() for one in listed]}).encode()
     return Ground(tapes, timeframe, dataset_digest([*parts, ("instruments", tables)]))
+
+
+def _hours(calendar: str, series: Trades | Candles) -> Hours:
+    """The trading hours of the time that a series covers."""
+    rows = (series.time_ns, series.time_ns) if isinstance(series, Trades) else (series.open_ns, series.close_ns)
+    return load_sessions(calendar).hours(int(rows[0][0]), int(rows[1][-1]))
 
 
 def _tape(listing: Any, trades: Trades | None, candles: Sequence[Candles], timeframe: Timeframe, shelf: Shelf) -> Tape:
@@ -160,4 +173,4 @@ def _tape(listing: Any, trades: Trades | None, candles: Sequence[Candles], timef
 def _calendar(instruments: Sequence[Instrument]) -> str:
     """The calendar that annual figures use: that of the instruments, `always` where they differ."""
     calendars = {one.calendar for one in instruments}
-    return calendars.pop() if len(calendars) == 1 else "always"
+    return calendars.pop() if len(calendars) == 1 else ALWAYS

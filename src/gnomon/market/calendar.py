@@ -15,7 +15,10 @@ close is not known here.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 import numpy as np
 
@@ -33,6 +36,56 @@ class Bars:
 
     def __len__(self) -> int:
         return len(self.open_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When a market is open: intervals [open, close) in UTC ns, in order, none touching the next.
+
+    A market that never closes has none of these. A halt is a hole in them.
+    """
+
+    open_ns: tuple[int, ...]
+    close_ns: tuple[int, ...]
+
+    @classmethod
+    def of(cls, intervals: Iterable[tuple[int, int]]) -> Hours:
+        """From intervals in order; those that touch become one. `Invalid` where one is empty or overlaps the last."""
+        opens: list[int] = []
+        closes: list[int] = []
+        for start, end in intervals:
+            if start >= end or (closes and start < closes[-1]):
+                raise Invalid(f"trading hours from {start} to {end}", hint="intervals [open, close) in order, in ns")
+            if closes and start == closes[-1]:
+                closes[-1] = end
+            else:
+                opens.append(start)
+                closes.append(end)
+        return cls(tuple(opens), tuple(closes))
+
+    def is_open(self, time_ns: int) -> bool:
+        index = bisect_right(self.open_ns, time_ns) - 1
+        return index >= 0 and time_ns < self.close_ns[index]
+
+    def next_open_ns(self, time_ns: int) -> int:
+        """The first instant from `time_ns` on at which it is open; 0 where none is known."""
+        if self.is_open(time_ns):
+            return time_ns
+        index = bisect_right(self.open_ns, time_ns)
+        return self.open_ns[index] if index < len(self.open_ns) else 0
+
+    def without(self, start_ns: int, end_ns: int) -> Hours:
+        """The same but for a halt [start, end)."""
+        left = [(start, min(end, start_ns)) for start, end in self._intervals() if start < start_ns]
+        return Hours.of(left + [(max(start, end_ns), end) for start, end in self._intervals() if end > end_ns])
+
+    def document(self) -> dict[str, object]:
+        """How many intervals, and what they are: a BLAKE2b-256 of their ends as int64, little-endian."""
+        ends = np.array([self.open_ns, self.close_ns], "<i8")
+        return {"intervals": len(self.open_ns), "digest": blake2b(ends.tobytes(), digest_size=32).hexdigest()}
+
+    def _intervals(self) -> Iterable[tuple[int, int]]:
+        return zip(self.open_ns, self.close_ns, strict=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +164,12 @@ class Sessions:
         index = np.minimum(np.searchsorted(known, group), len(known) - 1)
         absent = np.flatnonzero(known[index] != group)
         return Bars(bars.open_ns[index], bars.close_ns[index]), absent
+
+    def hours(self, first_ns: int, last_ns: int) -> Hours:
+        """The intervals of trading that have a part in [first, last], and the one after them."""
+        first = int(np.searchsorted(self.close_ns, first_ns, side="right"))
+        last = int(np.searchsorted(self.open_ns, last_ns, side="right")) + 1
+        return Hours.of(zip(self.open_ns[first:last].tolist(), self.close_ns[first:last].tolist(), strict=True))
 
     def local_ns(self, at_ns: IntArray) -> IntArray:
         """What the clock on the wall of the stamp zone reads at each instant, as if it were UTC."""

@@ -130,6 +130,7 @@ class Policy:
             and fees.asset in (FeeAsset.QUOTE, FeeAsset.RECEIVED)
             and rules.fills.taker in (Taker.REST, Taker.AUTO, Taker.QUOTE)
             and listing.base.name != listing.quote.name
+            and listing.hours is None
             and self._fits(listing)
             and self._is_within_limits()
         )

@@ -9,6 +9,7 @@ from typing import Final
 
 from gnomon.errors import Invalid
 from gnomon.exchange.listing import Asset, Filters, Listing
+from gnomon.market.calendar import Hours
 from gnomon.market.instrument import Instrument
 from gnomon.units import MONEY_DECIMALS, Grid
 
@@ -46,8 +47,15 @@ def pair_of(instrument: Instrument) -> tuple[str, str]:
     raise Invalid(f"what is {instrument.id} paid in?", hint="name it BASE/QUOTE, e.g. BTC/USDT")
 
 
-def listings(traded: Sequence[Traded], filters: Mapping[str, Filters] | None = None) -> tuple[Listing, ...]:
-    """Numbered in order. An asset's scale is 8 decimals, or as many as its smallest step needs (at most 18)."""
+def listings(
+    traded: Sequence[Traded],
+    filters: Mapping[str, Filters] | None = None,
+    hours: Mapping[str, Hours] | None = None,
+) -> tuple[Listing, ...]:
+    """Numbered in order, with `filters` and trading `hours` by instrument.
+
+    An asset's scale is 8 decimals, or as many as its smallest step needs (at most 18).
+    """
     pairs = [pair_of(one.instrument) for one in traded]
     scales: dict[str, int] = {}
     for (base, quote), one in zip(pairs, traded, strict=True):
@@ -56,7 +64,7 @@ def listings(traded: Sequence[Traded], filters: Mapping[str, Filters] | None = N
     for name, scale in scales.items():
         if scale > SCALE_MAX:
             raise Invalid(f"{name} would need {scale} decimals", hint="import the series on coarser grids")
-    chosen = filters or {}
+    chosen, opened = filters or {}, hours or {}
     return tuple(
         Listing(
             number,
@@ -66,6 +74,7 @@ def listings(traded: Sequence[Traded], filters: Mapping[str, Filters] | None = N
             one.tick.step,
             one.lot.step,
             chosen.get(one.instrument.id, Filters()),
+            hours=opened.get(one.instrument.id),
         )
         for number, ((base, quote), one) in enumerate(zip(pairs, traded, strict=True))
     )
