@@ -14,7 +14,7 @@ from gnomon.errors import GnomonError
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.draws import LatencyTable
 from gnomon.exchange.listing import Asset, Listing
-from gnomon.exchange.order import OrderType, Place, SelfTrade, Side, TimeInForce
+from gnomon.exchange.order import ListKind, OrderType, Place, SelfTrade, Side, TimeInForce
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import FeeAsset, Fees, FillMoment, Fills, Latency, Leg, Path, Resolve, Resting, Rules, Taker
 from gnomon.exchange.thresholds import Thresholds
@@ -234,6 +234,24 @@ class Restless(Strategy):
         price = stop - sign * self.chance.randint(0, 3) if kind is OrderType.STOP_LOSS_LIMIT else 0
         desk.send_pair(profit, Place(number, side, kind, lots, price, stop=stop), None)
 
+    def follow(self, desk: Any, number: int, last: int) -> None:
+        """One that works, and one or a pair that begins when it is filled."""
+        side, lots = self.chance.choice(list(Side)), self.chance.randint(1, 20)
+        sign, out, name = (1 if side is Side.BUY else -1), side.opposite, listing(number).id
+        at = last - sign * self.chance.randint(-1, 3)
+        orders = [OrderRequest(name, side, OrderType.LIMIT, lots=lots, price_ticks=at)]
+        kind = ListKind.OTO if self.chance.random() < 0.5 else ListKind.OTOCO
+        far = at + sign * self.chance.randint(1, 6)
+        if kind is ListKind.OTOCO:
+            orders.append(OrderRequest(name, out, OrderType.LIMIT_MAKER, lots=lots, price_ticks=far))
+            loss = at - sign * self.chance.randint(2, 6)
+            orders.append(OrderRequest(name, out, OrderType.STOP_LOSS, lots=lots, stop_ticks=loss))
+        elif self.chance.random() < 0.5:
+            orders.append(OrderRequest(name, out, OrderType.MARKET, lots=lots))
+        else:
+            orders.append(OrderRequest(name, out, OrderType.LIMIT, lots=lots, price_ticks=far))
+        desk.submit_list(kind, orders)
+
     def guarded(self, desk: Any, number: int, last: int) -> None:
         """Bought with a profit taken and a loss cut, which the desk places once it is filled."""
         price = last / 10
@@ -260,7 +278,7 @@ class Restless(Strategy):
 
 MOVES = (
     Restless.market, Restless.limit, Restless.limit, Restless.quote, Restless.quote, Restless.stop_order,
-    Restless.pair, Restless.guarded, Restless.cancel, Restless.modify, Restless.timer,
+    Restless.pair, Restless.follow, Restless.guarded, Restless.cancel, Restless.modify, Restless.timer,
 )  # fmt: skip
 
 

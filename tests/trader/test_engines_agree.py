@@ -15,11 +15,13 @@ from tests.trader.driver import START_NS, Drive, bars, prints
 from gnomon.clock import Timeframe
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.listing import Listing
+from gnomon.exchange.order import ListKind, OrderType, Side
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Rules
 from gnomon.market.block_index import BlockIndex
 from gnomon.replay.ground import Ground, Tape, bars_from_prints
 from gnomon.replay.run import Played, RunPlan, play
+from gnomon.trader.orders import OrderRequest
 from gnomon.trader.strategies.catalog import strategy
 from gnomon.trader.trader import Strategy
 from gnomon.units import MINUTE_NS
@@ -116,6 +118,12 @@ class Anything(Strategy):
                 desk.cancel_all()
             case 5:
                 desk.note(f"{desk.equity_units} {desk.price(0)}" if off > 0 else "nothing to say")
+            case 6:
+                name, at = desk.instruments()[0].id, desk.price_ticks(0)
+                first = OrderRequest(name, Side.BUY, OrderType.LIMIT, lots=size, price_ticks=at - off)
+                profit = OrderRequest(name, Side.SELL, OrderType.LIMIT_MAKER, lots=size, price_ticks=at + 8)
+                loss = OrderRequest(name, Side.SELL, OrderType.STOP_LOSS, lots=size, stop_ticks=at - 9)
+                desk.submit_list(ListKind.OTOCO, [first, profit, loss])
             case _:
                 pass
 

@@ -95,6 +95,8 @@ class _Reading:
         self.asked[body.number] = _Asked(*_legs(one.t, body))
 
     def accept(self, one: Recorded, body: Accept) -> None:
+        if body.order in self.made:  # a pending order of a list begins: it was acknowledged with the list
+            return
         asked = self.asked[body.request]
         known = sum(made.asked is asked for made in self.made.values()) if len(asked.legs) > 1 else 0
         side, kind, lots = asked.legs[min(known, len(asked.legs) - 1)]

@@ -475,12 +475,35 @@ class Desk:
         """Send an order as it stands. A client id that was used returns its order, and sends nothing."""
         listing = self._listing(request.instrument)
         if request.client_id is not None:
-            if not CLIENT_ID.fullmatch(request.client_id):
-                raise Invalid(f"client id {request.client_id!r}", hint="1 to 36 of A-Z a-z 0-9 . _ : / -")
+            _check_id(request.client_id)
             if request.client_id in self._by_id:
                 return self._by_id[request.client_id]
         written = ticket.exactly(listing, request, self._purse(listing, "exact"))
         return self._send_or_decline(listing, written, request.side, request.type, request.label, request.client_id)
+
+    def submit_list(self, kind: ListKind, requests: Sequence[OrderRequest]) -> list[Order]:
+        """Send orders that belong together, as they stand, and return them in their order.
+
+        OCO: a leg that takes a profit and one that stops a loss; the first fill or trigger of one expires the other.
+        OTO: a LIMIT that works, and an order that begins when it is filled whole. OTOCO: the same with a pair after it.
+        What follows is `Pending` until then, ends with the working order, and needs no funds before.
+
+        Raises `Invalid` for another number of orders or of instruments, `Conflict` for a client id that was used.
+        """
+        if len(requests) != (3 if kind is ListKind.OTOCO else 2):
+            raise Invalid(f"{kind.name} of {len(requests)} orders", hint="OCO and OTO are two orders, OTOCO three")
+        listings = [self._listing(one.instrument) for one in requests]
+        if any(one is not listings[0] for one in listings):
+            raise Invalid(f"{kind.name} of several instruments", hint="one instrument for the list")
+        self._check_new_ids([one.client_id for one in requests if one.client_id is not None])
+        purse = self._purse(listings[0], "exact")
+        written = [ticket.exactly(listings[0], one, purse) for one in requests]
+        labels = [(one.label, one.client_id) for one in requests]
+        why = next((one for one in written if isinstance(one, str)), "")
+        if why:
+            bare = [Place(listings[0].number, one.side, one.type) for one in requests]
+            return [self._decline(one, why, *names) for one, names in zip(bare, labels, strict=True)]
+        return self._send_list(kind, [one for one in written if isinstance(one, Place)], labels)
 
     def modify(
         self, order: Order, *, lots: int | None = None, price: Number | None = None, price_ticks: int | None = None
@@ -835,17 +858,29 @@ class Desk:
 
     def send_pair(self, profit: Place, stop: Place, label: str | None) -> list[Order]:
         """One cancels the other. For brackets."""
-        why = self._refusal((profit, stop))
+        return self._send_list(ListKind.OCO, (profit, stop), ((label, None), (label, None)))
+
+    def _send_list(
+        self, kind: ListKind, places: Sequence[Place], names: Sequence[tuple[str | None, str | None]]
+    ) -> list[Order]:
+        """Orders in one request, with the label and client id of each, or all refused by the desk's limits."""
+        why = self._refusal(tuple(places))
         if why:
-            return [self._decline(one, why, label, None) for one in (profit, stop)]
+            return [self._decline(one, why, *given) for one, given in zip(places, names, strict=True)]
         self._requests += 1
-        legs = []
-        for place in (profit, stop):
+        orders = []
+        for place, given in zip(places, names, strict=True):
             self._asked += 1
-            legs.append(self._new_order(_numbered(place, self._asked), label, None))
-        self._blotter.sent(legs)
-        self.outbox.append(PlaceList(ListKind.OCO, tuple(one.place for one in legs)))
-        return legs
+            orders.append(self._new_order(_numbered(place, self._asked), *given))
+        self._blotter.sent(orders)
+        self.outbox.append(PlaceList(kind, tuple(one.place for one in orders)))
+        return orders
+
+    def _check_new_ids(self, names: Sequence[str]) -> None:
+        for number, name in enumerate(names):
+            _check_id(name)
+            if name in self._by_id or name in names[:number]:
+                raise Conflict(f"client id {name!r} was used", hint="a list is sent once: look at orders(open=False)")
 
     def base_asset(self, instrument: int) -> int:
         """The number of the base asset, as fees are charged in."""
@@ -980,6 +1015,11 @@ def _handler(trader: Any, kind: str) -> Any:
     if kind == "timer":
         return lambda desk, name: trader.handle(desk, Timer(name))
     return trader.handle
+
+
+def _check_id(name: str) -> None:
+    if not CLIENT_ID.fullmatch(name):
+        raise Invalid(f"client id {name!r}", hint="1 to 36 of A-Z a-z 0-9 . _ : / -")
 
 
 def _instant_ns(time: int | str) -> int:

@@ -5,7 +5,7 @@ order before the answer has arrived.
 
 | state | from the outcome |
 |---|---|
-| `Pending(since_ns)` | none yet: the request is on its way |
+| `Pending(since_ns)` | none yet: on its way; or with a `number`: it waits until the order that it follows is filled |
 | `Working(since_ns, remaining_lots)` | accepted, or partly filled |
 | `Filled(at_ns)` | the last fill |
 | `Cancelled(at_ns, why)` | cancelled, or taken away by self-trade prevention |
@@ -370,8 +370,18 @@ class Blotter:
     def _accept(self, due_ns: int, outcome: Accepted) -> None:
         order = self._answered(outcome.request)
         if order is None:
+            self._begin(due_ns, outcome)
             return
         self._open(due_ns, order, outcome.number, outcome.lock)
+        if outcome.status is Status.PENDING_NEW:
+            order._state = Pending(due_ns)
+
+    def _begin(self, due_ns: int, outcome: Accepted) -> None:
+        """The order that it follows is filled: it works from now on, with a lock of its own."""
+        order = self._by_number[outcome.number]
+        order._state = Working(due_ns, order.place.lots)
+        self.locked[self._lock_asset(order)] += outcome.lock
+        self._told(order)
 
     def _open(self, due_ns: int, order: Order, number: int, lock: int) -> None:
         order._number = number
