@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tests.exchange.venue import Driver, Row
 
-from gnomon.exchange.exchange import Arrival, Entry, Event
+from gnomon.exchange.exchange import Arrival, Entry, Event, Printed
 from gnomon.exchange.ledger import Account
 from gnomon.exchange.order import OrderType, Place, PlaceList, Quote, Replace, Request, Side
 from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, Role, Rule
@@ -103,7 +103,9 @@ class FillCheck:
             if isinstance(one, Filled):
                 self.fills += 1
                 self._check_asked(one)
-                if one.rule is not Rule.SELF:
+                if one.rule is Rule.TAKER_PRINT:
+                    self._check_shared(one, event)
+                elif one.rule is not Rule.SELF:
                     self._check_maker(one) if one.role is Role.MAKER else self._check_taker(one, event)
 
     def _ask(self, number: int, place: Place) -> None:
@@ -137,6 +139,22 @@ class FillCheck:
         assert row[0] > fill.arrived_ns
         assert row[3] <= 0 if fill.side is Side.BUY else row[3] >= 0
         assert row[1] <= fill.price if fill.side is Side.BUY else row[1] >= fill.price
+        key = fill.instrument, fill.print
+        self._used[key] = self._used.get(key, 0) + fill.lots
+        assert self._share == WHOLE or self._used[key] <= row[2]
+
+    def _check_shared(self, fill: Filled, event: Event) -> None:
+        """A later print of its own side, at its price or worse, and no lot of it twice where a share is set."""
+        row = self._tapes[fill.instrument][fill.print]
+        assert isinstance(event, Printed)
+        assert self._tapes[fill.instrument][event.position][0] == row[0] > fill.arrived_ns
+        assert (fill.print_price, fill.print_lots, fill.print_side) == row[1:]
+        assert row[3] >= 0 if fill.side is Side.BUY else row[3] <= 0
+        place = self._asked[fill.number]
+        if fill.side is Side.BUY:
+            assert fill.price >= row[1] or fill.price == place.price
+        else:
+            assert fill.price <= row[1] or fill.price == place.price
         key = fill.instrument, fill.print
         self._used[key] = self._used.get(key, 0) + fill.lots
         assert self._share == WHOLE or self._used[key] <= row[2]

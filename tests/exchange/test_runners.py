@@ -169,11 +169,12 @@ def venues(draw: st.DrawFn, instruments: int) -> tuple[Rules, list[Listing]]:
         resting=draw(st.sampled_from(Resting)),
         ahead=draw(st.sampled_from((0, 0, -1, 6))),
         share=draw(st.sampled_from((SHARE_ONE, WHOLE, SHARE_ONE // 2, SHARE_ONE // 10))),
-        taker=draw(st.sampled_from((Taker.AUTO, Taker.QUOTE, Taker.REST))),
+        taker=draw(st.sampled_from((Taker.AUTO, Taker.QUOTE, Taker.REST, Taker.NEXT_PRINT))),
         spread_ticks=draw(st.sampled_from((0, 1, 1, 3))),
         level_lots=draw(st.sampled_from((-1, 1, 5, 20))),
         max_levels=draw(st.sampled_from((1, 3, 10))),
         slippage_ticks=draw(st.sampled_from((0, 0, 1))),
+        taker_timeout_ns=draw(st.sampled_from((1, 3, 10**9, 10**11))),
     )
     return chosen, listings
 

@@ -15,6 +15,7 @@ from gnomon.exchange.order import Order, OrderType, Place, Request, Side
 from gnomon.exchange.outcome import Accepted, Filled, Outcome, Rejected, Triggered
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Fees, Fills, Rules
+from gnomon.exchange.takers import Deadline
 
 BUY, SELL = Side.BUY, Side.SELL
 Venue = Exchange | NaiveExchange
@@ -88,7 +89,7 @@ class Driver:
         self.now_ns = 0
         self.requests = 0
         self._at = dict.fromkeys(self.tapes, 0)
-        self._entries: list[Entry] = []
+        self._entries: list[Entry | Deadline] = []
 
     def until(self, time_ns: int) -> list[Outcome]:
         """Every print up to and with `time_ns`, and what it sets off."""
@@ -128,6 +129,9 @@ class Driver:
         self.steps.append((event, outcomes))
         self.outcomes += outcomes
         self._entries += [Entry(time_ns, one.number) for one in outcomes if isinstance(one, Triggered)]
+        self._entries += self.exchange.deadlines
+        self.exchange.deadlines.clear()
+        self._entries.sort(key=lambda one: one.time_ns)
         return outcomes
 
     def _next_print(self, time_ns: int) -> tuple[int, int, int] | None:

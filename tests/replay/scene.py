@@ -325,7 +325,7 @@ def random_rules(seed: int) -> Rules:
         resting=chance.choice(list(Resting)),
         ahead=chance.choice([-1, 0, 20]),
         share=chance.choice([0, 1_000_000, 300_000]),
-        taker=chance.choice([Taker.AUTO, Taker.AUTO, Taker.REST]),
+        taker=chance.choice([Taker.AUTO, Taker.AUTO, Taker.REST, Taker.NEXT_PRINT]),
         slippage_ticks=chance.choice([0, 1]),
         path=chance.choice(list(Path)),
         moment=chance.choice(list(FillMoment)),

@@ -223,6 +223,9 @@ class Drive:
         for outcome in outcomes:
             if type(outcome) is Triggered and type(event) is Printed:
                 self._push(at_ns, Lane.ARRIVAL, 0, "event", Entry(at_ns, outcome.number))
+        for deadline in self.exchange.deadlines:
+            self._push(deadline.time_ns, Lane.ARRIVAL, 0, "event", deadline)
+        self.exchange.deadlines.clear()
         if outcomes:
             self._replied_ns = max(self._replied_ns, at_ns + self.rules.latency.reply.const_ns)
             self.desk.hear(self._replied_ns, outcomes)

@@ -189,16 +189,20 @@ class Book:
     def remove(self, order: Order) -> None:
         """Out of whichever list holds it."""
         self.current = None
-        if order is self.pair_bid:
-            self.pair_bid = None
-            self.bids.remove(order)
-        elif order is self.pair_ask:
-            self.pair_ask = None
-            self.asks.remove(order)
-        else:
-            for orders in (self.bids, self.asks, self.stops, self.takers, self.waiting):
-                if order in orders:
-                    orders.remove(order)
+        try:
+            if order is self.pair_bid:
+                self.pair_bid = None
+                self.bids.remove(order)
+                return
+            if order is self.pair_ask:
+                self.pair_ask = None
+                self.asks.remove(order)
+                return
+        except ValueError:  # a side of the pair that stands for later prints
+            pass
+        for orders in (self.bids, self.asks, self.stops, self.takers, self.waiting):
+            if order in orders:
+                orders.remove(order)
 
     def moved(self) -> None:
         """What its orders wait for has changed."""

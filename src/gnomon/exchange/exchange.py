@@ -51,6 +51,7 @@ from gnomon.exchange.order import (
 from gnomon.exchange.outcome import Outcome, Quoted, Refusal, Rejected, Triggered
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import AUTO, FeeAsset, FillMoment, Resting, Rules, Taker
+from gnomon.exchange.takers import Deadline, LaterPrints, Takers
 from gnomon.exchange.working import Working
 
 _BUY: Final = Side.BUY
@@ -91,7 +92,7 @@ class Entry(NamedTuple):
     order: int
 
 
-Event = Arrival | Printed | BarPoint | Entry
+Event = Arrival | Printed | BarPoint | Entry | Deadline
 """What the venue is told. A print that concerns no order need not be told: `Book.position` says how far it has read."""
 
 
@@ -112,8 +113,11 @@ class Exchange:
             for number, one in self.listings.items()
         }  # fmt: skip
         self._has_hours = any(one.hours is not None for one in listings)
-        self._looks_first = self._has_hours or rules.fees.asset is FeeAsset.OTHER
         self.working = Working(self.books)
+        self.deadlines: list[Deadline] = []  # to be brought back at their time, by whoever drives this
+        is_later = rules.fills.taker is Taker.NEXT_PRINT
+        self._takers = Takers(self.working, rules.fills, self.deadlines) if is_later else None
+        self._looks_first = self._has_hours or is_later or rules.fees.asset is FeeAsset.OTHER
         self.lists_made = 0
         self._queues = rules.fills.resting is Resting.QUEUE
         self._is_fee_elsewhere = rules.fees.asset is FeeAsset.OTHER
@@ -146,9 +150,8 @@ class Exchange:
         working.out = out
         if kind is Printed:
             instrument, position = event  # type: ignore[misc]  # kind says so
-            if self._looks_first and not self._look_first(event):  # type: ignore[arg-type]  # kind says so
-                return out
-            on_print(working, self.books[instrument], position, self.rules.fills)
+            if not self._looks_first or self._look_first(event):  # type: ignore[arg-type]  # kind says so
+                on_print(working, self.books[instrument], position, self.rules.fills)
         elif kind is Arrival:
             request: Any = event[3]  # type: ignore[misc]  # kind says so
             if type(request) is Quote and not self._is_fee_elsewhere and request[0] in self.books:
@@ -172,22 +175,32 @@ class Exchange:
         else:
             move_point(self.working, book, event.position, event.point, self.rules.fills)
 
-    def _begin_triggered(self, event: Entry) -> None:
+    def _begin_triggered(self, event: Entry | Deadline) -> None:
         order = self.working.orders.get(event.order)
-        if order is not None:  # not cancelled since it was triggered
-            self._see(order.instrument, event.time_ns)
+        if order is None:  # cancelled since it was triggered
+            return
+        self._see(order.instrument, event.time_ns)
+        if type(event) is Entry:
             self._enter(order, event.time_ns)
+        elif self._takers is not None:
+            self._takers.end(order, self.books[order.instrument], event.time_ns)
 
     def _look_first(self, event: Printed) -> bool:
-        """Whether the print concerns the orders of its book: it does not while the market is closed."""
+        """Whether the print is one for resting orders alone.
+
+        None concerns an order while the market is closed; one that others stand for is theirs too.
+        """
         if self._is_fee_elsewhere:
             self._see_before(event)
         book = self.books[event.instrument]
         hours = book.listing.hours
-        if hours is None or hours.is_open(book.prints.time_ns.item(event.position)):
-            return True
-        book.position = event.position + 1
-        return False
+        if hours is not None and not hours.is_open(book.prints.time_ns.item(event.position)):
+            book.position = event.position + 1
+            return False
+        if book.takers and self._takers is not None:
+            self._takers.on_print(book, event.position)
+            return False
+        return True
 
     def _see(self, instrument: int, time_ns: int) -> None:
         """Prints up to the instant that concerned no order are behind the books that are looked at."""
@@ -258,6 +271,8 @@ class Exchange:
         book = self.books[order.instrument]
         if order.type is OrderType.MARKET:
             begin = self._begin_on_bars if book.has_bars else self._begin_market
+            if self._takers is not None and not book.has_bars:
+                begin = self._takers.begin_market
             return begin(order, book, request, time_ns, number)
         need, free = self.working.need(order), book.purse.free(order.side)
         if need > free:
@@ -325,6 +340,9 @@ class Exchange:
             if order.tif in (TimeInForce.IOC, TimeInForce.FOK) and waits_for_open(book, time_ns):
                 book.wait_for_bar(order)
                 return
+            if self._takers is not None and not book.has_bars and self._takers.waits(order, book, time_ns):
+                self._takers.stand(order, book, time_ns)
+                return
             if order.tif is TimeInForce.FOK and not self._finds_all(order, book, time_ns):
                 working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
                 return
@@ -356,6 +374,9 @@ class Exchange:
         if order.type in (OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT):
             order.ahead = self._ahead(book, order, time_ns)
             self._work(order, book, time_ns)
+            return
+        if self._takers is not None:
+            self._takers.enter(order, book, time_ns)
             return
         if order.side is Side.BUY:
             notional = reach(list(plan(book, order, time_ns, self.rules.fills)), order, book).notional
@@ -454,7 +475,7 @@ class Exchange:
             times = self.books[event.instrument].bars.times_ns(event.position)
             self._begin_pending(pending, times[event.point])
         else:
-            assert isinstance(event, Arrival | Entry)
+            assert isinstance(event, Arrival | Entry | Deadline)
             self._begin_pending(pending, event.time_ns)
 
     def _begin_pending(self, pending: OrderList, time_ns: int) -> None:
@@ -499,9 +520,7 @@ class Exchange:
         order = self.working.find(amend.number)
         if order is None or order.instrument != amend.instrument:
             self._reject(event, Broken(Refusal.UNKNOWN_ORDER, amend.number), amend.number)
-        elif (
-            order.pair or order.leads or order.awaits or not order.executed + order.prevented < amend.lots < order.lots
-        ):
+        elif _is_tied(order) or not order.executed + order.prevented < amend.lots < order.lots:
             self._reject(event, Broken(Refusal.NO_CHANGE, amend.lots, order.lots), amend.number)
         elif broken := self._check_amended(order, amend.lots):
             self._reject(event, broken, amend.number)
@@ -619,6 +638,11 @@ def _instrument(request: Request) -> int:
     return request.instrument
 
 
+def _is_tied(order: Order) -> bool:
+    """Whether its size is not its own: of a list, or locked by another price than its own."""
+    return bool(order.pair or order.leads or order.awaits or order.bound)
+
+
 def _together(order: Order) -> list[Order]:
     """It and those that a cancel of it would end."""
     pending = order.leads or order.awaits
@@ -643,4 +667,6 @@ def _assets(listings: Sequence[Listing]) -> list[Asset]:
 def _liquidity(tape: Prints | Bars, rules: Rules) -> Liquidity:
     if isinstance(tape, Bars) or rules.fills.taker is Taker.REST:
         return NoLiquidity()
+    if rules.fills.taker is Taker.NEXT_PRINT:
+        return LaterPrints(tape)
     return SyntheticQuote(tape, rules.fills)

@@ -115,7 +115,7 @@ def take(working: Working, book: Book, order: Order, time_ns: int, fills: Fills)
         if order.number not in working.orders:
             return
         if step.mine is not None:
-            if _meet_own(working, book, order, step.mine):
+            if meet_own(working, book, order, step.mine):
                 return
             continue
         level = step.level
@@ -163,7 +163,7 @@ def reach(steps: list[Step], order: Order, book: Book) -> Reach:
     return Reach(lots, notional, size)
 
 
-def _meet_own(working: Working, book: Book, taker: Order, maker: Order) -> bool:
+def meet_own(working: Working, book: Book, taker: Order, maker: Order) -> bool:
     """Self-trade prevention; whether the taker is done."""
     if maker.number not in working.orders:
         return False

@@ -53,6 +53,7 @@ from gnomon.exchange.outcome import (
 )
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import AUTO, RATE_ONE, SHARE_ONE, WHOLE, FeeAsset, Resting, Rules, Taker
+from gnomon.exchange.takers import Deadline
 from gnomon.exchange.thresholds import Thresholds
 from gnomon.units import INT64_MAX, MINUTE_NS
 
@@ -119,8 +120,12 @@ class Open:
     """An open order: where it stands, and its turn among those that rest."""
 
     order: Order
-    stands: Literal["arriving", "pending", "resting", "waiting", "triggered"] = "arriving"
+    stands: Literal["arriving", "pending", "resting", "waiting", "triggered", "taking"] = "arriving"
     turn: int = 0
+    most: int = 0  # taking: the highest price of a MARKET BUY
+    until_ns: int = 0  # taking: when it ends
+    is_ending: bool = False  # taking: its first print has come
+    promised: list[tuple[int, Row, int, int, int, int]] = field(default_factory=list)  # taking: not yet filled
 
 
 @dataclass(slots=True, eq=False)
@@ -176,6 +181,7 @@ class NaiveExchange:
         self.open: list[Open] = []
         self.following: list[Following] = []
         self.out: list[Outcome] = []
+        self.deadlines: list[Deadline] = []
         self.orders_made = self.fills_made = self.lists_made = self.turns = 0
         self.now_ns = 0  # of the newest arrival or entry
 
@@ -195,15 +201,17 @@ class NaiveExchange:
     def apply(self, event: Event) -> list[Outcome]:
         """What comes of one event, in order."""
         self.out = []
-        if isinstance(event, Arrival | Entry):
+        if isinstance(event, Arrival | Entry | Deadline):
             self.now_ns = event.time_ns
         if isinstance(event, Printed):
             self._print(event.instrument, event.position)
         elif isinstance(event, Entry):
             self._enter(event)
+        elif isinstance(event, Deadline):
+            self._stop_taking(event)
         elif isinstance(event, Arrival):
             self._request(event)
-        if isinstance(event, Arrival | Entry):
+        if isinstance(event, Arrival | Entry | Deadline):
             for one in [one for one in self.following if one.working.status is Status.FILLED and not one.is_due]:
                 self._begin(one, event.time_ns)
         return self.out
@@ -238,10 +246,18 @@ class NaiveExchange:
         market.taken.clear()
         if not _is_open(market.listing, row.time_ns):
             return
+        takers = self._takers_of(instrument, row)
+        for taker in takers:
+            if taker.order.tif is not TimeInForce.FOK:
+                self._clear_way(taker.order, row.price)
+        told = len(self.out)
         touched = [one for one in self.open if _touches(one, instrument, row)]
         touched.sort(key=lambda one: (-one.order.price if one.order.side is Side.BUY else one.order.price, one.turn))
         self._serve([one.order for one in touched], position, row)
         self._set_off(instrument, position, row)
+        left = row.lots - sum(one.lots for one in self.out[told:] if isinstance(one, Filled))
+        for taker in takers:
+            left -= self._give(taker, position, row, left)
         for one in self.following:
             if one.working.status is Status.FILLED and not one.is_due:
                 one.is_due = True
@@ -284,6 +300,82 @@ class NaiveExchange:
                 rule = Rule.MAKER_THROUGH if is_through else rule
                 about = About(rule, Role.MAKER, position, row, before, order.ahead, excess, cap, flags=flags)
                 self._fill(order, order.price, lots, about)
+
+    # --- later prints of their side, for those that take --------------------------------------------------------------
+
+    def _take_later(self, one: Open) -> None:
+        self.turns += 1
+        one.stands, one.turn = "taking", self.turns
+        self._end_at(one, self.now_ns + self.rules.fills.taker_timeout_ns)
+
+    def _end_at(self, one: Open, time_ns: int) -> None:
+        one.until_ns = time_ns
+        self.deadlines.append(Deadline(time_ns, one.order.number))
+
+    def _takers_of(self, instrument: int, row: Row) -> list[Open]:
+        """Those whom the print may serve, by turn. A limit's first print of its side is of its last instant."""
+        takers = [one for one in self.open if one.stands == "taking" and one.order.instrument == instrument]
+        takers = [one for one in takers if row.side in (0, 1 if one.order.side is Side.BUY else -1)]
+        for one in sorted(takers, key=lambda one: one.turn):
+            if one.order.price and not one.is_ending:
+                one.is_ending = True
+                self._end_at(one, row.time_ns)
+        inside = [one for one in takers if _inside(one.order, row.price) and not 0 < one.most < row.price]
+        return sorted(inside, key=lambda one: one.turn)
+
+    def _clear_way(self, taker: Order, price: int) -> None:
+        """Own resting orders at a price or better are met before its print."""
+        for maker in self._own_opposite(taker):
+            is_near = maker.price <= price if taker.side is Side.BUY else maker.price >= price
+            if is_near and self._find(taker.number) and self._find(maker.number):
+                self._meet_own(taker, maker, min(taker.remaining, maker.remaining))
+
+    def _give(self, one: Open, position: int, row: Row, left: int) -> int:
+        """What the print has for a taker; how many of its lots are gone with that."""
+        order, fills = one.order, self.rules.fills
+        if self._find(order.number) is None:
+            return 0
+        ceiling = order.price or one.most
+        paid = min(row.price + fills.slippage_ticks, ceiling)
+        if order.side is Side.SELL:
+            paid = max(row.price - fills.slippage_ticks, order.price)
+        wanted = order.remaining - sum(part[2] for part in one.promised)
+        if paid > 0 and order.quote_units:
+            rest = order.quote_units - order.quote_executed
+            wanted = min(wanted, rest // self.books[order.instrument].listing.notional(paid, 1))
+        excess = row.lots if fills.share == WHOLE else left
+        cap = row.lots if fills.share == WHOLE else left * fills.share // SHARE_ONE
+        lots = wanted if fills.share == WHOLE else min(wanted, cap)
+        if paid < 1 or lots < 1:
+            return 0
+        one.promised.append((position, row, lots, paid, excess, cap))
+        if order.tif is not TimeInForce.FOK or lots == wanted:
+            self._keep_promises(one)
+        return 0 if fills.share == WHOLE else lots
+
+    def _keep_promises(self, one: Open) -> None:
+        order, promised = one.order, one.promised
+        one.promised = []
+        if order.tif is TimeInForce.FOK:
+            prices = [row.price for _, row, *_ in promised]
+            self._clear_way(order, max(prices) if order.side is Side.BUY else min(prices))
+        for position, row, lots, paid, excess, cap in promised:
+            if self._find(order.number):
+                flags = FillFlag(0) if row.side else FillFlag.SIDE_UNKNOWN
+                about = About(Rule.TAKER_PRINT, Role.TAKER, position, row, excess=excess, cap=cap, flags=flags)
+                self._fill(order, paid, min(lots, order.remaining), about)
+
+    def _stop_taking(self, event: Deadline) -> None:
+        """Time is over: a limit rests with what is left, after own orders in its way; what cannot rest expires."""
+        one = self._find(event.order)
+        if one is None or one.stands != "taking" or one.until_ns != event.time_ns:
+            return
+        if one.order.price and one.order.tif is TimeInForce.GTC:
+            self._take(one.order)
+            if self._find(event.order):
+                self._rest(one)
+        else:
+            self._finish(one.order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
 
     # --- one order ----------------------------------------------------------------------------------------------------
 
@@ -347,6 +439,8 @@ class NaiveExchange:
     def _start_market(self, order: Order, request: int, number: int) -> Broken | None:
         """Take what is there; what is left expires. What the balance cannot pay in full is refused."""
         listing = self.books[order.instrument].listing
+        if self.rules.fills.taker is Taker.NEXT_PRINT:
+            return self._start_later(order, request, number)
         if order.quote_units:
             lots = sum(one.lots for one in self._matches(order, None, order.quote_units))
             lots -= lots % listing.filters.step_lots
@@ -365,9 +459,42 @@ class NaiveExchange:
             self._finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
         return None
 
+    def _start_later(self, order: Order, request: int, number: int) -> Broken | None:
+        """A MARKET order that takes later prints: its size and its lock by the last one."""
+        market, most = self.books[order.instrument], 0
+        last = market.last_price()
+        if not last:
+            return Refusal.NO_LIQUIDITY, 0, 0
+        if order.quote_units:
+            filters = market.listing.filters
+            lots = order.quote_units // market.listing.notional(last, 1)
+            lots -= lots % filters.step_lots
+            if lots < max(1, filters.min_lots):
+                return Refusal.NO_LIQUIDITY, lots, max(1, filters.min_lots)
+            order.lots = order.remaining = lots
+        need = market.listing.base_units(order.lots)
+        if order.side is Side.BUY:
+            most = last + self.rules.fills.max_levels
+            need = self._with_fee(market.listing.notional(most, order.lots))
+            if order.quote_units:
+                need = min(need, self._with_fee(order.quote_units))
+        free = self.ledger.free[self._lock_asset(order)]
+        if need > free:
+            return Refusal.INSUFFICIENT_BALANCE, need, free
+        one = self._accept(order, request, need, number)
+        one.most = most
+        self._take_later(one)
+        return None
+
     def _meet_market(self, one: Open) -> None:
         """A priced order takes what it may, and rests with what is left."""
         order = one.order
+        if self.rules.fills.taker is Taker.NEXT_PRINT and not _is_post_only(order.type, order.tif):
+            bid, ask = self._best(self.books[order.instrument])
+            reaches = 0 < ask <= order.price if order.side is Side.BUY else order.price <= bid
+            if reaches or order.tif is not TimeInForce.GTC:
+                self._take_later(one)
+                return
         if not _is_post_only(order.type, order.tif):
             if order.tif is TimeInForce.FOK:
                 matches = self._matches(order, order.remaining)
@@ -396,9 +523,15 @@ class NaiveExchange:
             order.ahead = self._ahead(order, event.time_ns)
             self._meet_market(one)
             return
+        is_later = self.rules.fills.taker is Taker.NEXT_PRINT
         if order.side is Side.BUY:
             asset = self._lock_asset(order)
-            short = self._with_fee(self._worth_of(order, self._matches(order, order.remaining))) - order.lock
+            worth = self._worth_of(order, self._matches(order, order.remaining))
+            if is_later:
+                market = self.books[order.instrument]
+                one.most = market.last_price() + self.rules.fills.max_levels
+                worth = market.listing.notional(one.most, order.remaining)
+            short = self._with_fee(worth) - order.lock
             if short > self.ledger.free[asset]:
                 self._finish(order, Status.EXPIRED, Refusal.INSUFFICIENT_BALANCE)
                 return
@@ -406,6 +539,9 @@ class NaiveExchange:
                 self.ledger.lock(asset, short)
                 order.lock += short
                 self.out.append(Changed(order.number, order.status, order.executed, order.remaining, -short))
+        if is_later:
+            self._take_later(one)
+            return
         self._take(order)
         if self._find(order.number):
             self._finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
@@ -418,6 +554,8 @@ class NaiveExchange:
         if self.rules.fills.taker is Taker.REST or not market.position or not _is_open(market.listing, self.now_ns):
             return 0, 0
         row = market.rows[market.position - 1]
+        if self.rules.fills.taker is Taker.NEXT_PRINT:
+            return row.price, row.price
         if row.side > 0:
             return row.price - spread, row.price
         if row.side < 0:
@@ -427,7 +565,7 @@ class NaiveExchange:
     def _levels(self, side: Side, market: Market) -> Iterator[tuple[int, int, int]]:
         """Level from 1, its price, the lots that are offered there."""
         bid, ask = self._best(market)
-        if not ask:
+        if not ask or self.rules.fills.taker is Taker.NEXT_PRINT:
             return
         fills = self.rules.fills
         recent = market.rows[max(0, market.position - 100) : market.position]
@@ -670,6 +808,7 @@ class NaiveExchange:
         if (
             order.pair is not None
             or self._list_of(order)
+            or one.most
             or not order.executed + order.prevented < amend.lots < order.lots
         ):
             broken = Refusal.NO_CHANGE, amend.lots, order.lots

@@ -7,7 +7,7 @@ changes as it is worked; nobody outside the exchange holds it, they are told out
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class Side(IntEnum):
@@ -163,6 +163,10 @@ class Order:
     asked_lock = 0  # units that were locked when it was admitted
     ahead = 0  # lots of other people before it at its price
     reference = 0  # trailing: the best price since tracking began, 0 not yet tracking
+    bound = 0  # rule next_print: the highest price in ticks that a MARKET BUY pays
+    ends_ns = 0  # rule next_print: until when it stands for prints
+    is_last_instant = False  # rule next_print: the first print of its side has come, at `ends_ns`
+    kept: tuple[Any, ...] = ()  # rule next_print: what a FOK has found (`takers.Part`)
     is_reached = False  # a stop with a trailing delta: its stop price was met
     is_waiting = False  # a stop, for its trigger
     pair: OrderList | None = None  # the first fill or trigger of a leg expires the other

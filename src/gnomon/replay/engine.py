@@ -180,6 +180,7 @@ class Replay:
         search: Search,
     ) -> None:
         self._exchange = exchange
+        self._deadlines = exchange.deadlines
         self._streams = list(streams)
         self._desk = desk
         self._keeper = keeper
@@ -274,6 +275,14 @@ class Replay:
         outcomes = self._exchange.apply(event)
         if outcomes:
             self._answer(at_ns, lane, source, event, outcomes)
+        if self._deadlines:
+            self._push_deadlines()
+
+    def _push_deadlines(self) -> None:
+        """Orders that stand for later prints end in the arrivals' lane, after all prints of the instant."""
+        for deadline in self._deadlines:
+            self._push(deadline.time_ns, _ARRIVAL, VENUE, deadline)
+        self._deadlines.clear()
 
     def _wake(self, stream: Stream, limit_ns: int) -> None:
         """Tell the trader wakes of this stream until something else may be due."""
