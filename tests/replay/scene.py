@@ -13,6 +13,7 @@ from gnomon.clock import Timeframe
 from gnomon.errors import GnomonError
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.draws import LatencyTable
+from gnomon.exchange.latency import LatencyCurve
 from gnomon.exchange.listing import Asset, Listing
 from gnomon.exchange.order import ListKind, OrderType, Place, SelfTrade, Side, TimeInForce
 from gnomon.exchange.prints import Prints
@@ -314,12 +315,18 @@ SPREAD_OUT = LatencyTable(tuple(step * 100_000 for step in range(1_025)))
 """From 0 to 102 ms."""
 
 
+UP_AND_DOWN = LatencyCurve((T0, T0 + 10**9, T0 + 2 * 10**9, T0 + 9 * 10**9), (1_000_000, 90_000_000, 0, 40_000_000))
+"""A recording."""
+
+
 def random_rules(seed: int) -> Rules:
     chance = random.Random(seed)
 
     def leg() -> Leg:
-        is_drawn = chance.random() < 0.4
-        return Leg(table=SPREAD_OUT) if is_drawn else Leg(chance.choice([0, 0, 1, 5_000_000, 120_000_000]))
+        kind = chance.random()
+        if kind < 0.5:
+            return Leg(table=SPREAD_OUT if kind < 0.3 else UP_AND_DOWN)
+        return Leg(chance.choice([0, 0, 1, 5_000_000, 120_000_000]))
 
     fills = Fills(
         resting=chance.choice(list(Resting)),
@@ -333,7 +340,8 @@ def random_rules(seed: int) -> Rules:
     )
     asset = chance.choice([FeeAsset.QUOTE, FeeAsset.RECEIVED])
     fees = Fees(chance.choice([-10_000, 20_000]), 50_000, asset)
-    return rules(fills, fees, Latency(Leg(chance.choice([0, 0, 30_000_000])), leg(), leg()))
+    feed = leg() if chance.random() < 0.3 else Leg(chance.choice([0, 0, 30_000_000]))
+    return rules(fills, fees, Latency(feed, leg(), leg()))
 
 
 def random_session(seed: int, rows: int = 300) -> tuple[RunPlan, Callable[[], Strategy]]:

@@ -260,7 +260,9 @@ def session_of(path: Path) -> tuple[str, Session]:
 
     if not path.is_file():
         raise NotFound(f"no session file {path}", hint="see docs/replay.md for one to begin with")
-    text = path.read_text(encoding="utf-8")
+    from gnomon.sources.files.latencies import with_latencies
+
+    text = with_latencies(path.read_text(encoding="utf-8"), path.parent)
     return text, Session.parse(text)
 
 
@@ -386,7 +388,11 @@ def rules_in_words(rules: Rules) -> dict[str, str]:
 
 
 def _leg(leg: Leg) -> str:
-    return f"{leg.const_ns / 1e6:g} ms" if leg.table is None else "from a table"
+    from gnomon.exchange.latency import LatencyCurve
+
+    if leg.table is None:
+        return f"{leg.const_ns / 1e6:g} ms"
+    return "recorded" if isinstance(leg.table, LatencyCurve) else "from a table"
 
 
 def plot_run(name: str, path: Path, as_json: bool) -> None:

@@ -92,6 +92,22 @@ class Draws:
         state.update(pair)
         return int.from_bytes(state.digest(), "little")
 
+    def peek(self, component: str, entity: int, n: int = 0) -> int:
+        """The same integer, not yet counted: for what may never be delivered. `note` counts it when it is."""
+        stream = self._streams.get(component) or self._open(component)
+        state = stream.keyed.copy()
+        state.update(_PAIR.pack(entity, n))
+        return int.from_bytes(state.digest(), "little")
+
+    def note(self, component: str, entity: int, n: int = 0) -> None:
+        """Count a draw that was peeked at."""
+        stream = self._streams.get(component) or self._open(component)
+        stream.count += 1
+        stream.asked += _PAIR.pack(entity, n)
+        if len(stream.asked) >= _BATCH_BYTES:
+            stream.asked_digest.update(stream.asked)
+            stream.asked.clear()
+
     def below(self, bound: int, component: str, entity: int, n: int = 0) -> int:
         """An integer in [0, bound), for a bound from 1 to 2^64: `(u64 · bound) >> 64`."""
         if not 1 <= bound <= U64_MAX + 1:
@@ -110,7 +126,11 @@ class Draws:
 
     def tallies(self) -> tuple[Tally, ...]:
         """One per component that was drawn for, in the order of `COMPONENTS`."""
-        return tuple(self._streams[one].tally(one) for one in COMPONENTS if one in self._streams)
+        return tuple(self._streams[one].tally(one) for one in COMPONENTS if self._is_drawn(one))
+
+    def _is_drawn(self, component: str) -> bool:
+        stream = self._streams.get(component)
+        return stream is not None and stream.count > 0
 
     def _open(self, component: str) -> _Stream:
         if component not in COMPONENTS:
@@ -140,6 +160,10 @@ class LatencyTable:
                     hint="quantiles never fall and no latency is negative",
                     detail={"quantile": i, "received": value},
                 )
+
+    @property
+    def slowest_ns(self) -> int:
+        return self.quantiles_ns[-1]
 
     def at(self, u64: int) -> int:
         """The latency in ns at the quantile u64 / 2^64 (engine.md 10)."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gnomon.errors import Invalid, nearest
 from gnomon.exchange.draws import LatencyTable
+from gnomon.exchange.latency import LatencyCurve, curve_of
 from gnomon.units import SECOND_NS
 from gnomon.units import decimal as exact
 
@@ -243,10 +244,10 @@ def _rate(value: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One leg of latency: a constant in ns, or quantiles from which each message draws its own."""
+    """One leg of latency: a constant in ns, quantiles from which each message draws its own, or a recording."""
 
     const_ns: int = 0
-    table: LatencyTable | None = None
+    table: LatencyTable | LatencyCurve | None = None
 
     def __post_init__(self) -> None:
         if self.const_ns < 0:
@@ -254,8 +255,15 @@ class Leg:
                 f"a latency of {self.const_ns} ns", hint="shift the recorder's clock at import: it is a look-ahead"
             )
 
+    @property
+    def slowest_ns(self) -> int:
+        """The most that it takes."""
+        return self.const_ns if self.table is None else self.table.slowest_ns
+
     @classmethod
-    def parse(cls, given: Mapping[str, Any]) -> Leg:
+    def parse(cls, given: Mapping[str, Any], leg: str = "feed") -> Leg:
+        if "recorded" in given and set(given) <= {"recorded", "shift_ns"}:
+            return cls(table=curve_of(given, leg))
         units = {"const_ns": 1, "const_us": 1_000, "const_ms": 1_000_000}
         if len(given) == 1:
             name, value = next(iter(given.items()))
@@ -263,7 +271,7 @@ class Leg:
                 return cls(const_ns=value * units[name])
             if name == "table":
                 return cls(table=LatencyTable(tuple(int(one) for one in value)))
-        raise Invalid(f"latency leg {dict(given)!r}", hint="{const_ms = 10}, {const_ns = 0} or {table = [1,025 ns]}")
+        raise Invalid(f"latency leg {dict(given)!r}", hint="{const_ms = 10}, {table = [1,025 ns]} or {recorded = …}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +289,7 @@ class Latency:
         for name in given:
             if name not in known:
                 raise Invalid(f"latency has no leg {name!r}", hint=_near(name, known))
-        legs = {name: Leg.parse(given[name]) for name in ("feed", "entry", "reply") if name in given}
+        legs = {name: Leg.parse(given[name], name) for name in ("feed", "entry", "reply") if name in given}
         return cls(**legs, may_overtake=bool(given.get("overtake", False)))
 
 
@@ -335,6 +343,8 @@ def preset(name: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, LatencyCurve):
+        return value.document()
     if is_dataclass(value):
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, StrEnum):

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from gnomon.exchange.book import Book
 from gnomon.exchange.draws import Draws
 from gnomon.exchange.exchange import Arrival, BarPoint, Entry, Event, Exchange, Printed
+from gnomon.exchange.latency import LatencyCurve
 from gnomon.exchange.order import CancelAll, OrderType, Request
 from gnomon.exchange.outcome import Outcome, Triggered
 from gnomon.exchange.rules import Leg
@@ -396,7 +397,12 @@ class Replay:
         return at_ns, unsent
 
     def _delay(self, leg: Leg, component: str, entity: int) -> int:
-        return leg.const_ns if leg.table is None else self._draws.latency_ns(leg.table, component, entity)
+        table = leg.table
+        if table is None:
+            return leg.const_ns
+        if isinstance(table, LatencyCurve):
+            return table.at(self._now_ns)
+        return self._draws.latency_ns(table, component, entity)
 
     def _push(self, at_ns: int, lane: int, source: int, payload: Any) -> None:
         self._pushed += 1

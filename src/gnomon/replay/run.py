@@ -35,6 +35,7 @@ from gnomon.replay.bodies import (
 )
 from gnomon.replay.digests import Digests, canonical, config_digest
 from gnomon.replay.engine import FIRST_LAYER, TRADER, Replay, Search, Sitter
+from gnomon.replay.feed import Feed, LaggedBars, LaggedTrades, LaggedView
 from gnomon.replay.ghost import Ghost, Script
 from gnomon.replay.ground import ENGINE_VERSION, Ground, tables
 from gnomon.replay.journal import Journal, Mode, Sink
@@ -232,6 +233,7 @@ class Stage:
     course: _Course
     draws: Draws
     view: TapeView
+    feed: Feed | None  # whose latency is not a constant
 
     @classmethod
     def set(cls, plan: RunPlan, sink: Sink | None, mode: Mode, keeps: bool, branch: Branch | None = None) -> Stage:
@@ -244,10 +246,12 @@ class Stage:
         for book in exchange.books.values():
             book.see(plan.start_ns - 1)
         liquidity = {number: book.liquidity for number, book in exchange.books.items()}
-        view = TapeView(ground, liquidity, rules.latency.feed.const_ns)
+        draws, leg = Draws(plan.seed), rules.latency.feed
+        feed = Feed(leg, draws) if leg.table is not None else None
+        view = LaggedView(ground, liquidity, feed) if feed else TapeView(ground, liquidity, leg.const_ns)
         if ground.archive is not None or plan.compute is not None:
-            course.wire = Wire(ground, view, rules.latency.feed.const_ns, plan.compute)
-        return cls(plan, exchange, journal, course, Draws(plan.seed), view)
+            course.wire = Wire(ground, view, leg.const_ns, plan.compute)
+        return cls(plan, exchange, journal, course, draws, view, feed)
 
     @property
     def bar_layer(self) -> int:
@@ -268,7 +272,7 @@ class Stage:
         if is_watching(wake):
             self.course.filter = Filter(wake, watched)
         every = 0 if is_watching(wake) else wake.every_nth_print
-        market = wake_streams(plan, every, hook("trade"), bool(wake.closed_bars), hook("bar"), quiet_ns=quiet_ns)
+        market = wake_streams(plan, every, hook("trade"), bool(wake.closed_bars), hook("bar"), quiet_ns, self.feed)
         said = after_market(window, wake, hook, tell, self.course.wire)
         return [*before_market(window, wake, hook), *watched.values(), *market, *said]
 
@@ -373,6 +377,7 @@ def wake_streams(
     closed_bars: bool,
     on_bar: Callable[[Any, Any], object] | None,
     quiet_ns: int = 0,
+    feed: Feed | None = None,
 ) -> list[Stream]:
     """The streams that a wake filter asks for, in the order of the layers. Nothing is told before `quiet_ns`."""
     feed_ns = plan.rules.latency.feed.const_ns
@@ -384,13 +389,21 @@ def wake_streams(
                 first = one.tape.until(start_ns - 1)
                 rows = range(first + every_nth_print - 1, len(one.tape), every_nth_print)
                 layer = FIRST_LAYER + one.listing.number
-                streams.append(TradeStream(one.tape, Trade(one.listing), on_trade, rows, feed_ns, layer))
+                trade = Trade(one.listing)
+                if feed is not None:
+                    streams.append(LaggedTrades(one.tape, trade, on_trade, rows, feed, layer))
+                else:
+                    streams.append(TradeStream(one.tape, trade, on_trade, rows, feed_ns, layer))
     if closed_bars and on_bar is not None:
         listings = [one.listing for one in plan.ground.tapes]
         bar = Bar({one.id: Candle(one) for one in listings})
         window = max(plan.start_ns, quiet_ns - feed_ns - 1), plan.end_ns
         bars = [one.bars for one in plan.ground.tapes]
-        streams.append(BarStream(bars, bar, on_bar, window, feed_ns, FIRST_LAYER + len(listings)))
+        layer = FIRST_LAYER + len(listings)
+        if feed is not None:
+            streams.append(LaggedBars(bars, bar, on_bar, window, feed, layer))
+        else:
+            streams.append(BarStream(bars, bar, on_bar, window, feed_ns, layer))
     return streams
 
 
