@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.replay.scene import T0, ground, plan, rough_bars, rules, seeded_prints
+from tests.replay.scene import T0, ground, plan, rough_bars, rough_prints, rules, seeded_prints
 
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.order import OrderType, Place, Side, Status
@@ -172,6 +172,64 @@ def test_the_worse_of_two_paths_may_be_asked_for() -> None:
     assert fills_of(found) == [(1, 95, 10, Rule.BAR_STOP)]
     assert found.ambiguous_bars == 1
     assert fills_of(run(WIDE, bracket, worst)) == [(1, 95, 10, Rule.BAR_STOP)]
+
+
+FINER = replace(TOUCH, resolve=Resolve.FINER)
+THIRD = MINUTE_NS // 3
+
+
+def inside(bars: Bars, *parts: tuple[int, int, int, int]) -> Bars:
+    """The second candle in three, as finer ones show it."""
+    open_, high, low, close = (np.array(column, np.int64) for column in zip(*parts, strict=True))
+    open_ns = START + MINUTE_NS + THIRD * np.arange(len(parts))
+    finer = Bars(open_ns, open_ns + THIRD, open_, high, low, close, np.full(len(parts), 100, np.int64))
+    return replace(bars, finer=finer)
+
+
+@pytest.mark.parametrize(
+    ("parts", "fill", "ambiguous"),
+    [
+        ([(100, 110, 99, 105), (105, 105, 94, 95), (95, 100, 95, 100)], (1, 108, 10, Rule.BAR_PATH), 0),
+        ([(100, 101, 94, 95), (95, 110, 95, 105), (105, 105, 100, 100)], (1, 95, 10, Rule.BAR_STOP), 0),
+        ([(100, 101, 99, 100), (100, 110, 94, 100)], (1, 95, 10, Rule.BAR_STOP), 1),  # it does not say
+        ([(100, 109, 99, 105), (105, 105, 94, 95)], (1, 95, 10, Rule.BAR_STOP), 1),  # not the same market
+    ],
+)
+def test_finer_candles_say_which_extreme_came_first(parts: Any, fill: Any, ambiguous: int) -> None:
+    found = run(inside(WIDE, *parts), bracket, FINER)
+    assert fills_of(found) == [fill]
+    assert found.ambiguous_bars == ambiguous
+    flags = FillFlag.AMBIGUOUS_BAR if ambiguous else 0
+    assert [one.flags for _, one in found.told if type(one) is Filled] == [flags]
+    assert fills_of(run(inside(WIDE, *parts), bracket)) == [(1, 95, 10, Rule.BAR_STOP)]  # unless they are asked
+
+
+def test_prints_say_it_too_and_without_anything_finer_it_is_counted() -> None:
+    at_ns = START + MINUTE_NS + np.arange(4)
+    prints = Prints(at_ns, np.array([100, 110, 94, 100]), np.ones(4, np.int64), np.ones(4, np.int8))
+    found = run(replace(WIDE, finer=prints), bracket, FINER)
+    assert (fills_of(found), found.ambiguous_bars) == ([(1, 108, 10, Rule.BAR_PATH)], 0)
+    alone = run(WIDE, bracket, FINER)
+    assert (fills_of(alone), alone.ambiguous_bars) == ([(1, 95, 10, Rule.BAR_STOP)], 1)
+    elsewhere = replace(prints, time_ns=at_ns + 10 * MINUTE_NS)
+    assert run(replace(WIDE, finer=elsewhere), bracket, FINER).ambiguous_bars == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_path_that_finer_rows_show_is_that_of_a_loop(seed: int) -> None:
+    finer = rough_prints(seed, 600)
+    bars = replace(bars_from_prints(finer, 7 * SECOND_NS), finer=finer)
+    for row in range(len(bars)):
+        held = [
+            (at, price)
+            for at, price in zip(finer.time_ns.tolist(), finer.price.tolist(), strict=True)
+            if bars.open_ns[row] <= at < bars.close_ns[row]
+        ]
+        prices = [price for _, price in held]
+        high, low = prices.index(max(prices)), prices.index(min(prices))
+        first, last = prices[0], prices[-1]
+        expected = (first, max(prices), min(prices), last) if high < low else (first, min(prices), max(prices), last)
+        assert bars.seen_path(row) == (None if high == low else expected)
 
 
 def test_a_stop_that_costs_more_than_there_is_expires() -> None:

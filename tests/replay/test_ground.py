@@ -130,3 +130,17 @@ def test_the_tables_of_a_config_name_every_scale() -> None:
     table = tables(ground(rough_prints(1, 5), rough_prints(2, 5)))
     assert table["timeframe"] == "1m"
     assert [one["id"] for one in table["listings"]] == ["t:A0", "t:A1"]  # type: ignore[attr-defined]  # a list of maps
+
+
+def test_where_finer_candles_resolve_orders_meet_those_of_the_timeframe() -> None:
+    coarse = rough_bars(2, 30)
+    series = [candles(FIVE, coarse), candles(MINUTE, MINUTES)]
+    found = tape_of(listing(), None, series, FIVE, None, resolves=True)
+    assert isinstance(found.tape, Bars)
+    assert rows_of(found.tape) == rows_of(coarse)
+    assert found.tape.finer is not None
+    assert isinstance(found.tape.finer, Bars)
+    assert rows_of(found.tape.finer) == rows_of(MINUTES)
+    alone = tape_of(listing(), None, series, MINUTE, None, resolves=True)
+    assert isinstance(alone.tape, Bars)
+    assert alone.tape.finer is None

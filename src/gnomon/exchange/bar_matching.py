@@ -96,7 +96,10 @@ def move_point(working: Working, book: Book, position: int, point: int, fills: F
 
 
 def _choose_path(working: Working, book: Book, position: int, fills: Fills) -> None:
-    """The declared path, or the worse one; a bar where they differ in our fills is ambiguous, and counted."""
+    """The declared path, the worse one, or the one that finer rows show.
+
+    A bar where the two paths differ in our fills is ambiguous, and counted unless finer rows say which it was.
+    """
     path = book.bars.path(position, fills.path)
     orders, volumes = book.resting_orders(), book.bars.volumes(position)
     acts = walk_through(orders, path, volumes, fills, with_gap=False)
@@ -106,6 +109,10 @@ def _choose_path(working: Working, book: Book, position: int, fills: Fills) -> N
         close = path[-1]
         if worth_at_close(others, working.orders, close) < worth_at_close(acts, working.orders, close):
             path = opposite(path)
+    if is_ambiguous and fills.resolve is Resolve.FINER:
+        seen = book.bars.seen_path(position)
+        if seen is not None:
+            path, is_ambiguous = seen, False
     book.path, book.path_of = path, position
     book.path_flags = int(FillFlag.AMBIGUOUS_BAR) if is_ambiguous else 0
     book.ambiguous_bars += is_ambiguous

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from gnomon.exchange.order import Order, Side
 from gnomon.exchange.outcome import Role, Rule
+from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import SHARE_ONE, WHOLE, Fills, Path, Resting
 from gnomon.exchange.stops import BIPS, needs_rise
 from gnomon.exchange.thresholds import NEVER_DOWN, NEVER_UP, Thresholds
@@ -36,6 +37,7 @@ class Bars:
     low: IntArray
     close: IntArray
     volume: IntArray
+    finer: Bars | Prints | None = None  # what is known of the inside of the candles
 
     @classmethod
     def empty(cls) -> Bars:
@@ -76,6 +78,24 @@ class Bars:
         else:
             is_low_first = kind is Path.OLHC
         return (first, low, high, last) if is_low_first else (first, high, low, last)
+
+    def seen_path(self, position: int) -> tuple[int, int, int, int] | None:
+        """The four prices in the order that what is finer shows; None where it does not say.
+
+        It says which extreme came first where it has rows of both, in two rows, and they are those of the candle.
+        """
+        finer = self.finer
+        if finer is None:
+            return None
+        start = int(finer.time_ns.searchsorted(self.open_ns[position], "left"))
+        stop = int(finer.time_ns.searchsorted(self.close_ns[position], "left"))
+        if start == stop:
+            return None
+        tops, bottoms = (finer.high, finer.low) if isinstance(finer, Bars) else (finer.price, finer.price)
+        top, bottom = start + int(tops[start:stop].argmax()), start + int(bottoms[start:stop].argmin())
+        if top == bottom or tops[top] != self.high[position] or bottoms[bottom] != self.low[position]:
+            return None
+        return self.path(position, Path.OHLC if top < bottom else Path.OLHC)
 
     def volumes(self, position: int) -> tuple[int, int, int, int]:
         """Lots of each point: a quarter each, the rest to the close."""

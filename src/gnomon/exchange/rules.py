@@ -63,6 +63,7 @@ class Resolve(StrEnum):
 
     PATH = "path"
     WORST = "worst"
+    FINER = "finer"  # finer candles or prints say which extreme came first; the path where they do not
 
 
 class FeeAsset(StrEnum):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from gnomon.clock import Timeframe
 from gnomon.errors import Invalid, NotFound, nearest
+from gnomon.exchange.listing import Listing
+from gnomon.exchange.rules import Resolve
 from gnomon.jobs.outlook import compute_of, with_outlook
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.calendar import Hours
@@ -91,7 +93,8 @@ def stage_of(store: Store, configured: Instruments, session: Session, upto_seq: 
     by_instrument = _by_instrument(series, session.instruments)
     instruments = [known.find(name) for name in by_instrument]
     timeframe = session.timeframe or _timeframe(by_instrument)
-    ground = _ground(by_instrument, instruments, timeframe, shelf)
+    resolves = session.rules.fills.resolve is Resolve.FINER
+    ground = _ground(by_instrument, instruments, timeframe, shelf, resolves)
     first_ns, last_ns = ground.span()
     window = session.from_ns or first_ns, min(session.to_ns or last_ns, last_ns)
     ground, frozen_seq = with_outlook(store, ground, session.forecasts, by_instrument, window, upto_seq)
@@ -135,7 +138,11 @@ def _timeframe(by_instrument: dict[str, list[AnySeries]]) -> Timeframe:
 
 
 def _ground(
-    by_instrument: dict[str, list[AnySeries]], instruments: Sequence[Instrument], timeframe: Timeframe, shelf: Shelf
+    by_instrument: dict[str, list[AnySeries]],
+    instruments: Sequence[Instrument],
+    timeframe: Timeframe,
+    shelf: Shelf,
+    resolves: bool,
 ) -> Ground:
     traded, rows, hours = [], [], {}
     for instrument, series in zip(instruments, by_instrument.values(), strict=True):
@@ -150,7 +157,7 @@ def _ground(
             hours[instrument.id] = _hours(instrument.calendar, head)
     listed = listings(traded, hours=hours)
     tapes = tuple(
-        _tape(listing, trades, candles, timeframe, shelf)
+        _tape(listing, trades, candles, timeframe, shelf, resolves)
         for listing, (trades, candles) in zip(listed, rows, strict=True)
     )
     parts = [(" ".join(one.key), series_digest(one)) for series in by_instrument.values() for one in series]
@@ -164,10 +171,17 @@ def _hours(calendar: str, series: Trades | Candles) -> Hours:
     return load_sessions(calendar).hours(int(rows[0][0]), int(rows[1][-1]))
 
 
-def _tape(listing: Any, trades: Trades | None, candles: Sequence[Candles], timeframe: Timeframe, shelf: Shelf) -> Tape:
+def _tape(
+    listing: Listing,
+    trades: Trades | None,
+    candles: Sequence[Candles],
+    timeframe: Timeframe,
+    shelf: Shelf,
+    resolves: bool,
+) -> Tape:
     has_prints = trades is not None and len(trades)
     met = trades if has_prints else finest_of(candles) if candles else None
-    return tape_of(listing, trades, candles, timeframe, shelf.index(met) if met is not None else None)
+    return tape_of(listing, trades, candles, timeframe, shelf.index(met) if met is not None else None, resolves)
 
 
 def _calendar(instruments: Sequence[Instrument]) -> str:

@@ -7,7 +7,7 @@ Candles that wake a trader are those of the dataset, or made of the prints.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -70,18 +70,28 @@ def _end_ns(tape: Prints | Bars) -> int:
 
 
 def tape_of(
-    listing: Listing, trades: Trades | None, candles: Sequence[Candles], timeframe: Timeframe, index: BlockIndex | None
+    listing: Listing,
+    trades: Trades | None,
+    candles: Sequence[Candles],
+    timeframe: Timeframe,
+    index: BlockIndex | None,
+    resolves: bool = False,
 ) -> Tape:
     """A listing's tape from the series of a dataset; `index` is that of its prints, or of its finest candles, and made
-    where it is None. `Invalid` where it has neither prints nor candles."""
+    where it is None. `Invalid` where it has neither prints nor candles.
+
+    With `resolves` orders meet the candles that the trader is told of, and the finest say what happened inside them.
+    """
     if trades is not None and len(trades):
         prints = Prints(trades.time_ns, trades.price, trades.size, trades.side)
         return Tape(listing, prints, index or BlockIndex.of(trades), _bars_for(candles, prints, timeframe))
     if not candles:
         raise Invalid(f"no prints and no candles of {listing.id}", hint="`gnomon datasets` says what is stored")
-    finest = bars_of(finest_of(candles))
-    made = index or BlockIndex.of_ranges(finest.low, finest.high, finest.volume)
-    return Tape(listing, finest, made, _told(candles, timeframe))
+    finest, told = bars_of(finest_of(candles)), _told(candles, timeframe)
+    if resolves and any(one.timeframe < timeframe for one in candles):
+        told = replace(told, finer=finest)
+        return Tape(listing, told, BlockIndex.of_ranges(told.low, told.high, told.volume), told)
+    return Tape(listing, finest, index or BlockIndex.of_ranges(finest.low, finest.high, finest.volume), told)
 
 
 def finest_of(candles: Sequence[Candles]) -> Candles:
