@@ -125,3 +125,17 @@ def test_a_listing_is_traded_in_the_hours_of_its_calendar(store: Store, tmp_path
     pairs = stage_of(store, shipped_instruments(), session()).ground.listings
     assert [one.hours for one in pairs] == [None, None]
     assert "hours" not in pairs[0].document()
+
+
+def test_a_halt_is_a_hole_in_the_hours_of_its_instrument(store: Store) -> None:
+    halt = {"instrument": "ethusdt", "from": "2024-01-01T10:00", "to": "2024-01-01T12:00"}
+    btc, eth = stage_of(store, shipped_instruments(), session(halts=[halt])).ground.listings
+    assert btc.hours is None
+    assert eth.hours is not None
+    for hour, is_open in ((9, True), (10, False), (11, False), (12, True)):
+        assert eth.hours.is_open(parse_instant(f"2024-01-01T{hour:02}:00")) is is_open
+    with pytest.raises(NotFound, match="a halt of 'SPY'"):
+        stage_of(store, shipped_instruments(), session(halts=[{**halt, "instrument": "SPY"}]))
+    for wrong in ({"instrument": "ethusdt"}, {**halt, "to": halt["from"]}, {**halt, "why": "news"}):
+        with pytest.raises(Invalid, match="halt 1"):
+            session(halts=[wrong])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ from gnomon.replay.digests import canonical, dataset_digest
 from gnomon.replay.ground import Ground, Tape, finest_of, tape_of
 from gnomon.replay.listings import Traded, listings
 from gnomon.replay.run import RunPlan
-from gnomon.replay.session import Entry, Session
+from gnomon.replay.session import Entry, Halt, Session
 from gnomon.replay.wire import Compute
 from gnomon.sources.sessions import load_sessions
 from gnomon.store.store import Store
@@ -93,8 +93,7 @@ def stage_of(store: Store, configured: Instruments, session: Session, upto_seq: 
     by_instrument = _by_instrument(series, session.instruments)
     instruments = [known.find(name) for name in by_instrument]
     timeframe = session.timeframe or _timeframe(by_instrument)
-    resolves = session.rules.fills.resolve is Resolve.FINER
-    ground = _ground(by_instrument, instruments, timeframe, shelf, resolves)
+    ground = _ground(by_instrument, instruments, timeframe, shelf, session)
     first_ns, last_ns = ground.span()
     window = session.from_ns or first_ns, min(session.to_ns or last_ns, last_ns)
     ground, frozen_seq = with_outlook(store, ground, session.forecasts, by_instrument, window, upto_seq)
@@ -142,9 +141,11 @@ def _ground(
     instruments: Sequence[Instrument],
     timeframe: Timeframe,
     shelf: Shelf,
-    resolves: bool,
+    session: Session,
 ) -> Ground:
     traded, rows, hours = [], [], {}
+    resolves = session.rules.fills.resolve is Resolve.FINER
+    halts = _halts(session, by_instrument)
     for instrument, series in zip(instruments, by_instrument.values(), strict=True):
         trades = next((one for one in series if isinstance(one, Trades)), None)
         candles = [one for one in series if isinstance(one, Candles) and one.basis == "raw"] or [
@@ -153,8 +154,8 @@ def _ground(
         head = trades if trades is not None else finest_of(candles)
         traded.append(Traded(instrument, head.tick, head.lot))
         rows.append((trades, candles))
-        if instrument.calendar != ALWAYS:
-            hours[instrument.id] = _hours(instrument.calendar, head)
+        if instrument.calendar != ALWAYS or instrument.id in halts:
+            hours[instrument.id] = _hours(instrument.calendar, head, halts.get(instrument.id, ()))
     listed = listings(traded, hours=hours)
     tapes = tuple(
         _tape(listing, trades, candles, timeframe, shelf, resolves)
@@ -165,10 +166,27 @@ def _ground(
     return Ground(tapes, timeframe, dataset_digest([*parts, ("instruments", tables)]))
 
 
-def _hours(calendar: str, series: Trades | Candles) -> Hours:
-    """The trading hours of the time that a series covers."""
+def _hours(calendar: str, series: Trades | Candles, halts: Sequence[Halt]) -> Hours:
+    """The trading hours of the time that a series covers, less its halts."""
     rows = (series.time_ns, series.time_ns) if isinstance(series, Trades) else (series.open_ns, series.close_ns)
-    return load_sessions(calendar).hours(int(rows[0][0]), int(rows[1][-1]))
+    hours = load_sessions(calendar).hours(int(rows[0][0]), int(rows[1][-1]))
+    for halt in halts:
+        hours = hours.without(halt.from_ns, halt.to_ns)
+    return hours
+
+
+def _halts(session: Session, instruments: Iterable[str]) -> dict[str, list[Halt]]:
+    """Halts by instrument. `NotFound` for one that the session has not."""
+    found: dict[str, list[Halt]] = {}
+    known = {name.partition(":")[2].upper(): name for name in instruments} | {
+        name.upper(): name for name in instruments
+    }
+    for halt in session.halts:
+        name = known.get(halt.instrument.upper())
+        if name is None:
+            raise NotFound(f"a halt of {halt.instrument!r}", hint=f"the session has {', '.join(sorted(instruments))}")
+        found.setdefault(name, []).append(halt)
+    return found
 
 
 def _tape(

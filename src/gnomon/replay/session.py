@@ -38,7 +38,7 @@ from gnomon.units import decimal as exact
 
 SESSION_KEYS: Final = (
     "name", "dataset", "instruments", "from", "to", "timeframe", "warmup", "drive", "pace", "seed", "time_check",
-    "forecasts", "journal", "stall_s", "start_policy", "together",
+    "forecasts", "journal", "stall_s", "start_policy", "together", "halts",
 )  # fmt: skip
 OUTLOOK_KEYS: Final = {
     "ledger": ("from",),
@@ -46,6 +46,7 @@ OUTLOOK_KEYS: Final = {
     "compute": ("from", "names", "latency_ms", "horizon", "lookback", "seed"),
 }
 MILLISECOND_NS: Final = 1_000_000
+HALT_KEYS: Final = ("instrument", "from", "to")
 ENTRY_KEYS: Final = ("name", "trader", "params", "balances")
 
 JOURNALS: Final = ("full", "digest")
@@ -122,6 +123,15 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
+class Halt:
+    """No trading in one instrument for a while: [from, to), UTC ns."""
+
+    instrument: str
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """The plan. Several datasets are taken together; without `instruments`, all that they hold.
 
@@ -143,6 +153,7 @@ class Session:
     journal: str = "full"
     forecasts: Outlook = field(default_factory=Outlook)
     time_check: str = "lenient"
+    halts: tuple[Halt, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Session:
@@ -171,6 +182,7 @@ class Session:
             journal=_word(table, "journal", JOURNALS),
             forecasts=Outlook.of(table.get("forecasts", "ledger")),
             time_check=_word(table, "time_check", TIME_CHECKS),
+            halts=tuple(_halt(one, number) for number, one in enumerate(table.get("halts", ()), 1)),
             **window,
         )
         if session.to_ns and session.from_ns >= session.to_ns:
@@ -216,6 +228,16 @@ def _word(table: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> str:
             f"{key} is {value!r}", hint=f"did you mean {', '.join(close)}?" if close else f"one of {', '.join(allowed)}"
         )
     return str(value)
+
+
+def _halt(table: Mapping[str, Any], number: int) -> Halt:
+    _known(table, HALT_KEYS, f"halt {number}")
+    if any(not table.get(key) for key in HALT_KEYS):
+        raise Invalid(f"halt {number} is {dict(table)!r}", hint='{ instrument = "SPY", from = "…", to = "…" }')
+    halt = Halt(str(table["instrument"]), _instant(table["from"]), _instant(table["to"]))
+    if halt.from_ns >= halt.to_ns:
+        raise Invalid(f"halt {number} ends before it begins", hint="`from` is its first instant, `to` the one after it")
+    return halt
 
 
 def _names(value: Any) -> tuple[str, ...]:
