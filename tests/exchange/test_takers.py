@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.exchange.venue import BUY, SELL, UNIT, Driver, Row, Venue, fills, limit, market, prints, refusal, rules, stop
-from tests.replay.scene import ground, plan
+from tests.replay.scene import ground, plan, recorded
 from tests.replay.scene import rules as scene_rules
 
 from gnomon.exchange.exchange import Exchange
@@ -15,6 +15,7 @@ from gnomon.exchange.liquidity import Best
 from gnomon.exchange.order import Amend, Cancel, OrderType, Quote, SelfTrade, Status, TimeInForce
 from gnomon.exchange.outcome import Accepted, Changed, Filled, FillFlag, QuoteKind, Refusal, Role, Rule
 from gnomon.exchange.rules import SHARE_ONE, WHOLE, FeeAsset, Fees, Fills, Resting, Taker
+from gnomon.replay.explain import explain_fill
 from gnomon.replay.run import play
 from gnomon.trader.orders import OrderRequest
 from gnomon.trader.trader import Strategy
@@ -225,3 +226,15 @@ def test_the_engine_brings_the_timeout_back_in_its_time() -> None:
     assert ended.remaining == 10
     longer = replace(how, fills=replace(how.fills, taker_timeout_ns=7 * second))
     assert len([one for _, one in play(plan(ground(tape), longer), Buyer()).told if isinstance(one, Filled)]) == 3
+
+
+def test_a_fill_says_which_print_it_shared() -> None:
+    second = 10**9
+    tape = prints([(at * second, price, lots, side) for at, price, lots, side in TAPE])
+    how = scene_rules(Fills(taker=Taker.NEXT_PRINT, taker_timeout_ns=6 * second, share=SHARE_ONE // 2), Fees(0, 0))
+    where = plan(ground(tape), how)
+    _, record = recorded(where, Buyer())
+    said = " ".join(explain_fill(record, where.ground, 2).sentences)
+    assert "Rule TAKER_PRINT: it shared a later print of its own side." in said
+    assert "The print is number 3: 0.006 at 10.2, begun by a buyer." in said
+    assert "Own orders had left 0.006 of it, of which the volume share gave 0.003." in said

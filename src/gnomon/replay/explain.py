@@ -126,7 +126,7 @@ def _sentences(one: Recorded, body: Fill, listing: Listing, record: Record) -> I
         yield f"Bar {body.print}, its {point}: {_price(listing, body.print_price)}."
     elif body.print >= 0:
         side = ("an unknown side", "a buyer", "a seller")[body.print_side]
-        what = "stands on" if body.role == Role.TAKER else "is"
+        what = "stands on" if body.role == Role.TAKER and body.rule != Rule.TAKER_PRINT else "is"
         yield (
             f"The print {what} number {body.print}: {_qty(listing, body.print_lots)} at "
             f"{_price(listing, body.print_price)}, begun by {side}."
@@ -135,6 +135,11 @@ def _sentences(one: Recorded, body: Fill, listing: Listing, record: Record) -> I
         yield (
             f"Ahead of it were {_qty(listing, body.ahead_before)}; the print left {_qty(listing, body.excess)} beyond "
             f"the queue, of which the volume share gave {_qty(listing, body.share_cap)}."
+        )
+    if body.rule == Rule.TAKER_PRINT:
+        yield (
+            f"Own orders had left {_qty(listing, body.excess)} of it, of which the volume share gave "
+            f"{_qty(listing, body.share_cap)}."
         )
     if body.role == Role.TAKER and body.levels:
         yield (
