@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.replay.scene import (
     RICH,
     SPREAD_OUT,
-    T0,
     UP_AND_DOWN,
     ground,
     plan,
@@ -23,15 +21,12 @@ from tests.replay.scene import (
     sentences,
 )  # fmt: skip
 
-from gnomon.errors import Invalid, NotFound
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.draws import COMPONENTS, LatencyTable
 from gnomon.exchange.prints import Prints
-from gnomon.exchange.rules import Latency, Leg, Rules
+from gnomon.exchange.rules import Latency, Leg
 from gnomon.replay.record import Kept
 from gnomon.replay.run import RunPlan, play, play_again
-from gnomon.replay.session import Session
-from gnomon.sources.files.latencies import with_latencies
 from gnomon.trader.trader import Strategy
 
 DRAWN, CURVE = Leg(table=SPREAD_OUT), Leg(table=UP_AND_DOWN)
@@ -174,25 +169,3 @@ def test_a_request_takes_what_was_recorded_when_it_was_sent() -> None:
             assert arrival == newest
             sent += 1
     assert sent > 10
-
-
-def test_a_session_names_a_file_and_carries_its_rows(tmp_path: Path) -> None:
-    (tmp_path / "lab.csv").write_text(f"t,feed,entry,reply\n{T0},5,6,7\n{T0 + 10},15,16,17\n")
-    text = '[session]\ndataset = "d"\nfrom = "2024-01-01"\n[rules.latency]\nentry = { recorded = "lab.csv" }\n'
-    whole = with_latencies(text, tmp_path)
-    session = Session.parse(whole)
-    table = session.rules.latency.entry.table
-    assert table is not None
-    assert table.at(T0 + 5) == 11
-    assert session.from_ns == Session.parse(text.replace('"lab.csv"', "[[1, 1, 1, 1]]")).from_ns
-    plain = '[session]\ndataset = "d"\n'
-    assert with_latencies(plain, tmp_path) == plain
-    with pytest.raises(NotFound, match="no recorded latency"):
-        with_latencies(text.replace("lab", "bal"), tmp_path)
-    (tmp_path / "lab.csv").write_text("t,feed\n1,2\n")
-    with pytest.raises(Invalid, match="columns"):
-        with_latencies(text, tmp_path)
-    (tmp_path / "lab.csv").write_text("t,feed,entry,reply\n1,2,3,x\n")
-    with pytest.raises(Invalid, match="line 2"):
-        with_latencies(text, tmp_path)
-    assert Rules.parse({}).latency.entry.table is None
