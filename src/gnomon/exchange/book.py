@@ -10,6 +10,7 @@ from gnomon.exchange.liquidity import Liquidity, NoLiquidity
 from gnomon.exchange.listing import Listing
 from gnomon.exchange.order import Order, Side
 from gnomon.exchange.prints import Prints
+from gnomon.exchange.recorded import Shown
 from gnomon.exchange.rules import Resting
 from gnomon.exchange.stops import trigger_prices
 from gnomon.exchange.thresholds import IDLE, NEVER_DOWN, NEVER_UP, Thresholds
@@ -61,6 +62,7 @@ class Book:
         "prints",
         "purse",
         "resting",
+        "shown",
         "stops",
         "takers",
         "tape",
@@ -68,7 +70,13 @@ class Book:
     )
 
     def __init__(
-        self, listing: Listing, tape: Prints | Bars, liquidity: Liquidity, resting: Resting, purse: Purse
+        self,
+        listing: Listing,
+        tape: Prints | Bars,
+        liquidity: Liquidity,
+        resting: Resting,
+        purse: Purse,
+        shown: Shown | None = None,
     ) -> None:
         self.listing = listing
         self.tape = tape
@@ -89,6 +97,7 @@ class Book:
         )  # fmt: skip
         self.liquidity = liquidity
         self.is_quoted = not isinstance(liquidity, NoLiquidity)  # whether takers find more than own orders
+        self.shown = shown  # what is recorded of quotes and depth
         self.resting = resting
         self._beyond = 1 if resting is Resting.THROUGH else 0
         self.position = 0
@@ -163,6 +172,14 @@ class Book:
         if side is _BUY:
             return (0 < best.ask <= price) or (bool(self.asks) and self.asks[0].price <= price)
         return (0 < price <= best.bid) or (bool(self.bids) and self.bids[0].price >= price)
+
+    def reached_by(self) -> tuple[int, int]:
+        """The best own bid and ask: what a recorded ask at or below the one, or bid at or above the other, reaches."""
+        return self.bids[0].price if self.bids else NEVER_DOWN, self.asks[0].price if self.asks else NEVER_UP
+
+    def queued(self) -> list[tuple[Side, int]]:
+        """Prices at which people are ahead of own orders."""
+        return [(one.side, one.price) for one in (*self.bids, *self.asks) if one.ahead]
 
     def rest(self, order: Order) -> None:
         """To the end of the queue at its price."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from gnomon.errors import Invalid
@@ -23,11 +24,12 @@ from gnomon.exchange.bar_matching import (
 )
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.book import Book
+from gnomon.exchange.book_matching import on_book
 from gnomon.exchange.checks import Broken
-from gnomon.exchange.funds import purses
+from gnomon.exchange.funds import Purse, purses
 from gnomon.exchange.hours import closed, waits_for_open, while_open
 from gnomon.exchange.ledger import Ledger, Posting
-from gnomon.exchange.liquidity import Liquidity, NoLiquidity, SyntheticQuote
+from gnomon.exchange.liquidity import Liquidity, NoLiquidity, RecordedLiquidity, SyntheticQuote
 from gnomon.exchange.listing import Asset, Listing
 from gnomon.exchange.matching import on_print, plan, reach, take
 from gnomon.exchange.order import (
@@ -50,6 +52,7 @@ from gnomon.exchange.order import (
 )
 from gnomon.exchange.outcome import Outcome, Quoted, Refusal, Rejected, Triggered
 from gnomon.exchange.prints import Prints
+from gnomon.exchange.recorded import BookMoved, Recorded, Shown
 from gnomon.exchange.rules import AUTO, FeeAsset, FillMoment, Resting, Rules, Taker
 from gnomon.exchange.takers import Deadline, LaterPrints, Takers
 from gnomon.exchange.working import Working
@@ -92,26 +95,32 @@ class Entry(NamedTuple):
     order: int
 
 
-Event = Arrival | Printed | BarPoint | Entry | Deadline
-"""What the venue is told. A print that concerns no order need not be told: `Book.position` says how far it has read."""
+Event = Arrival | Printed | BookMoved | BarPoint | Entry | Deadline
+"""What the venue is told. A print, or a move of the recorded book, that concerns no order need not be told:
+`Book.position` says how far it has read."""
+
+NOTHING_RECORDED: Final[Mapping[int, Recorded]] = MappingProxyType({})
 
 
 class Exchange:
     """One account's orders, funds and fills over the prints of the listings."""
 
-    def __init__(self, listings: Sequence[Listing], tapes: Mapping[int, Prints | Bars], rules: Rules) -> None:
-        """`Invalid` when two listings scale an asset differently, or a balance names an asset that none trades."""
+    def __init__(
+        self,
+        listings: Sequence[Listing],
+        tapes: Mapping[int, Prints | Bars],
+        rules: Rules,
+        recorded: Mapping[int, Recorded] = NOTHING_RECORDED,
+    ) -> None:
+        """`Invalid` when two listings scale an asset differently, or when the rules walk a book that none recorded."""
         self.rules = rules
         self.listings = {one.number: one for one in listings}
         self.ledger = Ledger(_assets(listings))
         purse = purses(self.ledger, self.listings, rules.fees, self._worth)
         self.books = {
-            number: Book(
-                one, tapes[number], while_open(_liquidity(tapes[number], rules), one), rules.fills.resting,
-                purse[number],
-            )
+            number: _book(one, tapes[number], rules, purse[number], recorded.get(number))
             for number, one in self.listings.items()
-        }  # fmt: skip
+        }
         self._has_hours = any(one.hours is not None for one in listings)
         self.working = Working(self.books)
         self.deadlines: list[Deadline] = []  # to be brought back at their time, by whoever drives this
@@ -162,6 +171,9 @@ class Exchange:
                 self._handlers[type(request)](event, request)  # type: ignore[arg-type]  # kind says so
         elif kind is BarPoint:
             self._point(event)  # type: ignore[arg-type]  # kind says so
+        elif kind is BookMoved:
+            self._see_prints(event)  # type: ignore[arg-type]  # kind says so
+            on_book(working, self.books[event[0]], event, self.rules.fills)  # type: ignore[arg-type]  # kind says so
         else:
             self._begin_triggered(event)  # type: ignore[arg-type]  # kind says so
         while working.freed:
@@ -216,6 +228,12 @@ class Exchange:
         for number, book in self.books.items():
             if number != event.instrument:
                 book.see(time_ns if number < event.instrument else time_ns - 1)
+
+    def _see_prints(self, event: BookMoved) -> None:
+        """The prints of this instant are behind; more moves of it may come."""
+        others = self.books.values() if self._is_fee_elsewhere else [self.books[event.instrument]]
+        for book in others:
+            book.see(event.time_ns)
 
     # --- new orders ---------------------------------------------------------------------------------------------------
 
@@ -393,11 +411,18 @@ class Exchange:
     def _ahead(self, book: Book, order: Order, time_ns: int) -> int:
         """Lots of other people before it, as the rules say."""
         fills = self.rules.fills
+        order.queued_ns = time_ns
         if fills.resting is not Resting.QUEUE:
             return 0
         if book.has_bars:
             return 0
-        return fills.ahead if fills.ahead != AUTO else book.prints.ahead(order.price, book.position, time_ns)
+        if book.shown is not None:
+            ahead = book.shown.ahead(order.side, order.price, time_ns) if fills.ahead == AUTO else fills.ahead
+            if ahead >= 0:
+                return ahead
+        if fills.ahead != AUTO:
+            return fills.ahead
+        return book.prints.ahead(order.price, book.position, time_ns)
 
     # --- lists --------------------------------------------------------------------------------------------------------
 
@@ -467,10 +492,10 @@ class Exchange:
         self._work(first, book, event.time_ns)
 
     def _free(self, pending: OrderList, event: Event) -> None:
-        """The working order is filled. By a print: the others begin after all prints of its instant, as stops do."""
-        if type(event) is Printed:
-            price = self.books[event.instrument].last_price()
-            self.working.out.append(Triggered(pending.legs[0].number, event.position, price))
+        """The working order is filled. By the market: the others begin after all of its instant, as stops do."""
+        if isinstance(event, Printed | BookMoved):
+            book = self.books[event.instrument]
+            self.working.out.append(Triggered(pending.legs[0].number, book.position - 1, book.last_price()))
         elif type(event) is BarPoint:
             times = self.books[event.instrument].bars.times_ns(event.position)
             self._begin_pending(pending, times[event.point])
@@ -664,9 +689,22 @@ def _assets(listings: Sequence[Listing]) -> list[Asset]:
     return list(assets.values())
 
 
-def _liquidity(tape: Prints | Bars, rules: Rules) -> Liquidity:
-    if isinstance(tape, Bars) or rules.fills.taker is Taker.REST:
+def _book(listing: Listing, tape: Prints | Bars, rules: Rules, purse: Purse, recorded: Recorded | None) -> Book:
+    taker = rules.fills.taker
+    if taker is Taker.WALK and (isinstance(tape, Bars) or recorded is None or recorded.ladder is None):
+        raise Invalid(
+            f"no depth of {listing.id} is recorded to walk", hint=f"fills.taker = {Taker.AUTO}, or import its depth"
+        )
+    if isinstance(tape, Bars):
+        return Book(listing, tape, while_open(NoLiquidity(), listing), rules.fills.resting, purse)
+    shown = Shown(recorded, taker is Taker.QUOTE) if recorded is not None else None
+    liquidity = while_open(_liquidity(tape, rules, shown), listing)
+    return Book(listing, tape, liquidity, rules.fills.resting, purse, shown)
+
+
+def _liquidity(tape: Prints, rules: Rules, shown: Shown | None) -> Liquidity:
+    if rules.fills.taker is Taker.REST:
         return NoLiquidity()
     if rules.fills.taker is Taker.NEXT_PRINT:
         return LaterPrints(tape)
-    return SyntheticQuote(tape, rules.fills)
+    return SyntheticQuote(tape, rules.fills) if shown is None else RecordedLiquidity(shown, tape, rules.fills)

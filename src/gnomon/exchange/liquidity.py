@@ -12,7 +12,8 @@ from typing import Final, NamedTuple, Protocol
 from gnomon.exchange.order import Side
 from gnomon.exchange.outcome import QuoteKind, Rule
 from gnomon.exchange.prints import Prints
-from gnomon.exchange.rules import AUTO, Fills
+from gnomon.exchange.recorded import QUOTES, Offer, Seen, Shown
+from gnomon.exchange.rules import AUTO, Fills, Taker
 
 
 class Best(NamedTuple):
@@ -31,6 +32,8 @@ class Level(NamedTuple):
     lots: int
     number: int  # from 1, best first
     rule: Rule
+    layer: int = 0  # of a recording, and the row of it that displays the level
+    row: int = -1
 
 
 class Liquidity(Protocol):
@@ -101,3 +104,69 @@ class SyntheticQuote:
     def take(self, side: Side, level: Level, lots: int) -> None:
         key = side, level.price
         self._taken[key] = self._taken.get(key, 0) + lots
+
+
+class RecordedLiquidity:
+    """What was displayed: depth walked level by level, or the best quote and what is assumed behind it.
+
+    Where the recording says nothing yet the synthetic quote stands in, but not for the rule `walk`.
+    """
+
+    __slots__ = ("_fills", "_prints", "_synthetic", "shown")
+
+    def __init__(self, shown: Shown, prints: Prints, fills: Fills) -> None:
+        self.shown = shown
+        self._prints = prints
+        self._fills = fills
+        self._synthetic: Liquidity = NoLiquidity() if fills.taker is Taker.WALK else SyntheticQuote(prints, fills)
+
+    def _now(self, time_ns: int) -> tuple[Seen, int]:
+        """What is behind, and the layer that is asked; 0 for none."""
+        seen = self.shown.at(time_ns)
+        layer = self.shown.layer(seen)
+        return seen, 0 if layer == QUOTES and self._fills.taker is Taker.WALK else layer
+
+    def best(self, position: int, time_ns: int) -> Best:
+        seen, layer = self._now(time_ns)
+        if not layer:
+            return self._synthetic.best(position, time_ns)
+        bid, ask, row = self.shown.recorded.best(seen, layer)
+        return Best(bid, ask, QuoteKind.RECORDED, row)
+
+    def updated_ns(self, time_ns: int) -> int:
+        """When what is best at an instant was last spoken of; -1 where nothing recorded says it."""
+        seen, layer = self._now(time_ns)
+        return self.shown.recorded.time_ns(seen, layer) if layer else -1
+
+    def levels(self, side: Side, position: int, time_ns: int) -> Iterator[Level]:
+        seen, layer = self._now(time_ns)
+        if not layer:
+            yield from self._synthetic.levels(side, position, time_ns)
+            return
+        offers = self.shown.offers(side, seen, layer)
+        if layer == QUOTES or self._fills.taker is Taker.QUOTE:
+            yield from self._behind_the_best(side, next(offers, None), position, layer)
+            return
+        for number, (price, lots, taken, row) in enumerate(offers, 1):
+            if lots > taken:
+                yield Level(price, lots - taken, number, Rule.TAKER_WALK, layer, row)
+
+    def _behind_the_best(self, side: Side, best: Offer | None, position: int, layer: int) -> Iterator[Level]:
+        """The best price for its size, then an assumed size at each tick further away."""
+        if best is None or not best.price:
+            return
+        lots, row = self._fills.level_lots, best.row
+        if lots == AUTO:
+            lots = self._prints.level_lots(position)
+        for number in range(1, self._fills.max_levels + 1):
+            price = best.price + number - 1 if side is Side.BUY else best.price - number + 1
+            taken = self.shown.taken(layer, side, price, row)
+            left = (best.lots if number == 1 else lots) - taken
+            if price > 0 and left > 0:
+                yield Level(price, left, number, Rule.TAKER_QUOTE, layer, row)
+
+    def take(self, side: Side, level: Level, lots: int) -> None:
+        if level.layer:
+            self.shown.take(level.layer, side, level.price, level.row, lots)
+        else:
+            self._synthetic.take(side, level, lots)

@@ -19,6 +19,7 @@ from gnomon.exchange.stops import observe
 from gnomon.exchange.working import NO_BEST, Working
 
 _MAKER: Final = Role.MAKER
+_WALK: Final = Rule.TAKER_WALK
 _SIDE_UNKNOWN: Final = int(FillFlag.SIDE_UNKNOWN)
 _SELF_TRADE: Final = int(FillFlag.SELF_TRADE)
 
@@ -85,6 +86,7 @@ def plan(book: Book, order: Order, time_ns: int, fills: Fills) -> Iterator[Step]
     is_buy = order.side is Side.BUY
     sign = 1 if is_buy else -1
     limit = order.price
+    left = order.remaining
     own = iter(list(book.asks if is_buy else book.bids))
     mine = next(own, None)
     for level in book.liquidity.levels(order.side, book.position, time_ns):
@@ -101,6 +103,9 @@ def plan(book: Book, order: Order, time_ns: int, fills: Fills) -> Iterator[Step]
         lots = level.lots if fills.share == WHOLE else level.lots * fills.share // SHARE_ONE
         if lots and price > 0:
             yield Step(price, lots, level)
+            left -= lots
+            if left <= 0 < order.remaining and level.rule is _WALK:  # a book is deep: no further than it is needed
+                return
     while mine is not None and (not limit or sign * mine.price <= sign * limit):
         yield Step(mine.price, mine.remaining, None, mine)
         mine = next(own, None)
@@ -123,8 +128,8 @@ def take(working: Working, book: Book, order: Order, time_ns: int, fills: Fills)
         lots = min(step.lots, order.remaining)
         book.liquidity.take(order.side, level, lots)
         working.fill(
-            book, order, step.price, lots, level.rule, Role.TAKER, best.print, level.price, level.lots,
-            level=level.number, levels=levels, best=best,
+            book, order, step.price, lots, level.rule, Role.TAKER, level.row if level.layer else best.print,
+            level.price, level.lots, level.layer, level=level.number, levels=levels, best=best,
         )  # fmt: skip
 
 

@@ -162,6 +162,7 @@ class Order:
     lock = 0  # units still locked: quote of a BUY, base of a SELL
     asked_lock = 0  # units that were locked when it was admitted
     ahead = 0  # lots of other people before it at its price
+    queued_ns = 0  # when it came to stand in the book, if that was asked for
     reference = 0  # trailing: the best price since tracking began, 0 not yet tracking
     bound = 0  # rule next_print: the highest price in ticks that a MARKET BUY pays
     ends_ns = 0  # rule next_print: until when it stands for prints

@@ -130,11 +130,6 @@ class Fills:
             if name not in known:
                 raise Invalid(f"fills has no setting {name!r}", hint=_near(name, known))
             values[_PLACES.get(name, name)] = _READ.get(name, int)(value)
-        if values.get("taker") is Taker.WALK:
-            raise Invalid(
-                f"fills.taker {str(values['taker'])!r} is not there yet: recorded depth is not read",
-                hint=f"{Taker.AUTO} (a synthetic quote around the last print) or {Taker.REST}",
-            )
         return cls(**values)
 
 

@@ -9,16 +9,19 @@ from typing import Final
 from gnomon.clock import Timeframe
 from gnomon.errors import Invalid, NotFound, nearest
 from gnomon.exchange.listing import Listing
+from gnomon.exchange.recorded import Recorded
 from gnomon.exchange.rules import Resolve
 from gnomon.jobs.outlook import compute_of, with_outlook
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.calendar import Hours
 from gnomon.market.candles import Candles
 from gnomon.market.dataset import AnySeries, hash_of_digests, series_digest
+from gnomon.market.depth import Depth
 from gnomon.market.instrument import Instrument, Instruments
+from gnomon.market.quotes import Quotes
 from gnomon.market.trades import Trades
 from gnomon.replay.digests import canonical, dataset_digest
-from gnomon.replay.ground import Ground, Tape, finest_of, tape_of
+from gnomon.replay.ground import Ground, Tape, finest, finest_of, recorded_of, tape_of
 from gnomon.replay.listings import Traded, listings
 from gnomon.replay.run import RunPlan
 from gnomon.replay.session import Entry, Halt, Session
@@ -152,14 +155,22 @@ def _ground(
             one for one in series if isinstance(one, Candles)
         ]
         head = trades if trades is not None else finest_of(candles)
-        traded.append(Traded(instrument, head.tick, head.lot))
-        rows.append((trades, candles))
+        tick, lot = head.tick, head.lot
+        met: AnySeries | None = head
+        if trades is not None:
+            tick, lot = finest(trades, [one for one in series if isinstance(one, Quotes | Depth)])
+            if (tick, lot) != (head.tick, head.lot):  # the index that is kept counts in other steps
+                trades, met = trades.regrid(tick, lot), None
+                candles = [one.regrid(tick, lot, one.money) for one in candles]
+        traded.append(Traded(instrument, tick, lot))
+        recorded = recorded_of(series, tick, lot) if trades is not None else None
+        rows.append((trades, candles, recorded, met))
         if instrument.calendar != ALWAYS or instrument.id in halts:
             hours[instrument.id] = _hours(instrument.calendar, head, halts.get(instrument.id, ()))
     listed = listings(traded, hours=hours)
     tapes = tuple(
-        _tape(listing, trades, candles, timeframe, shelf, resolves)
-        for listing, (trades, candles) in zip(listed, rows, strict=True)
+        _tape(listing, trades, candles, timeframe, shelf, recorded, met, resolves)
+        for listing, (trades, candles, recorded, met) in zip(listed, rows, strict=True)
     )
     parts = [(" ".join(one.key), series_digest(one)) for series in by_instrument.values() for one in series]
     tables = canonical({"listings": [one.document() for one in listed]}).encode()
@@ -195,11 +206,15 @@ def _tape(
     candles: Sequence[Candles],
     timeframe: Timeframe,
     shelf: Shelf,
+    recorded: Recorded | None,
+    met: AnySeries | None,
     resolves: bool,
 ) -> Tape:
-    has_prints = trades is not None and len(trades)
-    met = trades if has_prints else finest_of(candles) if candles else None
-    return tape_of(listing, trades, candles, timeframe, shelf.index(met) if met is not None else None, resolves)
+    """`met` is the series whose index is kept, None where it has to be made."""
+    if trades is not None and not len(trades):
+        met = finest_of(candles) if candles else None
+    index = shelf.index(met) if met is not None else None
+    return tape_of(listing, trades, candles, timeframe, index, recorded, resolves)
 
 
 def _calendar(instruments: Sequence[Instrument]) -> str:

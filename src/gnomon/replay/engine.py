@@ -21,6 +21,7 @@ from gnomon.exchange.search import first_crossing
 from gnomon.exchange.thresholds import IDLE, Thresholds
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.lanes import Lane
+from gnomon.replay.book_watch import BookWatch, book_watches
 from gnomon.replay.streams import NEVER_NS, Stream, TradeStream
 from gnomon.replay.windows import Windows
 
@@ -80,6 +81,7 @@ WATCH: Final = "\n"
 
 VENUE, TRADER, FIRST_LAYER = 0, 1, 2
 _PRINT: Final = int(Lane.PRINT)
+_BOOK: Final = int(Lane.BOOK)
 _ARRIVAL: Final = int(Lane.ARRIVAL)
 _TIMER: Final = int(Lane.TIMER)
 _DELIVERY: Final = int(Lane.DELIVERY)
@@ -93,7 +95,7 @@ class Watch:
     """How far one book's tape is known to hold nothing for its orders: rows before `clear`, times before `safe_ns`."""
 
     __slots__ = ("_rows", "_times", "book", "clear", "hit", "index", "passed", "reach", "safe_ns", "search", "source",
-                 "thresholds", "windows")  # fmt: skip
+                 "tape", "thresholds", "windows")  # fmt: skip
 
     def __init__(
         self, book: Book, index: BlockIndex, source: int, search: Search, windows: Windows | None = None
@@ -108,6 +110,7 @@ class Watch:
         self.hit = -1
         self.reach = FIRST_REACH
         self.safe_ns = 0
+        self.tape = book.tape
         self._times = book.tape.time_ns
         self._rows = len(book.tape)
         self.thresholds: Thresholds = _UNKNOWN
@@ -187,10 +190,11 @@ class Replay:
         self._keeper = keeper
         self._draws = draws
         self._end_ns = end_ns
-        self._watches = [
+        self._watches: list[Watch | BookWatch] = [
             Watch(book, indexes[number], FIRST_LAYER + number, search, _windows(number, book, streams, search))
             for number, book in sorted(exchange.books.items())
         ]
+        self._watches += book_watches(exchange.books, FIRST_LAYER)  # after the prints of an instant
         self._prints_of = {
             FIRST_LAYER + number: book for number, book in exchange.books.items() if not book.has_bars
         }  # by layer
@@ -243,13 +247,13 @@ class Replay:
 
     def _hit_before(self, at_ns: int, lane: int) -> bool:
         """Process the first print before (at_ns, lane) that concerns an own order; whether there was one."""
-        first: tuple[int, int, Watch] | None = None
+        first: tuple[int, int, Watch | BookWatch] | None = None
         before_ns = at_ns if lane > _PRINT else at_ns - 1
         for watch in self._watches:
             if watch.book.current is not watch.thresholds:
                 watch.renew()
             if watch.safe_ns <= before_ns:
-                tape = watch.book.tape
+                tape = watch.tape
                 found = watch.look(tape.until(before_ns, watch.clear))
                 if found >= 0:
                     time_ns = tape.time_ns.item(found)
@@ -259,7 +263,9 @@ class Replay:
             return False
         at_ns, position, watch = first
         watch.tell(position)
-        if watch.book.has_bars:
+        if isinstance(watch, BookWatch):
+            self._apply(at_ns, _BOOK, watch.source, watch.tape.event(watch.book.listing.number, position))
+        elif watch.book.has_bars:
             self._push_points(watch, position)
         else:
             self._apply(at_ns, _PRINT, watch.source, _make(Printed, (watch.book.listing.number, position)))
@@ -431,7 +437,7 @@ class Replay:
 
     def _answer(self, at_ns: int, lane: int, source: int, event: Any, outcomes: list[Outcome]) -> None:
         after, upto = self._keeper.came(at_ns, lane, source, event, outcomes)
-        if lane == _PRINT and type(event) is Printed:
+        if lane <= _BOOK and type(event) is not BarPoint:
             for outcome in outcomes:
                 if type(outcome) is Triggered:
                     self._push(at_ns, _ARRIVAL, VENUE, Entry(at_ns, outcome.number))

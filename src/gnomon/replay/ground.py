@@ -12,16 +12,22 @@ from typing import Final
 
 import numpy as np
 
-from gnomon.clock import Timeframe
+from gnomon.clock import Timeframe, iso
 from gnomon.errors import Invalid
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.listing import Listing
 from gnomon.exchange.prints import Prints
+from gnomon.exchange.recorded import Recorded
+from gnomon.exchange.rules import Taker
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.candles import Candles
+from gnomon.market.dataset import AnySeries
+from gnomon.market.depth import Depth
+from gnomon.market.ladder import Ladder
 from gnomon.market.quotes import Quotes
 from gnomon.market.trades import Trades
 from gnomon.replay.archive import Archive
+from gnomon.units import Grid
 
 ENGINE_VERSION: Final = 1
 """Raised by hand with every change that may move an output of a run."""
@@ -29,12 +35,16 @@ ENGINE_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tape:
-    """What a listing's orders meet, and the candles that its trader is told of."""
+    """What a listing's orders meet, and the candles that its trader is told of.
+
+    Quotes and depth, where they are `recorded`, stand beside prints.
+    """
 
     listing: Listing
     tape: Prints | Bars
     index: BlockIndex
     bars: Bars
+    recorded: Recorded | None = None
 
     @property
     def is_bar_modelled(self) -> bool:
@@ -75,6 +85,7 @@ def tape_of(
     candles: Sequence[Candles],
     timeframe: Timeframe,
     index: BlockIndex | None,
+    recorded: Recorded | None = None,
     resolves: bool = False,
 ) -> Tape:
     """A listing's tape from the series of a dataset; `index` is that of its prints, or of its finest candles, and made
@@ -84,7 +95,8 @@ def tape_of(
     """
     if trades is not None and len(trades):
         prints = Prints(trades.time_ns, trades.price, trades.size, trades.side)
-        return Tape(listing, prints, index or BlockIndex.of(trades), _bars_for(candles, prints, timeframe))
+        bars = _bars_for(candles, prints, timeframe)
+        return Tape(listing, prints, index or BlockIndex.of(trades), bars, recorded)
     if not candles:
         raise Invalid(f"no prints and no candles of {listing.id}", hint="`gnomon datasets` says what is stored")
     finest, told = bars_of(finest_of(candles)), _told(candles, timeframe)
@@ -97,6 +109,23 @@ def tape_of(
 def finest_of(candles: Sequence[Candles]) -> Candles:
     """Those of the shortest timeframe: what orders meet where there are no prints."""
     return min(candles, key=lambda one: one.timeframe.nominal_ns)
+
+
+def finest(trades: Trades, books: Sequence[Quotes | Depth]) -> tuple[Grid, Grid]:
+    """The tick and the lot on which prints, quotes and depth of one instrument can all be counted."""
+    return (
+        min((one.tick for one in (trades, *books)), key=lambda grid: grid.step),
+        min((one.lot for one in (trades, *books)), key=lambda grid: grid.step),
+    )
+
+
+def recorded_of(series: Sequence[AnySeries], tick: Grid, lot: Grid) -> Recorded | None:
+    """The quotes and the depth among the series of an instrument, counted on the grids of its listing."""
+    quotes = next((one.regrid(tick, lot) for one in series if isinstance(one, Quotes) and len(one)), None)
+    depth = next((one.regrid(tick, lot) for one in series if isinstance(one, Depth) and len(one)), None)
+    if quotes is None and depth is None:
+        return None
+    return Recorded(quotes, Ladder(depth) if depth is not None else None)
 
 
 def _bars_for(candles: Sequence[Candles], prints: Prints, timeframe: Timeframe) -> Bars:
@@ -145,3 +174,21 @@ def bars_from_prints(prints: Prints, length_ns: int) -> Bars:
 def tables(ground: Ground) -> Mapping[str, object]:
     """The instruments as they stand in a run's configuration, by number."""
     return {"listings": [one.document() for one in ground.listings], "timeframe": str(ground.timeframe)}
+
+
+def check_walkable(ground: Ground, start_ns: int) -> None:
+    """`Invalid` where a tape has no depth, or none that may be walked from the start of a run on."""
+    for one in ground.tapes:
+        ladder = one.recorded.ladder if one.recorded is not None else None
+        if ladder is None or ladder.first_valid >= len(ladder.stops):
+            raise Invalid(
+                f"fills.taker walk: no book of {one.listing.id} is recorded that may be walked",
+                hint=f"fills.taker {Taker.AUTO} takes what is recorded, or a synthetic quote",
+            )
+        valid_ns = int(ladder.time_ns[ladder.first_valid])
+        if start_ns < valid_ns:
+            raise Invalid(
+                f"fills.taker walk: the book of {one.listing.id} may be walked from {iso(valid_ns)}, "
+                f"and the run begins on {iso(start_ns)}",
+                hint=f'from = "{iso(valid_ns)}" in [session], or fills.taker {Taker.AUTO}',
+            )

@@ -18,7 +18,7 @@ from gnomon.exchange.draws import Draws
 from gnomon.exchange.exchange import Exchange
 from gnomon.exchange.outcome import Outcome
 from gnomon.exchange.prints import Prints
-from gnomon.exchange.rules import Rules
+from gnomon.exchange.rules import Rules, Taker
 from gnomon.exchange.search import first_crossing
 from gnomon.market.lanes import Lane
 from gnomon.replay.bodies import (
@@ -37,14 +37,14 @@ from gnomon.replay.digests import Digests, canonical, config_digest
 from gnomon.replay.engine import FIRST_LAYER, TRADER, Replay, Search, Sitter
 from gnomon.replay.feed import Feed, LaggedBars, LaggedTrades, LaggedView
 from gnomon.replay.ghost import Ghost, Script
-from gnomon.replay.ground import ENGINE_VERSION, Ground, tables
+from gnomon.replay.ground import ENGINE_VERSION, Ground, check_walkable, tables
 from gnomon.replay.journal import Journal, Mode, Sink
 from gnomon.replay.keeper import JournalKeeper, Writer
 from gnomon.replay.lent import lent
 from gnomon.replay.needs import as_recorded, quiet_until, ready
 from gnomon.replay.record import Record
 from gnomon.replay.streams import BarStream, Stream, TradeStream
-from gnomon.replay.view import TapeView
+from gnomon.replay.view import DepthView, TapeView
 from gnomon.replay.wakes import Window, after_market, before_market, is_watching, wake_of, watch_streams
 from gnomon.replay.watches import Filter
 from gnomon.replay.wire import Compute, Wire
@@ -82,6 +82,8 @@ class RunPlan:
                 f"the window {iso(self.start_ns)} to {iso(self.end_ns)} is not in the dataset",
                 hint=f"it holds {iso(first_ns)} to {iso(last_ns)}",
             )
+        if self.rules.fills.taker is Taker.WALK:
+            check_walkable(self.ground, self.start_ns)
 
     def config(self) -> str:
         """The canonical text that the config digest is over: everything that decides, no default left out."""
@@ -187,7 +189,8 @@ def play(
         return play_quotes(plan, trader, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch)
     plan = ready(plan, trader)
     stage = Stage.set(plan, sink, mode, keeps, branch)
-    desk = Desk(_desk_plan(plan), stage.view, stage.course.wire, diary=stage.course)
+    depth = DepthView.of(plan.ground, plan.rules.latency.feed.const_ns)
+    desk = Desk(_desk_plan(plan), stage.view, stage.course.wire, depth, stage.course)
     wake = wake_of(trader.wakes(), plan.ground, stage.bar_layer)
     stage.attach(wake)
     engine = stage.engine(stage.streams(wake, _lending(trader.hook) if debug else trader.hook), desk, search)
@@ -238,7 +241,8 @@ class Stage:
     @classmethod
     def set(cls, plan: RunPlan, sink: Sink | None, mode: Mode, keeps: bool, branch: Branch | None = None) -> Stage:
         ground, rules = plan.ground, plan.rules
-        exchange = Exchange(ground.listings, {one.listing.number: one.tape for one in ground.tapes}, rules)
+        recorded = {one.listing.number: one.recorded for one in ground.tapes if one.recorded is not None}
+        exchange = Exchange(ground.listings, {one.listing.number: one.tape for one in ground.tapes}, rules, recorded)
         journal = Journal(_genesis(plan, exchange), plan.start_ns, sink=sink, mode=mode, branch=branch)
         assets = {number: (book.purse.base, book.purse.quote) for number, book in exchange.books.items()}
         course = _Course(journal, assets, keeps)

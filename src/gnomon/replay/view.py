@@ -6,18 +6,22 @@ answer holds what was knowable at `now_ns` and nothing else.
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 
 from gnomon.clock import Timeframe
 from gnomon.errors import NotFound
 from gnomon.exchange.bars import Bars
-from gnomon.exchange.liquidity import Liquidity
+from gnomon.exchange.liquidity import Liquidity, RecordedLiquidity
 from gnomon.exchange.outcome import QuoteKind
 from gnomon.exchange.prints import Prints
+from gnomon.exchange.recorded import DEPTH
 from gnomon.market.candles import UNKNOWN_AMOUNT, Candles
+from gnomon.market.depth import ASK, BID
 from gnomon.replay.ground import Ground, Tape, bars_from_prints
 from gnomon.trader.events import BestQuote
-from gnomon.trader.market import Last, Printed
+from gnomon.trader.market import Book, Last, Printed
 from gnomon.units import Grid
 
 
@@ -86,9 +90,14 @@ class TapeView:
         """Best bid and ask, recorded or as the rules assume them; None where they assume none."""
         tape = self._ground.tapes[instrument]
         position = tape.tape.until(now_ns - self._feed_ns)
-        best = self._liquidity[instrument].best(position, now_ns)
+        liquidity = self._liquidity[instrument]
+        as_of_ns = now_ns - self._feed_ns
+        best = liquidity.best(position, as_of_ns)
         if best.kind is QuoteKind.NONE or best.print < 0:
             return None
+        if isinstance(liquidity, RecordedLiquidity) and best.kind is QuoteKind.RECORDED:
+            said_ns = liquidity.updated_ns(as_of_ns) + self._feed_ns
+            return BestQuote(instrument, said_ns, best.bid, best.ask)
         return BestQuote(instrument, tape.tape.time_ns.item(best.print) + self._feed_ns, best.bid, best.ask)
 
     def _bars(self, tape: Tape, timeframe: Timeframe) -> Bars:
@@ -102,6 +111,34 @@ class TapeView:
                 )
             self._made[key] = bars_from_prints(tape.tape, timeframe.nominal_ns)
         return self._made[key]
+
+
+class DepthView:
+    """The port `trader.market.Depth` over the recorded books of a run."""
+
+    def __init__(self, ground: Ground, feed_ns: int) -> None:
+        self._ground = ground
+        self._feed_ns = feed_ns
+
+    @classmethod
+    def of(cls, ground: Ground, feed_ns: int) -> DepthView | None:
+        """None where no instrument has a recorded book."""
+        has_book = any(one.recorded is not None and one.recorded.ladder is not None for one in ground.tapes)
+        return cls(ground, feed_ns) if has_book else None
+
+    def book(self, instrument: int, depth: int, now_ns: int) -> Book | None:
+        """The best `depth` levels of each side, as history displayed them; None before the book is known."""
+        recorded = self._ground.tapes[instrument].recorded
+        if recorded is None or recorded.ladder is None:
+            return None
+        seen = recorded.until(now_ns - self._feed_ns)
+        if not recorded.is_walkable(seen):
+            return None
+        bids, asks = (
+            tuple((one.price, one.lots) for one in islice(recorded.ladder.levels(side, seen.depth), depth))
+            for side in (BID, ASK)
+        )
+        return Book(recorded.time_ns(seen, DEPTH) + self._feed_ns, bids, asks)
 
 
 def _closed(bars: Bars, now_ns: int) -> int:
