@@ -10,9 +10,11 @@ from tests.exchange.venue import Driver, Row
 from gnomon.exchange.exchange import Arrival, Entry, Event, Printed
 from gnomon.exchange.ledger import Account
 from gnomon.exchange.order import OrderType, Place, PlaceList, Quote, Replace, Request, Side
-from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, Role, Rule
+from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, QuoteKind, Role, Rule
+from gnomon.exchange.recorded import QUOTES, BookMoved, Recorded
 from gnomon.exchange.rules import WHOLE
 from gnomon.market.calendar import Hours
+from gnomon.market.depth import ASK, BID
 
 
 def check_books(driver: Driver) -> None:
@@ -80,10 +82,16 @@ class FillCheck:
     """
 
     def __init__(
-        self, tapes: Mapping[int, Sequence[Row]], share: int, hours: Mapping[int, Hours | None] | None = None
+        self,
+        tapes: Mapping[int, Sequence[Row]],
+        share: int,
+        hours: Mapping[int, Hours | None] | None = None,
+        recorded: Mapping[int, Recorded] | None = None,
     ) -> None:
         self._tapes = tapes
         self._hours = hours or {}
+        self._recorded = recorded or {}
+        self._had: dict[tuple[int, int, int], int] = {}  # instrument, layer, row
         self._share = share
         self._times = {number: [row[0] for row in tape] for number, tape in tapes.items()}
         self._asked: dict[int, Place] = {}
@@ -105,6 +113,8 @@ class FillCheck:
                 self._check_asked(one)
                 if one.rule is Rule.TAKER_PRINT:
                     self._check_shared(one, event)
+                elif one.quote_kind is QuoteKind.RECORDED:
+                    self._check_recorded(one, event)
                 elif one.rule is not Rule.SELF:
                     self._check_maker(one) if one.role is Role.MAKER else self._check_taker(one, event)
 
@@ -158,6 +168,40 @@ class FillCheck:
         key = fill.instrument, fill.print
         self._used[key] = self._used.get(key, 0) + fill.lots
         assert self._share == WHOLE or self._used[key] <= row[2]
+
+    def _check_recorded(self, fill: Filled, event: Event) -> None:
+        """The row that it names displayed what it says before the fill, and at most that was had of it."""
+        found = self._recorded[fill.instrument]
+        assert not isinstance(event, Printed)
+        if fill.print_side == QUOTES:
+            quotes, row = found.quotes, fill.print
+            assert quotes is not None
+            assert not isinstance(event, Arrival | Entry | BookMoved) or quotes.time_ns[row] <= event.time_ns
+            columns = (quotes.ask, quotes.ask_qty) if fill.side is Side.BUY else (quotes.bid, quotes.bid_qty)
+            price, lots = (int(column[row]) for column in columns)
+            is_displayed = fill.level <= 1
+        else:
+            assert found.ladder is not None
+            depth, row = found.ladder.depth, fill.print
+            assert isinstance(event, Arrival | Entry | BookMoved)
+            assert depth.valid_from_ns <= event.time_ns
+            assert depth.time_ns[row] <= event.time_ns
+            assert depth.side[row] == (ASK if fill.side is Side.BUY else BID)
+            price, lots = int(depth.price[row]), int(depth.size[row])
+            is_displayed = fill.rule is not Rule.TAKER_QUOTE or fill.level <= 1
+        if fill.role is Role.MAKER:
+            assert isinstance(event, BookMoved)
+            assert price == fill.print_price
+            assert price <= fill.price if fill.side is Side.BUY else price >= fill.price
+            assert event.time_ns > fill.arrived_ns
+            assert self._share == WHOLE or fill.lots <= fill.share_cap <= fill.print_lots
+        elif is_displayed:
+            assert price == fill.print_price
+            assert fill.price >= price if fill.side is Side.BUY else fill.price <= price
+            key = fill.instrument, fill.print_side, fill.print
+            if fill.print_side != QUOTES:
+                self._had[key] = self._had.get(key, 0) + fill.lots
+                assert self._had[key] <= lots
 
     def _check_taker(self, fill: Filled, event: Event) -> None:
         assert isinstance(event, Arrival | Entry)

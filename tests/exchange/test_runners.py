@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from tests.exchange.invariants import FillCheck, Mirror, check_books
-from tests.exchange.venue import Driver, Row, listing, rules
+from tests.exchange.venue import Driver, Message, Row, listing, recording, rules
 
 from gnomon.exchange.exchange import Exchange
 from gnomon.exchange.listing import Filters, Listing
@@ -26,8 +28,10 @@ from gnomon.exchange.order import (
     TimeInForce,
 )
 from gnomon.exchange.outcome import Outcome
+from gnomon.exchange.recorded import Recorded
 from gnomon.exchange.rules import SHARE_ONE, WHOLE, FeeAsset, Fees, Resting, Rules, Taker
 from gnomon.market.calendar import Hours
+from gnomon.market.depth import ASK, BID, CHANGE, SNAPSHOT
 
 PRICES = st.integers(90, 110)
 LOTS = st.integers(1, 30)
@@ -167,7 +171,8 @@ def venues(draw: st.DrawFn, instruments: int) -> tuple[Rules, list[Listing]]:
         balances,
         fees,
         resting=draw(st.sampled_from(Resting)),
-        ahead=draw(st.sampled_from((0, 0, -1, 6))),
+        ahead=draw(st.sampled_from((0, 0, -1, -1, 6))),
+        depth_power=draw(st.integers(0, 3)),
         share=draw(st.sampled_from((SHARE_ONE, WHOLE, SHARE_ONE // 2, SHARE_ONE // 10))),
         taker=draw(st.sampled_from((Taker.AUTO, Taker.QUOTE, Taker.REST, Taker.NEXT_PRINT))),
         spread_ticks=draw(st.sampled_from((0, 1, 1, 3))),
@@ -179,8 +184,33 @@ def venues(draw: st.DrawFn, instruments: int) -> tuple[Rules, list[Listing]]:
     return chosen, listings
 
 
-Run = tuple[Rules, list[Listing], list[list[Row]], list[tuple[int, Request]]]
-"""Rules, listings, a tape for each, requests by their arrival."""
+Run = tuple[Rules, list[Listing], list[list[Row]], dict[int, Recorded], list[tuple[int, Request]]]
+"""Rules, listings, a tape for each, what is recorded beside some, requests by their arrival."""
+
+
+@st.composite
+def recordings(draw: st.DrawFn, times: list[int]) -> Recorded | None:
+    """Quotes, depth, both or nothing; equal times, snapshots, books that cross, or may be walked late or never."""
+    instants = st.lists(st.sampled_from(times), max_size=14).map(sorted)
+    quotes: list[tuple[int, int, int, int, int]] = []
+    messages: list[Message] = []
+    middle = draw(PRICES)
+    if draw(st.booleans()):
+        for at_ns in draw(instants):
+            middle = max(5, middle + draw(st.integers(-2, 2)))
+            quotes.append((at_ns, middle, draw(LOTS), middle + draw(st.integers(0, 3)), draw(LOTS)))
+    if draw(st.booleans()):
+        row = st.tuples(st.sampled_from((BID, ASK)), st.integers(-6, 6), st.integers(0, 12))
+        for at_ns in draw(instants):
+            middle = max(10, middle + draw(st.integers(-1, 1)))
+            rows = [(side, middle + away, lots) for side, away, lots in draw(st.lists(row, min_size=1, max_size=6))]
+            if draw(st.integers(0, 2)):
+                rows = [(side, middle - side * abs(price - middle), lots) for side, price, lots in rows]
+            messages.append((at_ns, SNAPSHOT if draw(st.integers(0, 4)) == 0 else CHANGE, rows))
+    if not quotes and not messages:
+        return None
+    valid_from = st.one_of(st.just(0), st.just(0), st.sampled_from(times), st.just(10**16))
+    return recording(quotes, messages, draw(valid_from))
 
 
 @st.composite
@@ -190,20 +220,29 @@ def runs(draw: st.DrawFn) -> Run:
     tapes_ = [draw(tapes()) for _ in listings]
     times = sorted({row[0] for tape in tapes_ for row in tape} | {0, 1})
     instants = st.sampled_from(sorted(set(times) | {one + 1 for one in times}))
+    found = {number: draw(recordings(times)) for number in range(instruments)}
+    recorded = {number: one for number, one in found.items() if one is not None}
+    if (
+        len(recorded) == instruments
+        and all(one.ladder is not None for one in recorded.values())
+        and draw(st.booleans())
+    ):
+        chosen = replace(chosen, fills=replace(chosen.fills, taker=Taker.WALK))
     asked = draw(st.lists(st.tuples(instants, requests(instruments)), max_size=10))
-    return chosen, listings, tapes_, sorted(asked, key=lambda one: one[0])
+    return chosen, listings, tapes_, recorded, sorted(asked, key=lambda one: one[0])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(runs())
 def test_both_exchanges_say_the_same(run: Run) -> None:
-    chosen, listings, tapes_, asked = run
+    chosen, listings, tapes_, recorded, asked = run
     note(f"{chosen.fills} {chosen.fees} {chosen.balances}")
     note(f"{tapes_}")
-    drivers = [Driver(kind, chosen, tapes_, *listings) for kind in (Exchange, NaiveExchange)]
-    checks = [
-        FillCheck(driver.tapes, chosen.fills.share, {one.number: one.hours for one in listings}) for driver in drivers
-    ]
+    for number, one in recorded.items():
+        note(f"{number} {one.quotes and one.quotes.columns()} {one.ladder and one.ladder.depth}")
+    drivers = [Driver(kind, chosen, tapes_, *listings, recorded=recorded) for kind in (Exchange, NaiveExchange)]
+    hours = {one.number: one.hours for one in listings}
+    checks = [FillCheck(driver.tapes, chosen.fills.share, hours, recorded) for driver in drivers]
     mirrors = [Mirror(driver) for driver in drivers]
     for at_ns, request in [*asked, (10**15, CancelAll(0))]:
         note(f"{at_ns} {request}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +14,13 @@ from gnomon.exchange.naive import NaiveExchange
 from gnomon.exchange.order import Order, OrderType, Place, Request, Side
 from gnomon.exchange.outcome import Accepted, Filled, Outcome, Rejected, Triggered
 from gnomon.exchange.prints import Prints
+from gnomon.exchange.recorded import DEPTH, QUOTES, BookMoved, Recorded, Seen
 from gnomon.exchange.rules import Fees, Fills, Rules
 from gnomon.exchange.takers import Deadline
+from gnomon.market.depth import ASK, BID, Depth
+from gnomon.market.ladder import Ladder
+from gnomon.market.quotes import Quotes
+from gnomon.units import Grid
 
 BUY, SELL = Side.BUY, Side.SELL
 Venue = Exchange | NaiveExchange
@@ -36,6 +41,44 @@ def listing(number: int = 0, base: str = "BTC", quote: str = "USD", **more: Any)
 def prints(rows: Iterable[Row]) -> Prints:
     columns = np.array(list(rows), np.int64).reshape(-1, 4)
     return Prints(columns[:, 0].copy(), columns[:, 1].copy(), columns[:, 2].copy(), columns[:, 3].astype(np.int8))
+
+
+def quotes_of(rows: Iterable[tuple[int, int, int, int, int]]) -> Quotes:
+    """Quotes written as ns, bid, its lots, ask, its lots."""
+    at_ns, bid, bid_qty, ask, ask_qty = np.array(list(rows), np.int64).reshape(-1, 5).T.copy()
+    return Quotes("test:BTCUSD", Grid.of(1), Grid.of(1), at_ns, at_ns, bid, bid_qty, ask, ask_qty).check()
+
+
+Message = tuple[int, int, Sequence[tuple[int, int, int]]]
+"""A message of depth: ns, kind, and (side, price, size) of each row."""
+
+
+def depth_of(messages: Iterable[Message], valid_from_ns: int = 0) -> Depth:
+    rows = [
+        (at_ns, side, price, size, kind, number)
+        for number, (at_ns, kind, levels) in enumerate(messages)
+        for side, price, size in levels
+    ]
+    at_ns, side, price, size, kind, update = np.array(rows, np.int64).reshape(-1, 6).T.copy()
+    columns = side.astype(np.int8), price, size, kind.astype(np.uint8), update
+    return Depth("test:BTCUSD", Grid.of(1), Grid.of(1), at_ns, at_ns, *columns, valid_from_ns).check()
+
+
+def recording(
+    quotes: Sequence[tuple[int, int, int, int, int]] = (), depth: Sequence[Message] = (), valid_from_ns: int = 0
+) -> Recorded:
+    return Recorded(quotes_of(quotes) if quotes else None, Ladder(depth_of(depth, valid_from_ns)) if depth else None)
+
+
+def all_moves(number: int, recorded: Recorded) -> Iterator[BookMoved]:
+    """Every row of quotes and every message of depth, whether it may be walked yet or not."""
+    quotes = recorded.quotes.time_ns.tolist() if recorded.quotes is not None else []
+    ladder = recorded.ladder
+    messages = list(zip(ladder.time_ns.tolist(), ladder.stops.tolist(), strict=True)) if ladder is not None else []
+    for row, at_ns in enumerate(quotes):
+        yield BookMoved(number, at_ns, QUOTES, row + 1, max((stop for at, stop in messages if at < at_ns), default=0))
+    for at_ns, stop in messages:
+        yield BookMoved(number, at_ns, DEPTH, sum(at <= at_ns for at in quotes), stop)
 
 
 def sequence(*texts: str) -> list[Row]:
@@ -75,14 +118,24 @@ class Driver:
     """
 
     def __init__(
-        self, venue: type[Venue], rules: Rules, rows: Sequence[Row] | Sequence[Sequence[Row]], *listings: Listing
+        self,
+        venue: type[Venue],
+        rules: Rules,
+        rows: Sequence[Row] | Sequence[Sequence[Row]],
+        *listings: Listing,
+        recorded: Mapping[int, Recorded] | None = None,
     ) -> None:
         several: Any = rows if rows and not isinstance(rows[0], tuple) else [rows]
         self.listings = listings or (listing(),)
         self.tapes: dict[int, list[Row]] = {
             one.number: list(tape) for one, tape in zip(self.listings, several, strict=True)
         }
-        self.exchange = venue(self.listings, {number: prints(tape) for number, tape in self.tapes.items()}, rules)
+        tapes = {number: prints(tape) for number, tape in self.tapes.items()}
+        self.exchange = venue(self.listings, tapes, rules, recorded or {})
+        self.moves = sorted(
+            (move for number, one in (recorded or {}).items() for move in all_moves(number, one)),
+            key=lambda move: (move.time_ns, move.instrument, -move.layer),
+        )
         self.exchange.open_balances()
         self.outcomes: list[Outcome] = []
         self.steps: list[tuple[Event, list[Outcome]]] = []
@@ -97,7 +150,13 @@ class Driver:
         while True:
             found = self._next_print(time_ns)
             at_ns = found[0] if found else time_ns + 1
-            if self._entries and self._entries[0].time_ns < at_ns:
+            moved_ns = self.moves[0].time_ns if self.moves else time_ns + 1
+            if moved_ns < at_ns and not (self._entries and self._entries[0].time_ns < moved_ns):
+                self._pass(moved_ns)
+                move = self.moves.pop(0)
+                if self._is_told(move):
+                    self._apply(move, moved_ns)
+            elif self._entries and self._entries[0].time_ns < at_ns:
                 self._pass(self._entries[0].time_ns)
                 self._apply(self._entries.pop(0))
             elif found:
@@ -133,6 +192,28 @@ class Driver:
         self.exchange.deadlines.clear()
         self._entries.sort(key=lambda one: one.time_ns)
         return outcomes
+
+    def _is_told(self, move: BookMoved) -> bool:
+        """The naive exchange hears of every move, the fast one of those that reach an order or the queue before it."""
+        if isinstance(self.exchange, NaiveExchange):
+            return True
+        book = self.exchange.books[move.instrument]
+        shown, seen = book.shown, Seen(move.quotes, move.depth)
+        assert shown is not None
+        if shown.layer(seen) == move.layer:
+            bid, ask, _ = shown.recorded.best(seen, move.layer)
+            if (book.bids and 0 < ask <= book.bids[0].price) or (book.asks and bid >= book.asks[0].price):
+                return True
+        if move.layer == QUOTES or shown.recorded.ladder is None:
+            return False
+        ladder = shown.recorded.ladder
+        start = ladder.starts[ladder.stops == move.depth].item()
+        sides = {Side.BUY: BID, Side.SELL: ASK}
+        return any(
+            ladder.next_update(sides[order.side], order.price, start) < move.depth
+            for order in (*book.bids, *book.asks)
+            if order.ahead
+        )
 
     def _next_print(self, time_ns: int) -> tuple[int, int, int] | None:
         """Time, listing and position of the next print that the exchange must hear of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,8 +47,7 @@ def books_after(depth: Depth) -> list[tuple[int, dict[int, dict[int, tuple[int, 
     """After each message: how many rows are behind it, and price to (lots, row) of each side."""
     books: dict[int, dict[int, tuple[int, int]]] = {BID: {}, ASK: {}}
     found = []
-    edges = depth.messages().tolist()
-    for first, stop in zip(edges, edges[1:], strict=False):
+    for first, stop in itertools.pairwise(depth.messages().tolist()):
         if depth.kind[first] == SNAPSHOT:
             books = {BID: {}, ASK: {}}
         for row in range(first, stop):

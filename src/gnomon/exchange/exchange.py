@@ -172,13 +172,19 @@ class Exchange:
         elif kind is BarPoint:
             self._point(event)  # type: ignore[arg-type]  # kind says so
         elif kind is BookMoved:
-            self._see_prints(event)  # type: ignore[arg-type]  # kind says so
-            on_book(working, self.books[event[0]], event, self.rules.fills)  # type: ignore[arg-type]  # kind says so
+            self._move(event)  # type: ignore[arg-type]  # kind says so
         else:
             self._begin_triggered(event)  # type: ignore[arg-type]  # kind says so
         while working.freed:
             self._free(working.freed.pop(0), event)
         return out
+
+    def _move(self, event: BookMoved) -> None:
+        self._see_prints(event)
+        book = self.books[event.instrument]
+        hours = book.listing.hours
+        if hours is None or hours.is_open(event.time_ns):
+            on_book(self.working, book, event, self.rules.fills)
 
     def _point(self, event: BarPoint) -> None:
         book = self.books[event.instrument]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from gnomon.errors import Invalid
@@ -52,9 +53,11 @@ from gnomon.exchange.outcome import (
     Triggered,
 )
 from gnomon.exchange.prints import Prints
+from gnomon.exchange.recorded import DEPTH, QUOTES, BookMoved, Recorded
 from gnomon.exchange.rules import AUTO, RATE_ONE, SHARE_ONE, WHOLE, FeeAsset, Resting, Rules, Taker
 from gnomon.exchange.takers import Deadline
 from gnomon.exchange.thresholds import Thresholds
+from gnomon.market.depth import BID, SNAPSHOT
 from gnomon.units import INT64_MAX, MINUTE_NS
 
 LOSSES: Final = (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT)
@@ -85,6 +88,9 @@ class Offer(NamedTuple):
     level: int
     level_price: int
     offered: int  # lots of the level before our share of them
+    rule: Rule = Rule.TAKER_SYNTHETIC
+    layer: int = 0  # of a recording, and the row there
+    row: int = -1
 
 
 class Match(NamedTuple):
@@ -140,6 +146,42 @@ class Following:
     is_due: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class Recording:
+    """What was recorded beside the prints: the rows of both layers, and how the book stands."""
+
+    quotes: list[tuple[int, int, int, int]]  # bid, its lots, ask, its lots
+    rows: list[tuple[int, int, int, int, int]]  # time, side, price, lots, kind
+    valid_from_ns: int
+    quote: int = -1  # the row in force
+    told: int = 0  # rows of depth
+    is_open: bool = False  # whether the book may be walked
+    levels: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)  # side, price to lots, row
+    reach: tuple[int, int] | None = None  # the worst prices of the last snapshot, None where a side has none
+    had: list[tuple[int, Side, int, int, int]] = field(default_factory=list)  # layer, taker's side, price, row, lots
+
+    def side(self, side: int) -> list[tuple[int, int, int]]:
+        """Price, lots and row of the levels of a side, best first."""
+        alive = [(price, lots, row) for (of, price), (lots, row) in self.levels.items() if of == side and lots]
+        return sorted(alive, reverse=side == BID)
+
+    def known(self, side: int, price: int) -> tuple[int, int] | None:
+        """Lots at a price and the row that says so; None where nothing does."""
+        if (side, price) in self.levels:
+            return self.levels[side, price]
+        if self.reach is None:
+            return None
+        is_inside = price >= self.reach[0] if side == BID else price <= self.reach[1]
+        return (0, -1) if is_inside else None
+
+    def taken(self, layer: int, side: Side, price: int, row: int) -> int:
+        found = 0
+        for of, taker, at, since, lots in self.had:
+            if (of, taker, at) == (layer, side, price):
+                found = found + lots if since == row else 0
+        return found
+
+
 EVERY: Final = Thresholds(bid=INT64_MAX, ask=-1, up=-1, down=INT64_MAX)
 """Whoever searches for the next print that matters finds the next print."""
 
@@ -155,6 +197,7 @@ class Market:
     is_idle: bool = False
     latest: Thresholds = EVERY
     has_bars: bool = False
+    recording: Recording | None = None
     taken: list[tuple[Side, int, int]] = field(default_factory=list)  # side, price of the level, lots
     bid: int = 0  # number of the order that stands as the pair's bid, 0 none
     ask: int = 0
@@ -166,7 +209,13 @@ class Market:
 class NaiveExchange:
     """One account at the venue, print by print. The face of `Exchange`; every print must be told."""
 
-    def __init__(self, listings: Sequence[Listing], tapes: Mapping[int, Prints | Bars], rules: Rules) -> None:
+    def __init__(
+        self,
+        listings: Sequence[Listing],
+        tapes: Mapping[int, Prints | Bars],
+        rules: Rules,
+        recorded: Mapping[int, Recorded] = MappingProxyType({}),
+    ) -> None:
         """`Invalid` when two listings scale an asset differently, or one has candles only."""
         self.rules = rules
         self.assets: list[Asset] = []
@@ -178,6 +227,8 @@ class NaiveExchange:
                     self.assets.append(asset)
         self.ledger = Ledger(self.assets)
         self.books = {one.number: Market(one, _rows(tapes[one.number])) for one in listings}
+        for number, one in recorded.items():
+            self.books[number].recording = _recording(one)
         self.open: list[Open] = []
         self.following: list[Following] = []
         self.out: list[Outcome] = []
@@ -205,6 +256,8 @@ class NaiveExchange:
             self.now_ns = event.time_ns
         if isinstance(event, Printed):
             self._print(event.instrument, event.position)
+        elif isinstance(event, BookMoved):
+            self._move(event)
         elif isinstance(event, Entry):
             self._enter(event)
         elif isinstance(event, Deadline):
@@ -258,10 +311,14 @@ class NaiveExchange:
         left = row.lots - sum(one.lots for one in self.out[told:] if isinstance(one, Filled))
         for taker in takers:
             left -= self._give(taker, position, row, left)
+        self._call_followers(market)
+
+    def _call_followers(self, market: Market) -> None:
+        """Those whose working order the market has filled begin after all of its instant."""
         for one in self.following:
             if one.working.status is Status.FILLED and not one.is_due:
                 one.is_due = True
-                self.out.append(Triggered(one.legs[0].number, position, row.price))
+                self.out.append(Triggered(one.legs[0].number, market.position - 1, market.last_price()))
 
     def _set_off(self, instrument: int, position: int, row: Row) -> None:
         """Every waiting stop sees the print; those that fire wait for the end of its instant."""
@@ -376,6 +433,133 @@ class NaiveExchange:
                 self._rest(one)
         else:
             self._finish(one.order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
+
+    # --- the recorded book --------------------------------------------------------------------------------------------
+
+    def _move(self, event: BookMoved) -> None:
+        """A row of quotes, or a message of depth: it changes the book, the queues in it, and reaches who rests."""
+        market = self.books[event.instrument]
+        book = market.recording
+        assert book is not None
+        if event.layer == QUOTES:
+            book.quote = event.quotes - 1
+        elif not _is_open(market.listing, event.time_ns):
+            self._change(book, event.depth)
+            book.is_open = book.is_open or event.time_ns >= book.valid_from_ns
+        else:
+            before = {side_price: book.known(*side_price) for side_price in self._levels_with_own(event.instrument)}
+            named = self._change(book, event.depth)
+            book.is_open = book.is_open or event.time_ns >= book.valid_from_ns
+            if book.is_open and self.rules.fills.resting is Resting.QUEUE:
+                self._shorten(market, book, before, named, event.time_ns)
+        if event.layer == self._layer(book) and _is_open(market.listing, event.time_ns):
+            bid, ask = self._best_recorded(book)
+            for side in (Side.BUY, Side.SELL):
+                mine = self._own_opposite_of(side.opposite, event.instrument)
+                reached = [one for one in mine if (0 < ask <= one.price if side is Side.BUY else bid >= one.price)]
+                for order in reached:
+                    self._reach(order, book, bid, ask)
+        self._call_followers(market)
+
+    def _levels_with_own(self, instrument: int) -> list[tuple[int, int]]:
+        orders = [one.order for one in self.open if one.stands == "resting" and one.order.instrument == instrument]
+        return [(BID if one.side is Side.BUY else -BID, one.price) for one in orders]
+
+    def _change(self, book: Recording, upto: int) -> list[tuple[int, int]]:
+        """Apply the rows of one message; the levels that it names, or takes away."""
+        rows = list(enumerate(book.rows))[book.told : upto]
+        named = [(side, price) for _, (_, side, price, _, _) in rows]
+        if rows[0][1][4] == SNAPSHOT:
+            gone = [level for level, (lots, _) in book.levels.items() if lots]
+            book.levels |= dict.fromkeys(gone, (0, rows[0][0]))
+            named += gone
+            bids = [price for side, price in named[: len(rows)] if side == BID]
+            asks = [price for side, price in named[: len(rows)] if side != BID]
+            book.reach = min(bids, default=INT64_MAX), max(asks, default=0)
+        for number, (_, side, price, lots, _) in rows:
+            book.levels[side, price] = lots, number
+        book.told = upto
+        return named
+
+    def _shorten(
+        self,
+        market: Market,
+        book: Recording,
+        before: Mapping[tuple[int, int], tuple[int, int] | None],
+        named: list[tuple[int, int]],
+        time_ns: int,
+    ) -> None:
+        """People leave the queue when their level shrinks; with a power, prints explain a part of that."""
+        power = self.rules.fills.depth_power
+        for order in [one.order for one in self.open if one.stands == "resting"]:
+            side = BID if order.side is Side.BUY else -BID
+            if order.instrument != market.listing.number or (side, order.price) not in named or not order.ahead:
+                continue
+            was, lots = before[side, order.price], book.levels[side, order.price][0]
+            if power and was is not None:
+                since_ns = order.queued_ns if was[1] < 0 else max(order.queued_ns, book.rows[was[1]][0])
+                explained = sum(
+                    row.lots
+                    for row in market.rows[: market.position]
+                    if since_ns < row.time_ns <= time_ns
+                    and row.price == order.price
+                    and (row.side <= 0 if side == BID else row.side >= 0)
+                )
+                gone = max(0, was[0] - lots - explained)
+                ahead, behind = order.ahead**power, max(0, was[0] - explained - order.ahead) ** power
+                order.ahead -= min(order.ahead, gone * ahead // (ahead + behind))
+            order.ahead = min(order.ahead, lots)
+
+    def _layer(self, book: Recording) -> int:
+        """The layer that says what is best, 0 for none."""
+        by_quotes = QUOTES if book.quote >= 0 else 0
+        if self.rules.fills.taker is Taker.QUOTE and book.quotes:
+            return by_quotes
+        return DEPTH if book.is_open else by_quotes
+
+    def _best_recorded(self, book: Recording) -> tuple[int, int]:
+        if self._layer(book) == QUOTES:
+            bid, _, ask, _ = book.quotes[book.quote]
+            return bid, ask
+        bids, asks = book.side(BID), book.side(-BID)
+        return bids[0][0] if bids else 0, asks[0][0] if asks else 0
+
+    def _displayed(self, side: Side, book: Recording) -> list[tuple[int, int, int]]:
+        """Price, lots and row of what a taker of this side meets."""
+        if self._layer(book) == DEPTH:
+            return book.side(-BID if side is Side.BUY else BID)
+        offers = [(ask, asked) if side is Side.BUY else (bid, wanted) for bid, wanted, ask, asked in book.quotes]
+        row = book.quote
+        while row and offers[row - 1] == offers[book.quote]:
+            row -= 1
+        price, lots = offers[row]
+        return [(price, lots, row)]
+
+    def _reach(self, order: Order, book: Recording, bid: int, ask: int) -> None:
+        """The other side's best price is at the order's own or beyond: a share of what is displayed inside is its."""
+        share, layer = self.rules.fills.share, self._layer(book)
+        before, order.ahead = order.ahead, 0
+        if not self._find(order.number):
+            return
+        inside = [one for one in self._displayed(order.side, book) if _inside(order, one[0])]
+        displayed = sum(lots for _, lots, _ in inside)
+        taken = sum(book.taken(layer, order.side, price, row) for price, _, row in inside)
+        cap = displayed - taken if share == WHOLE else max(0, displayed * share // SHARE_ONE - taken)
+        lots = order.remaining if share == WHOLE else min(order.remaining, cap)
+        if not lots:
+            return
+        left = lots
+        for price, at, row in inside:
+            got = min(left, at - book.taken(layer, order.side, price, row))
+            if got:
+                book.had.append((layer, order.side, price, row, got))
+                left -= got
+        price, _, row = inside[0]
+        about = About(
+            Rule.MAKER_BOOK, Role.MAKER, row, Row(0, price, displayed, layer), before, 0, displayed - taken, cap,
+            bid=bid, ask=ask, kind=QuoteKind.RECORDED,
+        )  # fmt: skip
+        self._fill(order, order.price, lots, about)
 
     # --- one order ----------------------------------------------------------------------------------------------------
 
@@ -549,9 +733,13 @@ class NaiveExchange:
     # --- taking -------------------------------------------------------------------------------------------------------
 
     def _best(self, market: Market) -> tuple[int, int]:
-        """Best bid and ask that a taker is offered, 0 for none: a spread around the last print."""
+        """Best bid and ask that a taker is offered, 0 for none: recorded, or a spread around the last print."""
         spread = self.rules.fills.spread_ticks
-        if self.rules.fills.taker is Taker.REST or not market.position or not _is_open(market.listing, self.now_ns):
+        if not _is_open(market.listing, self.now_ns):
+            return 0, 0
+        if market.recording is not None and self._layer_of_takers(market.recording):
+            return self._best_recorded(market.recording)
+        if self.rules.fills.taker in (Taker.REST, Taker.WALK) or not market.position:
             return 0, 0
         row = market.rows[market.position - 1]
         if self.rules.fills.taker is Taker.NEXT_PRINT:
@@ -562,27 +750,60 @@ class NaiveExchange:
             return row.price, row.price + spread
         return row.price - spread // 2, row.price + spread - spread // 2
 
-    def _levels(self, side: Side, market: Market) -> Iterator[tuple[int, int, int]]:
-        """Level from 1, its price, the lots that are offered there."""
+    def _layer_of_takers(self, book: Recording) -> int:
+        layer = self._layer(book)
+        if self.rules.fills.taker in (Taker.REST, Taker.NEXT_PRINT) or (
+            self.rules.fills.taker is Taker.WALK and layer == QUOTES
+        ):
+            return 0
+        return layer
+
+    def _recorded_levels(self, side: Side, market: Market, book: Recording, layer: int) -> Iterator[Offer]:
+        """Levels of the book; or the best, and behind it an assumed size at each tick."""
+        fills, shown = self.rules.fills, self._displayed(side, book)
+        rule = Rule.TAKER_WALK
+        if shown and shown[0][0] and (layer == QUOTES or fills.taker is Taker.QUOTE):
+            (price, lots, row), size, sign = shown[0], self._size(market), 1 if side is Side.BUY else -1
+            ticks = range(1, fills.max_levels)
+            behind = [(price + sign * tick, size, row) for tick in ticks if price + sign * tick > 0]
+            shown = [(price, lots, row), *behind]
+            rule = Rule.TAKER_QUOTE
+        for number, (price, lots, row) in enumerate(shown, 1):
+            left = max(0, lots - book.taken(layer, side, price, row))
+            yield Offer(price, left, number, price, left, rule, layer, row)
+
+    def _size(self, market: Market) -> int:
+        """Lots assumed at a tick."""
+        fills = self.rules.fills
+        recent = market.rows[max(0, market.position - 100) : market.position]
+        return fills.level_lots if fills.level_lots != AUTO else max(1, -(-sum(row.lots for row in recent) // 20))
+
+    def _levels(self, side: Side, market: Market) -> Iterator[Offer]:
+        """The levels with the lots that are offered there."""
+        book = market.recording
+        if not _is_open(market.listing, self.now_ns):
+            return
+        if book is not None and (layer := self._layer_of_takers(book)):
+            yield from self._recorded_levels(side, market, book, layer)
+            return
         bid, ask = self._best(market)
         if not ask or self.rules.fills.taker is Taker.NEXT_PRINT:
             return
-        fills = self.rules.fills
-        recent = market.rows[max(0, market.position - 100) : market.position]
-        size = fills.level_lots if fills.level_lots != AUTO else max(1, -(-sum(row.lots for row in recent) // 20))
-        for level in range(fills.max_levels):
+        size = self._size(market)
+        for level in range(self.rules.fills.max_levels):
             price = ask + level if side is Side.BUY else bid - level
             if price < 1:
                 return
             gone = sum(lots for of, at, lots in market.taken if of is side and at == price)
             left = max(0, size - gone)
-            yield level + 1, price, left
+            yield Offer(price, left, level + 1, price, left)
 
     def _offers(self, order: Order) -> list[Offer]:
         """What the market offers it inside its limit: slippage moves the price against it, never beyond the limit."""
         fills, side = self.rules.fills, order.side
         offers: list[Offer] = []
-        for level, level_price, offered in self._levels(side, self.books[order.instrument]):
+        for found in self._levels(side, self.books[order.instrument]):
+            level_price, offered = found.level_price, found.offered
             if not _inside(order, level_price):
                 continue
             if side is Side.BUY:
@@ -592,7 +813,7 @@ class NaiveExchange:
                 price = max(level_price - fills.slippage_ticks, order.price)
             lots = offered if fills.share == WHOLE else offered * fills.share // SHARE_ONE
             if lots and price > 0:  # nobody buys at zero or below
-                offers.append(Offer(price, lots, level, level_price, offered))
+                offers.append(found._replace(price=price, lots=lots))
         return offers
 
     def _matches(self, order: Order, lots: int | None, quote_units: int = 0) -> list[Match]:
@@ -628,15 +849,16 @@ class NaiveExchange:
         return found
 
     def _own_opposite(self, order: Order) -> list[Order]:
+        return self._own_opposite_of(order.side, order.instrument)
+
+    def _own_opposite_of(self, side: Side, instrument: int) -> list[Order]:
         """Own resting orders of the other side, best first, then by turn."""
         own = [
             one
             for one in self.open
-            if one.stands == "resting"
-            and one.order.instrument == order.instrument
-            and one.order.side is order.side.opposite
+            if one.stands == "resting" and one.order.instrument == instrument and one.order.side is side.opposite
         ]
-        own.sort(key=lambda one: (one.order.price if order.side is Side.BUY else -one.order.price, one.turn))
+        own.sort(key=lambda one: (one.order.price if side is Side.BUY else -one.order.price, one.turn))
         return [one.order for one in own]
 
     def _worth_of(self, order: Order, matches: list[Match]) -> int:
@@ -647,17 +869,23 @@ class NaiveExchange:
     def _take(self, order: Order) -> None:
         market = self.books[order.instrument]
         bid, ask = self._best(market)
-        levels = len(self._offers(order))
+        levels = _needed(self._offers(order), order.remaining)
         for match in self._matches(order, order.remaining):
             if match.own is not None:
                 self._meet_own(order, match.own, match.lots)
             if match.offer is None:
                 continue
-            _, _, level, level_price, offered = match.offer
-            market.taken.append((order.side, level_price, match.lots))
+            _, _, level, level_price, offered, rule, layer, row = match.offer
+            position, kind = market.position - 1, QuoteKind.SYNTHETIC
+            if layer:
+                assert market.recording is not None
+                market.recording.had.append((layer, order.side, level_price, row, match.lots))
+                position, kind = row, QuoteKind.RECORDED
+            else:
+                market.taken.append((order.side, level_price, match.lots))
             about = About(
-                Rule.TAKER_SYNTHETIC, Role.TAKER, market.position - 1, Row(0, level_price, offered, 0),
-                level=level, levels=levels, bid=bid, ask=ask, kind=QuoteKind.SYNTHETIC,
+                rule, Role.TAKER, position, Row(0, level_price, offered, layer), level=level, levels=levels, bid=bid,
+                ask=ask, kind=kind,
             )  # fmt: skip
             self._fill(order, match.price, match.lots, about)
 
@@ -1005,13 +1233,22 @@ class NaiveExchange:
         return self._number(listing.quote if order.side is Side.BUY else listing.base)
 
     def _ahead(self, order: Order, time_ns: int) -> int:
-        """Lots of other people before it: fixed, or a model of the last minute."""
+        """Lots of other people before it: fixed, as displayed, or a model of the last minute."""
         fills = self.rules.fills
         if fills.resting is not Resting.QUEUE:
             return 0
+        order.queued_ns = time_ns
         if fills.ahead != AUTO:
             return fills.ahead
         market = self.books[order.instrument]
+        if market.recording is not None and market.recording.is_open:
+            side = BID if order.side is Side.BUY else -BID
+            best = market.recording.side(side)
+            if not best or _is_better(order.side.opposite, order.price, best[0][0]):
+                return 0
+            found = market.recording.known(side, order.price)
+            if found is not None:
+                return found[0]
         recent = [row for row in market.rows[: market.position] if row.time_ns > time_ns - MINUTE_NS]
         prices: list[int] = []
         for row in recent:
@@ -1174,6 +1411,27 @@ def _is_open(listing: Listing, time_ns: int) -> bool:
     if hours is None:
         return True
     return any(start <= time_ns < end for start, end in zip(hours.open_ns, hours.close_ns, strict=True))
+
+
+def _recording(recorded: Recorded) -> Recording:
+    quotes, depth = recorded.quotes, recorded.ladder.depth if recorded.ladder is not None else None
+    found = Recording([], [], INT64_MAX if depth is None else depth.valid_from_ns)
+    if quotes is not None:
+        columns = (one.tolist() for one in (quotes.bid, quotes.bid_qty, quotes.ask, quotes.ask_qty))
+        found.quotes = list(zip(*columns, strict=True))
+    if depth is not None:
+        columns = (one.tolist() for one in (depth.time_ns, depth.side, depth.price, depth.size, depth.kind))
+        found.rows = list(zip(*columns, strict=True))
+    return found
+
+
+def _needed(offers: list[Offer], lots: int) -> int:
+    """How many offers count as levels of an order's way: of a book those that it needs, of a quote all."""
+    for number, one in enumerate(offers, 1):
+        lots -= one.lots
+        if one.rule is Rule.TAKER_WALK and lots <= 0:
+            return number
+    return len(offers)
 
 
 def _touches(one: Open, instrument: int, row: Row) -> bool:

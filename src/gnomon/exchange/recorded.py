@@ -141,7 +141,7 @@ class Recorded:
         messages = np.arange(first, len(ladder.stops)) if ladder is not None else np.empty(0, np.int64)
         told = np.arange(len(quotes)) if quotes is not None else np.empty(0, np.int64)
         if quotes is not None and not asks_quotes and ladder is not None and len(messages):
-            told = told[quotes.time_ns < ladder.time_ns[first]]
+            told = told[quotes.time_ns <= ladder.time_ns[first]]  # of one instant they come first
         times = [
             quotes.time_ns[told] if quotes is not None else told,
             ladder.time_ns[messages] if ladder is not None else messages,

@@ -32,7 +32,7 @@ class Traded:
 
 def pair_of(instrument: Instrument) -> tuple[str, str]:
     """Base and quote. A share is paid in USD; `Invalid` where a crypto or fx symbol does not say what it is paid in."""
-    symbol = instrument.symbol.upper()
+    symbol = instrument.symbol.upper().removesuffix("-PERP")
     for separator in ("/", "-", "_"):
         base, found, quote = symbol.partition(separator)
         if found and base and quote:
