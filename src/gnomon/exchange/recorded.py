@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gnomon.exchange.order import Side
-from gnomon.market.depth import ASK, BID
+from gnomon.market.depth import ASK, BID, Depth
 from gnomon.market.ladder import NO_ASK, NO_BID, Ladder
 from gnomon.market.quotes import Quotes
 from gnomon.units import IntArray
@@ -131,8 +131,14 @@ class Recorded:
 
     def time_ns(self, seen: Seen, layer: int) -> int:
         """When the layer said something last."""
-        rows = self.quotes.time_ns if layer == QUOTES and self.quotes is not None else _depth(self).depth.time_ns
-        return int(rows[(seen.quotes if layer == QUOTES else seen.depth) - 1])
+        return int(self.rows(layer).time_ns[(seen.quotes if layer == QUOTES else seen.depth) - 1])
+
+    def rows(self, layer: int) -> Quotes | Depth:
+        """The rows of a layer that is recorded."""
+        if layer == QUOTES:
+            assert self.quotes is not None
+            return self.quotes
+        return _depth(self).depth
 
     def moves(self, asks_quotes: bool) -> Moves:
         """Everything that may concern a resting order: quotes while they are asked, depth from where it is walkable."""

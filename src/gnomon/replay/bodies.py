@@ -384,7 +384,7 @@ class Fill(Body):
     status: int = u8("of the order, after it")
     rule: int = u8("`exchange.outcome.Rule`")
     role: int = u8("1 maker, 2 taker")
-    print_side: int = u8("aggressor of the print: 0 unknown, 1 buyer, 2 seller")
+    print_side: int = u8("aggressor of the print: 0 unknown, 1 buyer, 2 seller; of a recorded book 1 quotes, 2 depth")
     quote_kind: int = u8("0 none, 1 recorded, 2 synthetic, 3 bar")
     flags: int = u8("1 side unknown, 2 ambiguous bar, 4 self, 8 same bar")
     level: int = u16("which price level of a taker's fill")

@@ -14,7 +14,9 @@ from gnomon.exchange.listing import Listing
 from gnomon.exchange.order import Side, Status
 from gnomon.exchange.outcome import FillFlag, QuoteKind, Refusal, Role, Rule
 from gnomon.exchange.prints import Prints
+from gnomon.exchange.recorded import Recorded as Recording
 from gnomon.replay.bodies import Accept, Fill, OrderChange, Quoted, Reject
+from gnomon.replay.book_words import book_around, said_by_book
 from gnomon.replay.ground import Ground
 from gnomon.replay.header import RecordType
 from gnomon.replay.record import Record, Recorded
@@ -26,10 +28,10 @@ BY: Final = {
     Rule.MAKER_THROUGH: "a print went through the order's price, so whoever rested there was met",
     Rule.MAKER_QUEUE: "a print at the order's price was larger than the queue ahead of it",
     Rule.MAKER_TOUCH: "a print touched the order's price (rule touch: optimistic)",
-    Rule.MAKER_BOOK: "the recorded opposite side reached the order's price",
-    Rule.TAKER_WALK: "it took recorded depth",
-    Rule.TAKER_QUOTE: "it took the recorded best price",
-    Rule.TAKER_SYNTHETIC: "it took the synthetic quote around the last print (a model: no depth is recorded)",
+    Rule.MAKER_BOOK: "the recorded best price of the other side came to the order's price",
+    Rule.TAKER_WALK: "it took what the recorded book displayed, level by level, less what this account had had of it",
+    Rule.TAKER_QUOTE: "it took the recorded best price for its size, then an assumed size a tick behind it (a model)",
+    Rule.TAKER_SYNTHETIC: "it took the synthetic quote around the last print (a model: nothing recorded says better)",
     Rule.TAKER_PRINT: "it shared a later print of its own side",
     Rule.BAR_OPEN: "it met the open of a bar",
     Rule.BAR_PATH: "the price passed its limit inside a bar, on the declared path",
@@ -99,6 +101,10 @@ def explain_fill(record: Record, ground: Ground, number: int) -> Explanation:
             last = body.fill
             if body.fill == number:
                 listing = ground.listings[body.instrument]
+                recorded = ground.tapes[body.instrument].recorded
+                if body.quote_kind == QuoteKind.RECORDED and recorded is not None:
+                    around = book_around(one.t, body, listing, recorded)
+                    return Explanation(tuple(_sentences(one, body, listing, record, recorded)), tuple(around))
                 return Explanation(tuple(_sentences(one, body, listing, record)), tuple(_neighbours(body, ground)))
     raise NotFound(f"the run has no fill {number}", hint=f"it has {last}: 1 to {last}" if last else "it has none")
 
@@ -115,7 +121,9 @@ def explain_order(record: Record, ground: Ground, number: int) -> Explanation:
     return Explanation(tuple(told), ())
 
 
-def _sentences(one: Recorded, body: Fill, listing: Listing, record: Record) -> Iterator[str]:
+def _sentences(
+    one: Recorded, body: Fill, listing: Listing, record: Record, recorded: Recording | None = None
+) -> Iterator[str]:
     bought = "Bought" if body.side == Side.BUY else "Sold"
     quantity, price = _qty(listing, body.lots), _price(listing, body.price)
     role = "maker" if body.role == Role.MAKER else "taker"
@@ -124,6 +132,8 @@ def _sentences(one: Recorded, body: Fill, listing: Listing, record: Record) -> I
     if body.quote_kind == QuoteKind.BAR:
         point = ("open", "first extreme", "second extreme", "close")[body.print_side]
         yield f"Bar {body.print}, its {point}: {_price(listing, body.print_price)}."
+    elif recorded is not None:
+        yield from said_by_book(body, listing, recorded)
     elif body.print >= 0:
         side = ("an unknown side", "a buyer", "a seller")[body.print_side]
         what = "stands on" if body.role == Role.TAKER and body.rule != Rule.TAKER_PRINT else "is"
