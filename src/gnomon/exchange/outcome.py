@@ -129,10 +129,10 @@ class Filled(NamedTuple):
     status: Status
     rule: Rule
     role: Role
-    print: int  # tape position that allowed it; -1 where a posted price did
+    print: int  # tape position that allowed it; a row of the layer where a book did, -1 where a posted price did
     print_price: int
     print_lots: int
-    print_side: int
+    print_side: int  # its aggressor; of a recorded book the layer: 1 quotes, -1 depth
     ahead_before: int
     ahead_after: int
     excess: int  # lots of the print beyond the queue
