@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.sources.files.test_feed import depth, quote, trade
 
 from gnomon.clock import SimClock, Timeframe, parse_instant
 from gnomon.errors import Invalid, NotFound
+from gnomon.exchange.rules import Taker
 from gnomon.jobs.ingest import ImportOptions, import_files
 from gnomon.jobs.stage import stage_of
 from gnomon.market.block_index import BlockIndex
@@ -139,3 +141,45 @@ def test_a_halt_is_a_hole_in_the_hours_of_its_instrument(store: Store) -> None:
     for wrong in ({"instrument": "ethusdt"}, {**halt, "to": halt["from"]}, {**halt, "why": "news"}):
         with pytest.raises(Invalid, match="halt 1"):
             session(halts=[wrong])
+@pytest.fixture
+def feed(tmp_path: Path) -> Store:
+    """A recording of prints, quotes and depth, whose book is known from its second message on."""
+    found = Store.open(f"sqlite:///{tmp_path / 'feed.db'}", tmp_path / "feeds")
+    rows = [
+        trade(1, 1),
+        quote(5, 2),
+        depth(4, 2, [["61800.10", "1"]], [["61800.40", "2"]]),
+        depth(6, 3, [["61800.20", "2.5"]], [["61800.30", "0.25"]], previous=4),
+        trade(2, 90),
+    ]
+    path = tmp_path / "feed.txt"
+    path.write_text("\n".join(rows) + "\n")
+    clock = SimClock(parse_instant("2025-01-01"))
+    import_files(found, shipped_instruments(), [path], ImportOptions(), clock, reject_folder=tmp_path / "rejects")
+    return found
+
+
+def of_feed(**more: object) -> Session:
+    return Session.of({"session": {"dataset": "feed", **more}, "rules": {"balances": {"USDT": "1000"}}})
+
+
+def test_what_is_recorded_of_a_book_is_handed_on(feed: Store) -> None:
+    (tape,) = stage_of(feed, shipped_instruments(), of_feed()).ground.tapes
+    assert tape.recorded is not None
+    assert tape.recorded.quotes is not None
+    assert tape.recorded.ladder is not None
+    assert (len(tape.tape), len(tape.recorded.quotes), len(tape.recorded.ladder.depth)) == (2, 1, 4)
+    assert tape.recorded.ladder.first_valid == 1
+
+
+def test_a_walk_of_a_session_begins_where_the_book_is_known(feed: Store) -> None:
+    def walk(**more: object) -> Session:
+        rules = {"balances": {"USDT": "1000"}, "fills": {"taker": "walk"}}
+        return Session.of({"session": {"dataset": "feed", **more}, "rules": rules})
+
+    entry = Entry("a", "market_maker")
+    with pytest.raises(Invalid, match=r"may be walked from 2024-08-08T23:54:16\.003Z") as caught:
+        stage_of(feed, shipped_instruments(), walk()).plan(entry, 1, 9)
+    assert 'from = "2024-08-08T23:54:16.003Z"' in caught.value.hint
+    later = stage_of(feed, shipped_instruments(), walk(**{"from": "2024-08-08T23:54:16.003Z"}))
+    assert later.plan(entry, 1, 9).rules.fills.taker is Taker.WALK

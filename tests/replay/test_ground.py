@@ -11,8 +11,9 @@ from gnomon.errors import Invalid
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.prints import Prints
 from gnomon.market.candles import UNKNOWN_AMOUNT, Candles
+from gnomon.market.quotes import Quotes
 from gnomon.market.trades import Trades
-from gnomon.replay.ground import bars_from_prints, bars_of, tables, tape_of
+from gnomon.replay.ground import bars_from_prints, bars_of, finest, recorded_of, tables, tape_of
 from gnomon.units import MINUTE_NS, Grid
 
 FIVE = Timeframe.parse("5m")
@@ -111,6 +112,18 @@ def test_a_timeframe_that_the_dataset_has_not_is_refused_with_those_it_has() -> 
 def test_a_listing_without_anything_is_refused() -> None:
     with pytest.raises(Invalid, match="no prints and no candles of t:A0"):
         tape_of(listing(), None, [], MINUTE, None)
+
+
+def test_prints_quotes_and_depth_are_counted_on_the_finest_of_their_grids() -> None:
+    one = trades(rough_prints(1, 20))
+    at_ns, four = np.array([5]), np.array([40])
+    fine = Quotes("t:A0", Grid.of("0.01"), Grid.of("0.01"), at_ns, at_ns, four, four, four, four)
+    assert finest(one, [fine]) == (Grid.of("0.01"), Grid.of("0.001"))
+    found = recorded_of([one, fine], *finest(one, [fine]))
+    assert found is not None
+    assert found.quotes is not None
+    assert (found.quotes.bid.tolist(), found.quotes.bid_qty.tolist(), found.ladder) == ([40], [400], None)
+    assert recorded_of([one], one.tick, one.lot) is None
 
 
 def test_the_span_is_from_the_first_row_to_the_end_of_the_last() -> None:

@@ -27,6 +27,7 @@ def instrument(symbol: str, asset_class: AssetClass = "crypto", venue: str = "BI
         ("BTC/USDT", "crypto", ("BTC", "USDT")),
         ("btc-usd", "crypto", ("BTC", "USD")),
         ("BTC/USDT:USDT", "crypto", ("BTC", "USDT")),
+        ("BTCUSDT-PERP", "crypto", ("BTC", "USDT")),
         ("SPY", "equity", ("SPY", "USD")),
         ("EURUSD", "fx_commodity", ("EUR", "USD")),
         ("XAU", "fx_commodity", ("XAU", "USD")),
