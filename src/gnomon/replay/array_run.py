@@ -129,6 +129,7 @@ class Policy:
             and not (latency.feed.table or latency.entry.table or latency.reply.table)
             and fees.asset in (FeeAsset.QUOTE, FeeAsset.RECEIVED)
             and rules.fills.taker in (Taker.REST, Taker.AUTO, Taker.QUOTE)
+            and self.tape.recorded is None
             and listing.base.name != listing.quote.name
             and listing.hours is None
             and self._fits(listing)
