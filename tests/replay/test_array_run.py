@@ -24,6 +24,7 @@ from tests.replay.scene import (
     seeded_prints,
     sentences,
 )
+from tests.replay.test_book_watch import with_books
 from tests.replay.test_engine import HALF_SPREAD, LOTS, MILLION, ROWS, _figures, _fill_list, _fills_of
 
 from gnomon.errors import Invalid, Refused
@@ -268,6 +269,7 @@ TAPE = rough_prints(3, 600, 10_000)
             plan(ground(TAPE), rules(Fills(taker=Taker.REST), balances={"USDT": Decimal(2**65).scaleb(-8)})),
             "a balance too large",
         ),
+        (plan(with_books(3), rules(Fills(taker=Taker.REST))), "a recorded book"),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )
