@@ -323,6 +323,7 @@ class NaiveExchange:
     def _set_off(self, instrument: int, position: int, row: Row) -> None:
         """Every waiting stop sees the print; those that fire wait for the end of its instant."""
         waiting = [one for one in self.open if one.stands == "waiting" and one.order.instrument == instrument]
+        waiting.sort(key=lambda one: one.turn)  # a leg of a list may have a lower number and wait for less long
         fired = [one for one in waiting if _fires(one.order, row.price)]
         for one in fired:
             if self._find(one.order.number):  # not ended by the other leg of its pair
@@ -612,7 +613,8 @@ class NaiveExchange:
         return one
 
     def _wait(self, one: Open, market: Market) -> None:
-        one.stands = "waiting"
+        self.turns += 1
+        one.stands, one.turn = "waiting", self.turns
         if one.order.trailing_bips and not one.order.stop:
             one.order.reference = market.last_price()
 
