@@ -1,4 +1,4 @@
-"""Seeded courses over recorded books, long enough for queues to shrink: both venues outcome by outcome, fills checked."""
+"""Seeded courses over recorded books, long enough for queues to shrink: both venues alike, every fill checked."""
 
 from __future__ import annotations
 
