@@ -396,3 +396,14 @@ def test_a_kept_bar_is_refused_in_debug_with_the_line_that_used_it() -> None:
     said = run("replay", "session.toml", "--trader", "keeps.py:Keeps", "--debug", code=1).output
     assert "a bar was kept beyond the hook that it was told in" in said
     assert "if bar.candle.close > before.candle.close" in said
+
+
+def test_the_state_of_a_run_at_an_instant_is_told() -> None:
+    ran = document("replay", "session.toml")
+    opening = document("state", ran["run"], "--at", "2024-01-01")
+    assert opening["balances"]["USDT"] == {"free": "10000.00000000", "locked": "0.00000000"}
+    assert (opening["orders"], opening["counts"]["fills"]) == ([], 0)
+    end = document("state", ran["run"])
+    assert end["counts"]["fills"] == ran["fills"]
+    assert "free" in run("state", ran["run"], "--at", "2024-01-09T12:00:00Z").output
+    assert "is not inside run" in document("state", ran["run"], "--at", "2023-01-01", code=1)["message"]

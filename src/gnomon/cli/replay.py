@@ -15,10 +15,12 @@ from gnomon.errors import Invalid, NotFound
 from gnomon.terminal import say, show, show_json
 
 if TYPE_CHECKING:
+    from gnomon.exchange.listing import Listing
     from gnomon.exchange.rules import Leg, Rules
     from gnomon.jobs.replay import Done, Replays
     from gnomon.jobs.sweep import Swept
     from gnomon.replay.session import Entry, Session
+    from gnomon.replay.state import OpenOrder
     from gnomon.report.run_page import Header
     from gnomon.store.runs import StoredRun
 
@@ -91,6 +93,68 @@ def runs(
         show(runs_table(found))
     else:
         say("no run is stored; `gnomon replay SPEC` makes one")
+
+
+@app.command()
+@verb
+def state(
+    run: Run,
+    at: Annotated[str, typer.Option("--at", help="An instant, UTC; default: the end.")] = "",
+    as_json: Json = False,
+) -> None:
+    """What a run had at an instant: open orders, balances, how much had happened. From its record, for looking."""
+    from gnomon.clock import iso, parse_instant
+    from gnomon.replay.state import state_at
+
+    replays = replays_of()
+    stored = replays.runs.find(run)
+    stage, plan = replays.again(stored)
+    at_ns = parse_instant(at) if at else plan.end_ns
+    if not plan.start_ns <= at_ns <= plan.end_ns:
+        raise Invalid(
+            f"{iso(at_ns)} is not inside run {stored.id}", hint=f"from {iso(plan.start_ns)} to {iso(plan.end_ns)}"
+        )
+    record = replays.record_of(stored)
+    found = state_at(record, at_ns)
+    units = {asset.name: asset for one in stage.ground.listings for asset in (one.base, one.quote)}
+    names = record.genesis.assets
+    balances = {
+        names[number]: {
+            word: f"{units[names[number]].decimal(amount):f}"
+            for word, amount in zip(("free", "locked"), both, strict=True)
+        }
+        for number, both in found.balances.items()
+    }
+    orders = [_order_row(one, stage.ground.listings[one.instrument]) for one in found.orders.values()]
+    counts = {"records": found.seq}
+    counts |= {name: getattr(found, name) for name in ("wakes", "requests", "fills", "rejects")}
+    if as_json:
+        show_json({"run": stored.id, "at": iso(at_ns), "balances": balances, "orders": orders, "counts": counts})
+        return
+    say(f"{stored.id} at {iso(at_ns)}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    say(*(f"  {name}: {one['free']} free, {one['locked']} locked" for name, one in balances.items()))
+    say(*(_order_words(one) for one in orders))
+
+
+def _order_row(one: OpenOrder, listing: Listing) -> dict[str, Any]:
+    return {
+        "order": one.number,
+        "instrument": listing.id,
+        "side": one.side.name,
+        "type": one.type.name,
+        "price": f"{one.price * listing.tick:f}" if one.price else None,
+        "stop": f"{one.stop * listing.tick:f}" if one.stop else None,
+        "remaining": f"{one.remaining * listing.lot:f}",
+        "executed": f"{one.executed * listing.lot:f}",
+        "status": one.status.name,
+    }
+
+
+def _order_words(one: dict[str, Any]) -> str:
+    price = f" at {one['price']}" if one["price"] else ""
+    stop = f", stop {one['stop']}" if one["stop"] else ""
+    what = f"{one['type']} {one['side']} {one['remaining']} {one['instrument']}"
+    return f"  order {one['order']}: {what}{price}{stop}, {one['status']}"
 
 
 @app.command()

@@ -87,7 +87,7 @@ def ledger_fault(record: Record) -> str:
                 if units < 0 and account in (FREE, LOCKED):
                     name = "free" if account == FREE else "locked"
                     return f"before record {one.seq:,}, {name} of asset {asset} is {units}"
-        if fault := _move(balances, one):
+        if fault := moved(balances, one):
             return fault
     if record.end is not None:
         closing = {(one.account, one.asset): one.amount for one in record.end.balances if one.amount}
@@ -97,8 +97,11 @@ def ledger_fault(record: Record) -> str:
     return ""
 
 
-def _move(balances: dict[tuple[int, int], int], one: Recorded) -> str:
-    """Apply the movements of one record. Locks and releases stand in the records of orders, all else in postings."""
+def moved(balances: dict[tuple[int, int], int], one: Recorded) -> str:
+    """Apply the movements of one record to balances by (account, asset); its fault in words, empty for none.
+
+    Locks and releases stand in the records of orders, all else in postings.
+    """
     match one.type:
         case RecordType.POSTING:
             sums: dict[int, int] = {}
