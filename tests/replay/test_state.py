@@ -19,9 +19,12 @@ def test_the_state_is_that_of_a_venue_which_stopped_there(seed: int, monkeypatch
     _, record = recorded(how, trader())
     ends: list[Any] = []
     end = runs._end
-    monkeypatch.setattr(
-        runs, "_end", lambda journal, exchange, *rest: ends.append(exchange) or end(journal, exchange, *rest)
-    )
+
+    def watched(journal: Any, exchange: Any, *rest: Any) -> Any:
+        ends.append(exchange)
+        return end(journal, exchange, *rest)
+
+    monkeypatch.setattr(runs, "_end", watched)
     times = sorted({one.t for one in record.entries()})
     seen = 0
     for at_ns in times[2 :: max(1, len(times) // 6)]:
@@ -42,7 +45,7 @@ def test_the_state_is_that_of_a_venue_which_stopped_there(seed: int, monkeypatch
         for asset, (free, locked) in found.balances.items():
             assert (free, locked) == (ledger.free[asset], ledger.locked[asset])
         assert found.fills == exchange.working.fills_made
-    assert ends
+    assert seen > 0
 
 
 def test_at_the_end_it_is_what_the_record_closes_with() -> None:
