@@ -82,7 +82,8 @@ class State:
         self._asked.pop(body.request, None)
 
     def accept(self, body: Accept) -> None:
-        made = self._asked[body.request].pop(0)
+        known = self.orders.get(body.order)  # a pending order is accepted once more when it begins
+        made = known or self._asked[body.request].pop(0)
         self.orders[body.order] = replace(made, number=body.order, status=Status(body.status))
 
     def quoted(self, body: Quoted) -> None:
