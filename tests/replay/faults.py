@@ -70,13 +70,13 @@ FAULTS = {
     "e": Fault(
         "order requests by socket arrival",
         "replay/engine.py",
-        ((r"for request in desk\.outbox:", "for request in reversed(desk.outbox):"),),
+        ((r"for request in (\S*outbox):", r"for request in reversed(\1):"),),
         (ENGINE + "test_requests_of_one_call_arrive_in_the_order_in_which_they_were_made", LISTED),
     ),
     "f": Fault(
         "drop the 1 ns rule",
         "replay/engine.py",
-        ((r"self\._requests\) or 1\)", "self._requests) or 0)"),),
+        ((r"(= now_ns \+ \(.*) or 1\)", r"\1 or 0)"),),
         (ENGINE + "test_a_request_is_at_the_venue_one_nanosecond_later_at_the_earliest[0]", GOLDEN),
     ),
     "g": Fault(
