@@ -24,7 +24,7 @@ from gnomon.exchange.outcome import Refusal
 from gnomon.exchange.outcome import Rejected as RejectedByVenue
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Rules
-from gnomon.replay.bodies import Reject
+from gnomon.replay.bodies import EndReason, Reject
 from gnomon.replay.header import RecordType
 from gnomon.replay.run import play
 from gnomon.replay.verification import ledger_fault
@@ -278,9 +278,14 @@ def test_an_order_that_would_arrive_after_the_close_of_the_window_never_is_at_th
     assert play(how, Last()).digests == run.digests
 
 
-def test_an_order_after_the_trader_has_finished_is_not_sent() -> None:
+def test_nothing_is_heard_of_a_trader_after_the_call_in_which_it_finished() -> None:
+    """What it asked for in that call is still on its way; it is asked nothing more, and money stays whole."""
+
     class Ends(Strategy):
+        calls = 0
+
         def on_trade(self, desk: Any, _trade: Any) -> None:
+            type(self).calls += 1
             try:
                 desk.finish("enough")
             finally:
@@ -288,6 +293,7 @@ def test_an_order_after_the_trader_has_finished_is_not_sent() -> None:
 
     how, _ = _plan()
     run, record = scene.recorded(how, Ends())
-    assert run.balances == {"USDT": Decimal(10_000), "A0": Decimal(1)}
-    assert not {RecordType.ACCEPT, RecordType.FILL} & {one.type for one in record.entries()}
+    assert Ends.calls == 1
+    assert run.reason is EndReason.STOPPED
+    assert sum(one.type is RecordType.REQUEST for one in record.entries()) <= 1
     assert ledger_fault(record) == ""
