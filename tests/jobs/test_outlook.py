@@ -172,7 +172,7 @@ def test_a_trader_whose_forecasts_are_not_there_is_refused_before_a_journal_exis
 @pytest.mark.parametrize(
     ("forecasts", "message"),
     [
-        ('"oracle"', "forecasts 'oracle'"),
+        ('"oracle"', "forecasts is 'oracle'"),
         ('{ from = "ledger", horizon = 3 }', "has no key 'horizon'"),
         ('{ from = "compute", latency_ms = -1 }', "latency_ms is -1"),
         ('{ from = "compute", names = ["ewna"] }', "no forecaster 'ewna'"),

@@ -15,7 +15,7 @@ from tests.replay.test_ghost import verified
 
 from gnomon.errors import NotFound, Unavailable
 from gnomon.forecast.catalog import forecaster
-from gnomon.forecast.forecast import context_at
+from gnomon.forecast.forecast import as_stored, context_at
 from gnomon.market.tape import AsOf, History, Series, Tape
 from gnomon.replay.archive import Archive
 from gnomon.replay.bodies import Decision, ForecastSeen
@@ -127,7 +127,6 @@ def _by_hand(how: Any, row: int, feed_ns: int) -> Any:
     """The forecast of a bar from a tape that ends there."""
     from gnomon.replay.archive import Stated
     from gnomon.replay.view import TapeView
-    from gnomon.replay.wire import as_stored
 
     candles = TapeView(how.ground, {}, 0).candles(0, MINUTE, row + 1, at(row))
     context = context_at(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -173,3 +173,8 @@ class Forecast:
         if level not in self.levels:
             raise Invalid(f"level {level} was not forecast", hint=f"levels: {', '.join(map(str, self.levels))}")
         return self.quantiles[:, self.levels.index(level)]
+
+
+def as_stored(forecast: Forecast) -> Forecast:
+    """With its quantiles as the ledger keeps them, rounded to float32, and without paths."""
+    return replace(forecast, quantiles=forecast.quantiles.astype(np.float32).astype(np.float64), paths=None)

@@ -19,21 +19,10 @@ from gnomon.forecast.forecast import Forecast
 from gnomon.market.events import CalendarEvent, EventBook
 from gnomon.replay.digests import canonical as text_of
 from gnomon.trader.decisions import canonical
-from gnomon.trader.market import Issued
+from gnomon.trader.market import Issued, content_of
 from gnomon.units import IntArray
 
 ID_DIGITS: Final = 12
-
-
-def content_of(forecast: Forecast) -> bytes:
-    """BLAKE2b-256 over who said what of which steps: 32 bytes."""
-    one = forecast
-    said = (
-        one.forecaster, one.version, one.instrument, str(one.timeframe), one.basis, int(one.data_cutoff_ns),
-        float(one.base_price), tuple(map(float, one.levels)), one.target_open_ns, one.target_close_ns, one.quantiles,
-        one.p_up,
-    )  # fmt: skip
-    return hashlib.blake2b(canonical(said), digest_size=32).digest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -104,12 +104,8 @@ class Outlook:
     def of(cls, value: Any) -> Outlook:
         """Of a word or a table; `Invalid` names what is at fault."""
         table = {"from": value} if isinstance(value, str) else dict(value)
-        try:
-            origin = Origin(table.get("from", "ledger"))
-        except ValueError:
-            close = nearest(str(table["from"]), tuple(Origin))
-            hint = f"did you mean {', '.join(close)}?" if close else f"one of {', '.join(Origin)}"
-            raise Invalid(f"forecasts is {table['from']!r}", hint=hint) from None
+        words = {"forecasts": table["from"]} if "from" in table else {}
+        origin = Origin(_word(words, "forecasts", tuple(map(str, Origin))))
         _known(table, OUTLOOK_KEYS[origin], f"forecasts = {origin}")
         return cls(
             origin,

@@ -15,7 +15,7 @@ import numpy as np
 
 from gnomon.clock import Timeframe
 from gnomon.errors import Invalid, NotFound, Unavailable, nearest
-from gnomon.forecast.forecast import DEFAULT_LOOKBACK_BARS, MIN_CONTEXT_BARS, Forecast, context_at
+from gnomon.forecast.forecast import DEFAULT_LOOKBACK_BARS, MIN_CONTEXT_BARS, as_stored, context_at
 from gnomon.forecast.forecaster import Forecaster
 from gnomon.market.calendar import Sessions
 from gnomon.market.events import CalendarEvent
@@ -181,11 +181,6 @@ class Wire:
             closed = replace(candles, knowable_ns=candles.close_ns)  # the feed's delay is counted by whoever asks
             self._tapes[instrument] = Tape([Series(History(closed))])
         return self._tapes[instrument]
-
-
-def as_stored(forecast: Forecast) -> Forecast:
-    """With its quantiles as a ledger keeps them: float32."""
-    return replace(forecast, quantiles=forecast.quantiles.astype(np.float32).astype(np.float64), paths=None)
 
 
 def refuse_unknown(name: str, known: Sequence[str]) -> NoReturn:

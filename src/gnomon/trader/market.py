@@ -6,6 +6,7 @@ what it is given once more.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -15,6 +16,7 @@ from gnomon.errors import Invalid
 from gnomon.forecast.forecast import Forecast
 from gnomon.market.candles import Candles
 from gnomon.market.events import CalendarEvent
+from gnomon.trader.decisions import canonical
 from gnomon.trader.events import BestQuote
 from gnomon.units import IntArray
 
@@ -72,6 +74,17 @@ class Issued:
 
     def p_up(self, step: int = 1) -> float:
         return float(self.forecast.p_up[step - 1])
+
+
+def content_of(forecast: Forecast) -> bytes:
+    """BLAKE2b-256 over who said what of which steps: 32 bytes."""
+    one = forecast
+    said = (
+        one.forecaster, one.version, one.instrument, str(one.timeframe), one.basis, int(one.data_cutoff_ns),
+        float(one.base_price), tuple(map(float, one.levels)), one.target_open_ns, one.target_close_ns, one.quantiles,
+        one.p_up,
+    )  # fmt: skip
+    return hashlib.blake2b(canonical(said), digest_size=32).digest()
 
 
 class Document(NamedTuple):
