@@ -140,7 +140,9 @@ class _Course(JournalKeeper):
         return kept
 
     def decided(self, decision: Decided) -> None:
-        contents = tuple(self._content(name, decision.now_ns) for name in decision.forecasts)
+        contents: tuple[bytes, ...] = ()
+        if decision.forecasts:
+            contents = tuple(self._content(name, decision.now_ns) for name in decision.forecasts)
         self.write_decision(decision.now_ns, decision.pack(), decision.notes, contents)
 
     def _content(self, name: str, now_ns: int) -> bytes:
