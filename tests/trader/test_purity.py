@@ -144,3 +144,9 @@ def test_a_class_is_checked_before_it_runs() -> None:
     with pytest.raises(Refused, match=r"random\.random"):
         check(Local)
     check(type("Typed", (Neat,), {}))
+
+
+def test_text_that_is_executed_is_of_whoever_executes_it() -> None:
+    """A library may (SciPy does, when numba first asks for it), a trader may not."""
+    with guard(), pytest.raises(Refused, match=r"time\.time inside a hook"):
+        exec("import time\ntime.time()", {})

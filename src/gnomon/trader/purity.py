@@ -212,5 +212,5 @@ def _is_strategy(frame: FrameType | None) -> bool:
 
 
 def _is_library(module: str, file: str) -> bool:
-    head = module.split(".")[0]
-    return head in STANDARD or "site-packages" in file or file.startswith("<frozen")
+    head = module.split(".")[0]  # none: text that somebody executes, who is its caller
+    return not head or head in STANDARD or "site-packages" in file or file.startswith("<frozen")
