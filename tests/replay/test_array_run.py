@@ -303,6 +303,16 @@ def test_a_branch_of_a_policy_says_where_it_came_from() -> None:
     assert runs[0] == runs[1]
 
 
+def test_nothing_is_quoted_in_the_warm_up() -> None:
+    market = ground(TAPE)
+    warm = type("Warm", (Policy,), {"said": staticmethod(steady), "warmup": 1})
+    how = plan(market, rules(Fills(taker=Taker.REST), latency=Latency(feed=Leg(1_000))))
+    mine, _, is_covered = looped(how, warm())
+    assert is_covered
+    assert mine.digests == play_quotes(how, warm(), in_one_loop=False).digests
+    assert 0 < mine.orders < looped(how, policy(steady))[0].orders
+
+
 def test_another_hook_beside_quotes_is_called() -> None:
     heard: list[Any] = []
 

@@ -9,7 +9,7 @@ for int64, numba not installed) goes the ordinary way, with the same result.
 | an integer n        | every n-th print          | `wake = {"every_nth_print": n}`, a quote in each `on_trade`      |
 | positions           | every print               | `on_trade` at every print, a quote at these                      |
 
-The panel holds the prints of the window, and positions count from its first.
+The panel holds the prints of the window after its warm-up, and positions count from its first.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def play_quotes(
     decides in `on_trade` too: before anything is written.
     """
     plan = ready(plan, trader)
+    plan = ready(plan, trader)
     policy = Policy.of(plan, trader)
     may_loop = in_one_loop and search is not print_by_print
     if may_loop and _is_alone(trader) and policy.is_covered() and compiled.AVAILABLE:
@@ -100,7 +101,8 @@ class Policy:
             raise Invalid("a trader with both on_trade and quotes", hint="keep one: they are the same wakes")
         prints = tape.tape
         assert isinstance(prints, Prints)
-        first, stop = prints.until(plan.start_ns - 1), prints.until(plan.end_ns - 1)
+        start_ns = max(plan.start_ns, quiet_until(plan) - plan.rules.latency.feed.const_ns)
+        first, stop = prints.until(start_ns - 1), prints.until(plan.end_ns - 1)
         rows = slice(first, stop)
         panel = PrintPanel(
             tape.listing.id, prints.time_ns[rows], prints.price[rows], prints.lots[rows], prints.side[rows]
@@ -125,7 +127,7 @@ class Policy:
         latency, fees = rules.latency, rules.fees
         return (
             len(self.plan.ground.tapes) == 1
-            and not quiet_until(self.plan)
+            and self.plan.compute is None
             and not (latency.feed.table or latency.entry.table or latency.reply.table)
             and fees.asset in (FeeAsset.QUOTE, FeeAsset.RECEIVED)
             and rules.fills.taker in (Taker.REST, Taker.AUTO, Taker.QUOTE)
