@@ -141,6 +141,8 @@ def test_a_halt_is_a_hole_in_the_hours_of_its_instrument(store: Store) -> None:
     for wrong in ({"instrument": "ethusdt"}, {**halt, "to": halt["from"]}, {**halt, "why": "news"}):
         with pytest.raises(Invalid, match="halt 1"):
             session(halts=[wrong])
+
+
 @pytest.fixture
 def feed(tmp_path: Path) -> Store:
     """A recording of prints, quotes and depth, whose book is known from its second message on."""
