@@ -59,6 +59,7 @@ class Listener(Strategy):
         super().__init__()
         self.told: list[tuple[int, int]] = []
         self.known: list[tuple[int, int]] = []
+        self.quoted = 0
 
     def on_start(self, desk: Any) -> None:
         desk.every("1s", "look")
@@ -71,6 +72,9 @@ class Listener(Strategy):
         assert len(seen.price_ticks) > trade.position
 
     def on_timer(self, desk: Any, _name: str) -> None:
+        best = desk.best(0)
+        self.quoted += best is not None
+        assert best is None or best.time_ns <= desk.now
         self.known.append((desk.now, len(desk.trades(0, 1_000).price_ticks)))
 
 
@@ -115,6 +119,8 @@ def test_what_is_known_is_what_was_delivered_or_is_older_than_the_slowest() -> N
         told = max([row + 1 for at, row in trader.told if at <= now], default=0)
         old = sum(at <= now - SPREAD_OUT.quantiles_ns[-1] for at in sent)
         assert count == max(told, old)
+    assert trader.quoted > 1
+    for now, count in trader.known:
         assert all(at <= now for at in sent[:count])
 
 

@@ -17,11 +17,10 @@ from gnomon.clock import Timeframe
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.draws import Draws, LatencyTable
 from gnomon.exchange.liquidity import Liquidity
-from gnomon.exchange.outcome import QuoteKind
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Leg
 from gnomon.market.candles import Candles
-from gnomon.replay.ground import Ground, Tape
+from gnomon.replay.ground import Ground
 from gnomon.replay.streams import BarStream, TradeStream
 from gnomon.replay.view import TapeView
 from gnomon.trader.events import Bar, BestQuote, Trade
@@ -143,6 +142,7 @@ class LaggedView(TapeView):
     def __init__(self, ground: Ground, liquidity: dict[int, Liquidity], feed: Feed) -> None:
         super().__init__(ground, liquidity, 0)
         self._feed = feed
+        self._late = TapeView(ground, liquidity, feed.slowest_ns)
 
     def last(self, instrument: int, now_ns: int) -> Last | None:
         tape = self._ground.tapes[instrument].tape
@@ -170,12 +170,8 @@ class LaggedView(TapeView):
         return Printed(stamps, tape.price[rows], tape.lots[rows], tape.side[rows].astype(np.int64))
 
     def best(self, instrument: int, now_ns: int) -> BestQuote | None:
-        tape: Tape = self._ground.tapes[instrument]
-        best = self._liquidity[instrument].best(self._stop(instrument, tape.tape, now_ns), now_ns)
-        if best.kind is QuoteKind.NONE or best.print < 0:
-            return None
-        stamp = min(tape.tape.time_ns.item(best.print) + self._feed.slowest_ns, now_ns)
-        return BestQuote(instrument, stamp, best.bid, best.ask)
+        """As the slowest that the feed can be would have brought it: recorded quotes have no latency of their own."""
+        return self._late.best(instrument, now_ns)
 
     def _stop(self, instrument: int, tape: Prints | Bars, now_ns: int) -> int:
         if isinstance(tape, Prints):

@@ -192,7 +192,7 @@ def play(
         return play_quotes(plan, trader, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch)
     plan = ready(plan, trader)
     stage = Stage.set(plan, sink, mode, keeps, branch)
-    depth = DepthView.of(plan.ground, plan.rules.latency.feed.const_ns)
+    depth = DepthView.of(plan.ground, plan.rules.latency.feed.slowest_ns)
     desk = Desk(_desk_plan(plan), stage.view, stage.course.wire, depth, stage.course)
     wake = wake_of(trader.wakes(), plan.ground, stage.bar_layer)
     stage.attach(wake)
@@ -257,7 +257,7 @@ class Stage:
         feed = Feed(leg, draws) if leg.table is not None else None
         view = LaggedView(ground, liquidity, feed) if feed else TapeView(ground, liquidity, leg.const_ns)
         if ground.archive is not None or plan.compute is not None:
-            course.wire = Wire(ground, view, leg.const_ns, plan.compute)
+            course.wire = Wire(ground, view, leg.slowest_ns, plan.compute)
         return cls(plan, exchange, journal, course, draws, view, feed)
 
     @property
@@ -273,7 +273,7 @@ class Stage:
     ) -> list[Stream]:
         """What a filter asks for, in the order that decides among wakes of one instant."""
         plan, quiet_ns = self.plan, quiet_until(self.plan)
-        feed_ns = plan.rules.latency.feed.const_ns
+        feed_ns = plan.rules.latency.feed.slowest_ns  # where it varies, what is no print and no candle comes last
         window = Window(plan.ground, plan.start_ns, plan.end_ns, quiet_ns, feed_ns, self.bar_layer)
         watched = watch_streams(window, wake, hook("trade"))
         if is_watching(wake):
