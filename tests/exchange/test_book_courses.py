@@ -67,7 +67,7 @@ def course(venue: type[Venue], seed: int) -> Driver:
     rows = tape(luck, 200)
     found = recorded(luck, rows)
     driver = Driver(venue, chosen, rows, listing(filters=Filters(max_orders=12)), recorded={0: found})
-    check, mirror = FillCheck(driver.tapes, chosen.fills.share, {0: found}), Mirror(driver)
+    check, mirror = FillCheck(driver.tapes, chosen.fills.share, recorded={0: found}), Mirror(driver)
     made = 0
     for at_ns in sorted(luck.randint(0, rows[-1][0]) for _ in range(90)):
         seen = len(driver.steps)
