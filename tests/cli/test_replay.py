@@ -182,7 +182,7 @@ def test_the_page_of_a_stored_run_is_drawn_again() -> None:
         ("[session]\nseed = 1", "names no dataset", "gnomon datasets"),
         ('[session]\ndataset = "BTCUSDT"', "no dataset 'BTCUSDT'", "BTCUSDT-1h"),
         (SESSION.replace("latency", "latenci"), "rules has no section 'latenci'", "latency"),
-        (SESSION.replace("[rules]", '[rules]\nfills = { taker = "next_print" }'), "'next_print' is not there", "walk"),
+        (SESSION.replace("[rules]", '[rules]\nfills = { taker = "walk" }'), "no book of binance:BTCUSDT", "synthetic"),
         (SESSION.replace("trader.py:Cross", "trader.py:Crosss"), "no 'Crosss'", ""),
         (SESSION.replace('balances = { USDT = "10000" }', ""), "has no balance", "balances"),
         (SESSION.replace("seed = 7", "seed = 7\nfrom = 2030-01-01"), "not in the dataset", "it holds"),
