@@ -25,20 +25,20 @@ from gnomon.market.calendar import Hours
 class OpenOnly:
     """Liquidity that is there while the market is open."""
 
-    __slots__ = ("_hours", "_inner")
+    __slots__ = ("_hours", "inner")
 
     def __init__(self, inner: Liquidity, hours: Hours) -> None:
-        self._inner = inner
+        self.inner = inner
         self._hours = hours
 
     def best(self, position: int, time_ns: int) -> Best:
-        return self._inner.best(position, time_ns) if self._hours.is_open(time_ns) else NO_QUOTE
+        return self.inner.best(position, time_ns) if self._hours.is_open(time_ns) else NO_QUOTE
 
     def levels(self, side: Side, position: int, time_ns: int) -> Iterator[Level]:
-        return self._inner.levels(side, position, time_ns) if self._hours.is_open(time_ns) else iter(())
+        return self.inner.levels(side, position, time_ns) if self._hours.is_open(time_ns) else iter(())
 
     def take(self, side: Side, level: Level, lots: int) -> None:
-        self._inner.take(side, level, lots)
+        self.inner.take(side, level, lots)
 
 
 def while_open(liquidity: Liquidity, listing: Listing) -> Liquidity:

@@ -444,14 +444,12 @@ class NaiveExchange:
         assert book is not None
         if event.layer == QUOTES:
             book.quote = event.quotes - 1
-        elif not _is_open(market.listing, event.time_ns):
-            self._change(book, event.depth)
-            book.is_open = book.is_open or event.time_ns >= book.valid_from_ns
         else:
             before = {side_price: book.known(*side_price) for side_price in self._levels_with_own(event.instrument)}
             named = self._change(book, event.depth)
             book.is_open = book.is_open or event.time_ns >= book.valid_from_ns
-            if book.is_open and self.rules.fills.resting is Resting.QUEUE:
+            is_queue = self.rules.fills.resting is Resting.QUEUE
+            if book.is_open and is_queue and _is_open(market.listing, event.time_ns):
                 self._shorten(market, book, before, named, event.time_ns)
         if event.layer == self._layer(book) and _is_open(market.listing, event.time_ns):
             bid, ask = self._best_recorded(book)
@@ -754,9 +752,8 @@ class NaiveExchange:
 
     def _layer_of_takers(self, book: Recording) -> int:
         layer = self._layer(book)
-        if self.rules.fills.taker in (Taker.REST, Taker.NEXT_PRINT) or (
-            self.rules.fills.taker is Taker.WALK and layer == QUOTES
-        ):
+        taker = self.rules.fills.taker
+        if taker in (Taker.REST, Taker.NEXT_PRINT) or (taker is Taker.WALK and layer == QUOTES):
             return 0
         return layer
 
@@ -783,9 +780,7 @@ class NaiveExchange:
     def _levels(self, side: Side, market: Market) -> Iterator[Offer]:
         """The levels with the lots that are offered there."""
         book = market.recording
-        if not _is_open(market.listing, self.now_ns):
-            return
-        if book is not None and (layer := self._layer_of_takers(book)):
+        if book is not None and _is_open(market.listing, self.now_ns) and (layer := self._layer_of_takers(book)):
             yield from self._recorded_levels(side, market, book, layer)
             return
         bid, ask = self._best(market)

@@ -13,6 +13,7 @@ import numpy as np
 from gnomon.clock import Timeframe
 from gnomon.errors import NotFound
 from gnomon.exchange.bars import Bars
+from gnomon.exchange.hours import OpenOnly
 from gnomon.exchange.liquidity import Liquidity, RecordedLiquidity
 from gnomon.exchange.outcome import QuoteKind
 from gnomon.exchange.prints import Prints
@@ -95,8 +96,9 @@ class TapeView:
         best = liquidity.best(position, as_of_ns)
         if best.kind is QuoteKind.NONE or best.print < 0:
             return None
-        if isinstance(liquidity, RecordedLiquidity) and best.kind is QuoteKind.RECORDED:
-            said_ns = liquidity.updated_ns(as_of_ns) + self._feed_ns
+        recorded = liquidity.inner if isinstance(liquidity, OpenOnly) else liquidity
+        if isinstance(recorded, RecordedLiquidity) and best.kind is QuoteKind.RECORDED:
+            said_ns = recorded.updated_ns(as_of_ns) + self._feed_ns
             return BestQuote(instrument, said_ns, best.bid, best.ask)
         return BestQuote(instrument, tape.tape.time_ns.item(best.print) + self._feed_ns, best.bid, best.ask)
 
