@@ -22,7 +22,6 @@ from gnomon.replay.notices import NoticeStream, phases
 from gnomon.replay.run import RunPlan, play
 from gnomon.replay.streams import NEVER_NS
 from gnomon.replay.verification import Outcome
-from gnomon.trader.panel import Quotes as PolicyQuotes
 from gnomon.trader.trader import Strategy
 from gnomon.units import DAY_NS, MINUTE_NS, Grid
 
@@ -236,21 +235,6 @@ def test_a_warm_up_that_the_window_does_not_hold_is_refused() -> None:
     kind = type("Slow", (Hears,), {"warmup": 31})
     with pytest.raises(Invalid, match="a warm-up of 31 bars, t:A0 has 30 of 1m"):
         play(plan(ground(steady_bars(1, 30)), rules()), kind())
-
-
-def test_a_policy_of_arrays_has_the_whole_window_and_no_warm_up() -> None:
-    class Ahead(Strategy):
-        def quotes(self, panel: Any) -> Any:
-            middle = panel.price_ticks[6::7]
-            return PolicyQuotes(7, middle - 2, middle + 2, 5)
-
-    how = plan(ground(rough_prints(1, 300)), rules())
-    assert play(replace(how, warmup_bars=1), Ahead()).digests == play(how, Ahead()).digests
-    with pytest.raises(Invalid, match="has no warm-up"):
-        play(how, type("Warm", (Ahead,), {"warmup": 1})())
-
-
-# --- needs ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

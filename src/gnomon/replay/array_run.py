@@ -64,7 +64,6 @@ def play_quotes(
     decides in `on_trade` too: before anything is written.
     """
     plan = ready(plan, trader)
-    plan = ready(plan, trader)
     policy = Policy.of(plan, trader)
     may_loop = in_one_loop and search is not print_by_print
     if may_loop and _is_alone(trader) and policy.is_covered() and compiled.AVAILABLE:
@@ -132,7 +131,6 @@ class Policy:
             and not (latency.feed.table or latency.entry.table or latency.reply.table)
             and fees.asset in (FeeAsset.QUOTE, FeeAsset.RECEIVED)
             and rules.fills.taker in (Taker.REST, Taker.AUTO, Taker.QUOTE)
-            and self.tape.recorded is None
             and listing.base.name != listing.quote.name
             and listing.hours is None
             and self._fits(listing)

@@ -41,14 +41,6 @@ def ready(plan: RunPlan, trader: Any) -> RunPlan:
     return plan
 
 
-def whole(plan: RunPlan, policy: Any) -> RunPlan:
-    """The plan of a policy that computes its quotes ahead: it has the whole window, and no warm-up. `Invalid` for a
-    class with one; else as `ready`."""
-    if getattr(policy, "warmup", 0):
-        raise Invalid("a policy of arrays has no warm-up", hint="leave its first rows out of `at`")
-    return ready(replace(plan, warmup_bars=0), policy)
-
-
 def as_recorded(plan: RunPlan, config: str) -> RunPlan:
     """The plan with what a Record's configuration says that its trader's class asked for."""
     document = json.loads(config)
@@ -65,7 +57,7 @@ def quiet_until(plan: RunPlan) -> int:
     """
     if not plan.warmup_bars:
         return 0
-    feed_ns = plan.rules.latency.feed.const_ns
+    feed_ns = plan.rules.latency.feed.slowest_ns
     found = 0
     for one in plan.ground.tapes:
         closes = one.bars.close_ns

@@ -41,7 +41,7 @@ from gnomon.replay.ground import ENGINE_VERSION, Ground, check_walkable, tables
 from gnomon.replay.journal import Journal, Mode, Sink
 from gnomon.replay.keeper import JournalKeeper, Writer
 from gnomon.replay.lent import lent
-from gnomon.replay.needs import as_recorded, quiet_until, ready, whole
+from gnomon.replay.needs import as_recorded, quiet_until, ready
 from gnomon.replay.record import Record
 from gnomon.replay.streams import BarStream, Stream, TradeStream
 from gnomon.replay.view import DepthView, TapeView
@@ -188,7 +188,6 @@ def play(
     if hasattr(trader, "quotes"):
         from gnomon.replay.array_run import play_quotes  # which plays by hand what its loop does not cover
 
-        plan = whole(plan, trader)
         return play_quotes(plan, trader, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch)
     plan = ready(plan, trader)
     stage = Stage.set(plan, sink, mode, keeps, branch)
