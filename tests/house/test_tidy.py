@@ -48,6 +48,7 @@ TESTED_ELSEWHERE = {
     ),
     "jobs/replay.py": "tests/cli/test_replay.py: as a user calls it",
     "replay/explain.py": "tests/cli/test_replay.py: every kind of sentence that a user sees",
+    **dict.fromkeys(["replay/needs.py", "replay/wakes.py"], "tests/replay/test_notices.py: in whole runs"),
     "sources/binance/cache.py": "tests/sources/binance/test_dumps.py, through the archive",
     **dict.fromkeys(
         [f"sources/binance/{name}.py" for name in ("refusals", "rows", "symbols")],

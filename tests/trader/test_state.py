@@ -64,7 +64,9 @@ def test_a_run_whose_trader_is_exchanged_in_the_middle_is_the_same(at: int) -> N
 
 
 @pytest.mark.parametrize(
-    "value", [(1, 2), {1: 2}, {1, 2}, float("nan"), deque([1]), [{"a": (1,)}], object(), b"x"], ids=str
+    "value",
+    [(1, 2), {1: 2}, {1, 2}, float("nan"), deque([1]), [{"a": (1,)}], object(), b"x"],
+    ids=["tuple", "numbered", "set", "nan", "deque", "nested", "object", "bytes"],
 )
 def test_what_json_would_not_bring_back_is_refused_by_its_name(value: Any) -> None:
     one = Averages()
