@@ -250,7 +250,7 @@ def test_sleeps_on_every_edge_move_no_digest(seed: int, tmp_path: Path) -> None:
 
 
 KNOBS = {
-    "BLOCK_WAKES": streams, "FIRST_BURST": streams, "BLOCK_ROWS": windows, "LEAST_WINDOWS": windows,
+    "BLOCK_WAKES": streams, "BLOCK_ROWS": windows, "LEAST_WINDOWS": windows,
     "FAR_ROWS": windows, "FIRST_REACH": engine, "LAST_REACH": engine, "NOTES_HELD": journal,
 }  # fmt: skip
 """How much is read, looked at or held together: what makes a run quick, and nothing else."""

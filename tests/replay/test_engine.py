@@ -484,9 +484,8 @@ def test_nothing_that_is_not_an_input_moves_a_digest(seed: int, monkeypatch: pyt
     assert play(how, trader()).digests == first
     assert play(how, trader(), keeps=False).digests == first
     assert recorded(how, trader())[0].digests == first
-    for wakes, burst, windows, reach in ((1, 1, 1, 1), (7, 3, 2, 5), (100_000, 100_000, 100_000, 1 << 20)):
+    for wakes, windows, reach in ((1, 1, 1), (7, 2, 5), (100_000, 100_000, 1 << 20)):
         monkeypatch.setattr(streams, "BLOCK_WAKES", wakes)
-        monkeypatch.setattr(streams, "FIRST_BURST", burst)
         monkeypatch.setattr(module_of_windows, "BLOCK_ROWS", windows)
         monkeypatch.setattr(module_of_windows, "LEAST_WINDOWS", windows)
         monkeypatch.setattr(engine, "FIRST_REACH", reach)

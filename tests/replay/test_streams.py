@@ -1,4 +1,4 @@
-"""Streams: every wake once and in time, in whatever bursts they are told, against the columns themselves."""
+"""Streams: every wake once and in time, however many are told together, against the columns themselves."""
 
 from __future__ import annotations
 
@@ -25,11 +25,9 @@ class Clock:
 PRINTS = rough_prints(2, 500)
 
 
-@pytest.fixture(params=[(1, 1), (7, 2), (4_096, 4)], ids=["single", "small", "usual"])
+@pytest.fixture(params=[1, 7, 4_096], ids=["single", "small", "usual"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    wakes, burst = request.param
-    monkeypatch.setattr(streams, "BLOCK_WAKES", wakes)
-    monkeypatch.setattr(streams, "FIRST_BURST", burst)
+    monkeypatch.setattr(streams, "BLOCK_WAKES", request.param)
 
 
 def trades(every: int = 3, feed_ns: int = 0, hook: Any = None) -> tuple[TradeStream, list[tuple[int, ...]]]:
@@ -84,7 +82,7 @@ def test_nothing_is_told_at_or_after_the_limit_but_the_first() -> None:
 
 
 @pytest.mark.usefixtures("blocks")
-def test_a_request_ends_the_burst() -> None:
+def test_a_request_ends_the_run_of_wakes() -> None:
     def ask(clock: Any, trade: Trade) -> None:
         if trade.position % 5 == 0:
             clock.outbox.append(trade.position)

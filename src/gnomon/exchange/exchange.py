@@ -662,6 +662,8 @@ class Exchange:
 
 def _instrument(request: Request) -> int:
     """The one that a request is about, -1 for none."""
+    if type(request) is Place:
+        return request.instrument
     if isinstance(request, Replace):
         return request.order.instrument
     if isinstance(request, PlaceList):

@@ -7,7 +7,8 @@ until when. Columns become Python lists a block at a time, which costs a tenth o
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -18,9 +19,6 @@ from gnomon.trader.events import Bar, Trade
 from gnomon.units import INT64_MAX, IntArray
 
 BLOCK_WAKES: Final = 4_096
-FIRST_BURST: Final = 4
-"""Wakes looked at together after one that made a request; twice as many after each stretch that made none."""
-
 NEVER_NS: Final = INT64_MAX
 
 
@@ -70,8 +68,8 @@ class TradeStream:
         self._feed_ns = feed_ns
         self._done = 0  # wakes before the block
         self._at = 0
-        self._burst = FIRST_BURST
         self._times: list[int] = []
+        self._wakes: Iterator[tuple[int, ...]] | None = None
         self.next_ns = NEVER_NS
         self._load()
 
@@ -83,6 +81,7 @@ class TradeStream:
     def _load(self) -> None:
         self._done += len(self._times)
         self._at = 0
+        self._wakes = None
         rows = self.rows[self._done : self._done + BLOCK_WAKES]
         self._start, self._step = rows.start, rows.step
         chosen = slice(rows.start, rows.stop, rows.step)
@@ -94,57 +93,35 @@ class TradeStream:
         self.next_ns = self._times[0] if self._times else NEVER_NS
 
     def run(self, desk: Clocked, limit_ns: int) -> None:
-        if self.is_flowing:
-            self._run_on(desk, limit_ns)
-            return
-        at, trade, times = self._at, self._trade, self._times
-        desk.now_ns = now_ns = times[at]
-        trade.time_ns = self._printed[at]
-        trade.price_ticks = self._price[at]
-        trade.lots = self._lots[at]
-        trade.side = self._side[at]
-        trade.position = position = self._start + at * self._step
-        self.told = position + 1 - self._step, position + 1, 1, now_ns
-        self._hook(desk, trade)
-        self.is_flowing = not (desk.outbox or desk.is_deciding)
-        self._at = at = at + 1
+        times, first, trade, hook, outbox = self._times, self._at, self._trade, self._hook, desk.outbox
+        stop = bisect_left(times, limit_ns, first + 1) if self.is_flowing else first + 1
+        if self._wakes is None:
+            self._wakes = self._zipped()
+        rows = islice(self._wakes, stop - first)
+        try:
+            for (
+                self._at, desk.now_ns, trade.time_ns, trade.price_ticks, trade.lots, trade.side, trade.position,
+            ) in rows:  # fmt: skip
+                hook(desk, trade)
+                if outbox or desk.is_deciding:
+                    break
+        finally:  # the wake at which a trader stops, or fails, was told too
+            at, step = self._at, self._step
+            upto = self._start + (at - 1) * step + 1
+            self.told = upto - (at - first) * step, upto, at - first, times[first]
+        self.is_flowing = not (outbox or desk.is_deciding)
         if at == len(times):
             self._load()
         else:
             self.next_ns = times[at]
 
-    def _run_on(self, desk: Clocked, limit_ns: int) -> None:
-        """Wakes in a row, as long as they ask for nothing."""
-        times, first, trade, hook, outbox = self._times, self._at, self._trade, self._hook, desk.outbox
-        stop = max(first + 1, bisect_left(times, limit_ns, first, min(len(times), first + self._burst)))
-        step, at = self._step, first
-        trade.position = position = self._start + first * step
-        try:
-            for time, printed, price, lots, side in zip(
-                times[first:stop], self._printed[first:stop], self._price[first:stop], self._lots[first:stop],
-                self._side[first:stop], strict=True,
-            ):  # fmt: skip
-                desk.now_ns = time
-                trade.time_ns = printed
-                trade.price_ticks = price
-                trade.lots = lots
-                trade.side = side
-                trade.position = position
-                at += 1
-                position += step
-                hook(desk, trade)
-                if outbox or desk.is_deciding:
-                    break
-        finally:  # the wake at which a trader stops, or fails, was told too
-            upto = self._start + (at - 1) * step + 1
-            self.told = upto - (at - first) * step, upto, at - first, times[first]
-        self.is_flowing = not (outbox or desk.is_deciding)
-        self._burst = min(2 * self._burst, BLOCK_WAKES) if self.is_flowing else FIRST_BURST
-        self._at = at
-        if at == len(times):
-            self._load()
-        else:
-            self.next_ns = times[at]
+    def _zipped(self) -> Iterator[tuple[int, ...]]:
+        """The wakes of the block: how many there are with it, then its numbers."""
+        count = len(self._times)
+        rows = range(self._start, self._start + count * self._step, self._step)
+        return zip(
+            range(1, count + 1), self._times, self._printed, self._price, self._lots, self._side, rows, strict=True
+        )
 
 
 class BarStream:
@@ -177,13 +154,14 @@ class BarStream:
         self._closes_ns = closes[0] if len(closes) == 1 else np.unique(np.concatenate(closes))
         self._done = 0
         self._at = 0
-        self._burst = FIRST_BURST
         self._times: list[int] = []
+        self._wakes: Iterator[tuple[int, ...]] | None = None
         self._load()
 
     def _load(self) -> None:
         self._done += len(self._times)
         self._at = 0
+        self._wakes = None
         closes = self._closes_ns[self._done : self._done + BLOCK_WAKES]
         self._closed: list[int] = closes.tolist()
         self._times = [time + self._feed_ns for time in self._closed] if self._feed_ns else self._closed
@@ -192,17 +170,14 @@ class BarStream:
 
     def run(self, desk: Clocked, limit_ns: int) -> None:
         times, first = self._times, self._at
-        stop = max(first + 1, bisect_left(times, limit_ns, first, min(len(times), first + self._burst)))
-        at_ns = times[first]
+        stop = bisect_left(times, limit_ns, first + 1) if self.is_flowing else first + 1
         run = self._run_one if len(self._candles) == 1 else self._run_all
-        self._at = at = first
         try:
             run(desk, stop)
         finally:
             at = self._at
-            self.told = self._done + first, self._done + at, at - first, at_ns
+            self.told = self._done + first, self._done + at, at - first, times[first]
         self.is_flowing = not (desk.outbox or desk.is_deciding)
-        self._burst = min(2 * self._burst, BLOCK_WAKES) if self.is_flowing else FIRST_BURST
         if at == len(times):
             self._load()
         else:
@@ -210,17 +185,17 @@ class BarStream:
 
     def _run_one(self, desk: Clocked, stop: int) -> None:
         """The wakes up to `stop` of the block, of one instrument: each has its candle."""
-        bar, hook, outbox, rows = self._bar, self._hook, desk.outbox, slice(self._at, stop)
+        bar, hook, outbox = self._bar, self._hook, desk.outbox
         (one,) = self._candles
-        (columns,) = self._columns
+        if self._wakes is None:
+            (columns,) = self._columns
+            counts = range(1, len(self._times) + 1)
+            self._wakes = zip(counts, self._times, self._closed, self._closed, *columns, strict=True)
+        rows = islice(self._wakes, stop - self._at)
         for (
-            desk.now_ns, bar.time_ns, one.close_ns, one.position, one.open_ns, one.open_ticks, one.high_ticks,
-            one.low_ticks, one.close_ticks, one.volume_lots,
-        ) in zip(
-            self._times[rows], self._closed[rows], self._closed[rows], *[column[rows] for column in columns],
-            strict=True,
-        ):  # fmt: skip
-            self._at += 1
+            self._at, desk.now_ns, bar.time_ns, one.close_ns, one.position, one.open_ns, one.open_ticks,
+            one.high_ticks, one.low_ticks, one.close_ticks, one.volume_lots,
+        ) in rows:  # fmt: skip
             hook(desk, bar)
             if outbox or desk.is_deciding:
                 break

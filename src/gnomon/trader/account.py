@@ -17,9 +17,23 @@ from gnomon.trader.orders import Clocked, Heard
 
 
 class Account:
-    """Units owned, by the number of the asset: the order in which the listings name them, base before quote."""
+    """Units owned, by the number of the asset: the order in which the listings name them, base before quote.
 
-    __slots__ = ("_lot_units", "_units", "assets", "clock", "heard", "home", "listings", "of_instrument", "read")
+    `lots` are the whole lots held, by the number and by the name of an instrument, as far as was taken in.
+    """
+
+    __slots__ = (
+        "_lot_units",
+        "_units",
+        "assets",
+        "clock",
+        "heard",
+        "home",
+        "listings",
+        "lots",
+        "of_instrument",
+        "read",
+    )
 
     def __init__(
         self, clock: Clocked, listings: Sequence[Listing], balances: Mapping[str, Decimal], heard: list[Heard]
@@ -41,6 +55,8 @@ class Account:
             if name not in number:
                 raise Invalid(f"a balance of {name}, which nothing here trades", hint=f"one of {', '.join(number)}")
             self._units[number[name]] = self.assets[number[name]].units(amount)
+        self.lots: dict[int | str, int] = {}
+        self._count_lots()
 
     def units(self, asset: int) -> int:
         """Free and locked, as of now."""
@@ -61,6 +77,12 @@ class Account:
                     units[outcome.fee_asset] -= outcome.fee
             at += 1
         self.read = at
+        self._count_lots()
+
+    def _count_lots(self) -> None:
+        for listing in self.listings:
+            units, unit = self._units[self.of_instrument[listing.number][0]], self._lot_units[listing.number]
+            self.lots[listing.number] = self.lots[listing.id] = units // unit if units >= 0 else -(-units // unit)
 
     def position_units(self, instrument: int) -> int:
         """Of the base asset."""
@@ -71,8 +93,7 @@ class Account:
         heard, at = self.heard, self.read
         if at < len(heard) and heard[at][0] <= self.clock.now_ns:
             self.catch_up()
-        units, unit = self._units[self.of_instrument[instrument][0]], self._lot_units[instrument]
-        return units // unit if units >= 0 else -(-units // unit)
+        return self.lots[instrument]
 
     def equity_units(self, ticks: Mapping[int, int]) -> int:
         """Units of the home asset: its balance, and what else is held at these prices (ticks by instrument).

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,8 +25,7 @@ _TEMPLATES: Final[dict[type[Any], str]] = {
 NOTHING_SEEN: Final = hashlib.blake2b(digest_size=SEEN_BYTES).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One decision. `bar` is the ordinal of the session's bar, `forecasts` the ids that were read, in order."""
 
     bar: int

@@ -358,9 +358,11 @@ class Desk:
 
     def position_lots(self, instrument: str | int = 0) -> int:
         """Whole lots held."""
-        if type(instrument) is not int or instrument not in self._account.of_instrument:
-            instrument = self._listing(instrument).number
-        return self._account.position_lots(instrument)
+        account, heard = self._account, self._heard
+        if account.read < len(heard) and heard[account.read][0] <= self.now_ns:
+            account.catch_up()
+        lots = account.lots.get(instrument)
+        return account.lots[self._listing(instrument).number] if lots is None else lots
 
     def positions(self) -> dict[str, Decimal]:
         """Whatever is not zero, by instrument."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gnomon.errors import Invalid
 from gnomon.exchange.order import Place
@@ -26,8 +27,7 @@ class Limits:
                 raise Invalid(f"limit {name} is {value!r}", hint="a whole number, 0 for none")
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where the trader stands when it asks: requests of this bar, open orders, equity in units of the quote."""
 
     bar_requests: int
@@ -35,15 +35,13 @@ class Standing:
     equity_units: int
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """May be sent."""
 
     places: tuple[Place, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """May not be sent, and why."""
 
     reason: str
