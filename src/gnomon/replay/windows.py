@@ -91,12 +91,17 @@ class Windows:
         stop = min(stop, self._until)
         found = stop
         first, last = (start - base) // self._step, (stop - 1 - base) // self._step
-        if last >= len(self._sell) or min(self._sell[first : last + 1]) <= bid:
+        is_whole = last < len(self._sell)
+        lowest = (
+            NEVER_DOWN if not is_whole else self._sell[first] if first == last else min(self._sell[first : last + 1])
+        )
+        if lowest <= bid:
             mask = self._sells[start - base : stop - base] <= bid
             at = int(mask.argmax())
             if mask[at]:
                 found = start + at
-        if found > start and (last >= len(self._buy) or max(self._buy[first : last + 1]) >= ask):
+        highest = NEVER_UP if not is_whole else self._buy[first] if first == last else max(self._buy[first : last + 1])
+        if highest >= ask and found > start:
             mask = self._buys[start - base : found - base] >= ask
             at = int(mask.argmax())
             if mask[at]:
