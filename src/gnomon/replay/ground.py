@@ -29,7 +29,7 @@ from gnomon.market.trades import Trades
 from gnomon.replay.archive import Archive
 from gnomon.units import Grid
 
-ENGINE_VERSION: Final = 1
+ENGINE_VERSION: Final = 2
 """Raised by hand with every change that may move an output of a run."""
 
 
