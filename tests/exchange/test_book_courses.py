@@ -19,7 +19,7 @@ from gnomon.exchange.recorded import Recorded
 from gnomon.exchange.rules import SHARE_ONE, WHOLE, FeeAsset, Fees, Resting, Taker
 from gnomon.market.depth import ASK, BID, CHANGE, SNAPSHOT
 
-SEEDS = range(30)
+SEEDS = range(36)
 
 
 def recorded(luck: Random, rows: list[Row]) -> Recorded:
@@ -58,7 +58,8 @@ def course(venue: type[Venue], seed: int) -> Driver:
         resting=luck.choice((Resting.QUEUE, Resting.QUEUE, Resting.QUEUE, *Resting)),
         ahead=luck.choice((-1, -1, 0, 25)),
         share=luck.choice((SHARE_ONE, SHARE_ONE, SHARE_ONE // 3, WHOLE)),
-        taker=luck.choice((Taker.AUTO, Taker.AUTO, Taker.QUOTE, Taker.REST)),
+        taker=luck.choice((Taker.AUTO, Taker.AUTO, Taker.QUOTE, Taker.REST, Taker.NEXT_PRINT)),
+        taker_timeout_ns=10,
         depth_power=luck.randint(0, 3),
         level_lots=luck.choice((-1, 3, 20)),
         max_levels=luck.choice((1, 5)),

@@ -107,6 +107,21 @@ def test_what_is_passed_over_would_have_changed_nothing(seed: int, monkeypatch: 
     assert run.digests == again.digests
 
 
+@pytest.mark.parametrize("seed", [4, 9, 12, 16])
+def test_what_came_while_an_order_stood_for_later_prints_does_not_come_again(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit order that would take stands for prints, then rests: it meets the book from then on, not from before."""
+    how, trader = session(seed)
+    fills = replace(how.rules.fills, taker=Taker.NEXT_PRINT)
+    how = replace(how, rules=replace(how.rules, fills=fills))
+    run = play(how, trader())
+    times = [at_ns for at_ns, _ in run.told]
+    assert times == sorted(times)
+    monkeypatch.setattr(engine, "book_watches", every_move)
+    assert run.digests == play(how, trader(), search=linear).digests
+
+
 def test_these_runs_meet_every_rule_of_a_recorded_book() -> None:
     met = {one.rule for seed in SEEDS for _, one in _played(seed) if type(one) is Filled}
     assert {Rule.MAKER_BOOK, Rule.TAKER_WALK, Rule.TAKER_QUOTE, Rule.MAKER_QUEUE, Rule.MAKER_THROUGH} <= met

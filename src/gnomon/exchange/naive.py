@@ -265,7 +265,7 @@ class NaiveExchange:
         elif isinstance(event, Arrival):
             self._request(event)
         if isinstance(event, Arrival | Entry | Deadline):
-            for one in [one for one in self.following if one.working.status is Status.FILLED and not one.is_due]:
+            for one in self._due():
                 self._begin(one, event.time_ns)
         return self.out
 
@@ -314,11 +314,16 @@ class NaiveExchange:
         self._call_followers(market)
 
     def _call_followers(self, market: Market) -> None:
-        """Those whose working order the market has filled begin after all of its instant."""
-        for one in self.following:
-            if one.working.status is Status.FILLED and not one.is_due:
-                one.is_due = True
-                self.out.append(Triggered(one.legs[0].number, market.position - 1, market.last_price()))
+        """Those whose working order the market has filled begin after all of its instant, first filled first."""
+        for one in self._due():
+            one.is_due = True
+            self.out.append(Triggered(one.legs[0].number, market.position - 1, market.last_price()))
+
+    def _due(self) -> list[Following]:
+        """Those whose working order this step has filled, in the order of these fills."""
+        filled = [one.number for one in self.out if isinstance(one, Filled) and not one.remaining]
+        due = [one for one in self.following if one.working.status is Status.FILLED and not one.is_due]
+        return sorted(due, key=lambda one: filled.index(one.working.number))
 
     def _set_off(self, instrument: int, position: int, row: Row) -> None:
         """Every waiting stop sees the print; those that fire wait for the end of its instant."""
@@ -431,6 +436,7 @@ class NaiveExchange:
         if one.order.price and one.order.tif is TimeInForce.GTC:
             self._take(one.order)
             if self._find(event.order):
+                one.order.queued_ns = event.time_ns
                 self._rest(one)
         else:
             self._finish(one.order, Status.EXPIRED, Refusal.NO_LIQUIDITY)

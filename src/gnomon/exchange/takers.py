@@ -220,6 +220,7 @@ class Takers:
             take(self._working, book, order, time_ns, self._fills)
             if order.number in self._working.orders:
                 book.takers.remove(order)
+                order.queued_ns = time_ns  # what the book did while it stood for prints concerned it not
                 book.rest(order)
         else:
             self._working.finish(order, Status.EXPIRED, Refusal.NO_LIQUIDITY)
