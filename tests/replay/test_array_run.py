@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, note, settings
 from hypothesis import strategies as st
+from tests.replay.outlooks import START, computing
 from tests.replay.scene import (
     MINUTE,
     T0,
@@ -325,6 +326,29 @@ def test_another_hook_beside_quotes_is_called() -> None:
     mine, _, is_covered = looped(plan(ground(TAPE), rules(Fills(taker=Taker.REST))), Listening())
     assert not is_covered
     assert len(heard) == mine.fills > 0
+
+
+def test_what_a_policy_needs_and_the_timeframe_it_reads_are_those_of_its_class() -> None:
+    heard: list[tuple[str, int]] = []
+
+    class Listening(Policy):
+        said = staticmethod(steady)
+        needs = ("momentum",)
+        timeframe = "5m"
+        wake = {"news": True}  # noqa: RUF012 - class data of a strategy is written so
+
+        def on_forecast(self, desk: Any, issued: Any) -> None:
+            bars = desk.candles(0, 1)
+            heard.append((issued.forecast.forecaster, int(bars.close_ns[0] - bars.open_ns[0]) if len(bars) else 0))
+
+    rough = rough_prints(3, 700)
+    prints = replace(rough, time_ns=START + 10_000_000_000 * np.arange(len(rough)))
+    how = computing(ground(prints))
+    run, kept, _ = looped(how, Listening())
+    assert {name for name, _ in heard} == {"momentum"}
+    assert {length for _, length in heard} - {0} == {5 * MINUTE_NS}
+    again = Kept()
+    assert play_again(Record(kept), how, again).digests == run.digests
 
 
 def test_without_numba_a_policy_is_played_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

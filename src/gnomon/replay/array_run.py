@@ -207,6 +207,8 @@ class ByHand:
         self._rows: Iterator[tuple[int, ...]] = iter(zip(*columns, strict=True))
         self._next = next(self._rows, None)
         self.start, self.stop = trader.start, trader.stop
+        self.required = getattr(trader, "required", tuple)
+        self.timeframe = getattr(trader, "timeframe", None)
 
     def wakes(self) -> Wake:
         found: Wake = replace(self._trader.wakes(), every_nth_print=self._step)
