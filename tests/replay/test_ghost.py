@@ -18,6 +18,7 @@ from tests.replay.scene import (
     rough_prints,
     rules,
 )
+from tests.replay.test_book_watch import with_books
 
 from gnomon.exchange.order import (
     Amend,
@@ -202,6 +203,33 @@ def test_a_trader_that_hears_only_once_it_guards_a_position_is_verified() -> Non
     for seed in range(4):
         _, record = recorded(how, restless(seed, every=3))
         assert verified(how, record).outcome is Outcome.VERIFIED
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [
+        {"closed_bars": True}, {"every_nth_print": 3}, {"volume": 50}, {"price_cross": (10_000,)}, {"quotes": True},
+        {"session": True}, {"degraded": True}, {"news": True},
+    ],
+    ids=lambda one: next(iter(one)),
+)  # fmt: skip
+def test_a_filter_that_no_hook_hears_wakes_nobody_when_its_run_is_verified(filter_: dict[str, Any]) -> None:
+    class Clocked(Strategy):
+        wake = filter_
+
+        def on_start(self, desk: Any) -> None:
+            desk.after(10**9, "a second")
+
+        def on_timer(self, desk: Any, name: str) -> None:
+            desk.note(name)
+
+    market = with_books(3)
+    best = market.tapes[0].recorded
+    assert best is not None
+    assert best.quotes is not None
+    how = plan(replace(market, quotes={0: best.quotes}), rules())
+    _, record = recorded(how, Clocked())
+    assert verified(how, record).outcome is Outcome.VERIFIED
 
 
 def test_a_hook_that_only_sets_a_timer_is_verified() -> None:

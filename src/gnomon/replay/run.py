@@ -193,7 +193,7 @@ def play(
     stage = Stage.set(plan, sink, mode, keeps, branch)
     depth = DepthView.of(plan.ground, plan.rules.latency.feed.slowest_ns)
     desk = Desk(_desk_plan(plan), stage.view, stage.course.wire, depth, stage.course)
-    wake = wake_of(trader.wakes(), plan.ground, stage.bar_layer)
+    wake = wake_of(trader.wakes(), plan.ground, stage.bar_layer, trader.hook)
     stage.attach(wake)
     engine = stage.engine(stage.streams(wake, _lending(trader.hook) if debug else trader.hook), desk, search)
     stage.course.asked = lambda _: desk.take_watches()
