@@ -328,6 +328,21 @@ def test_another_hook_beside_quotes_is_called() -> None:
     assert len(heard) == mine.fills > 0
 
 
+def test_a_bar_kept_beyond_its_hook_beside_quotes_is_refused_in_debug() -> None:
+    class Keeps(Policy):
+        said = staticmethod(steady)
+        kept: Any = None
+
+        def on_bar(self, _desk: Any, bar: Any) -> None:
+            assert self.kept is None or self.kept.time_ns
+            self.kept = self.kept or bar
+
+    how = plan(ground(rough_prints(3, 2_000)), rules(Fills(taker=Taker.REST)))
+    assert play(how, Keeps()).orders
+    with pytest.raises(Refused, match="kept beyond"):
+        play(how, Keeps(), debug=True)
+
+
 def test_what_a_policy_needs_and_the_timeframe_it_reads_are_those_of_its_class() -> None:
     heard: list[tuple[str, int]] = []
 

@@ -107,6 +107,7 @@ def after(tape: Prints | Bars, *acts: Act, **more: Any) -> tuple[Any, Drive]:
         (lambda desk, _: desk.at(desk.now, "late"), Invalid, "over", "after"),
         (lambda desk, _: desk.after(-5, "late"), Invalid, "-5", "positive"),
         (lambda desk, _: desk.at(desk.now + 5, ""), Invalid, "without a name", "name"),
+        (lambda desk, _: desk.at(desk.now + 5, "\n"), Invalid, "without a name", "name"),
         (lambda desk, _: desk.submit(OrderRequest("BTC/USD", Side.BUY)), Invalid, "0 sizes", "one of"),
         (lambda desk, _: desk.submit(OrderRequest("BTC/USD", Side.BUY, lots=1, client_id="a b")), Invalid, "a b", "36"),
         (

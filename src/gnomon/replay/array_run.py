@@ -55,6 +55,7 @@ def play_quotes(
     keeps: bool = True,
     raises: bool = True,
     branch: Branch | None = None,
+    debug: bool = False,
     in_one_loop: bool = True,
 ) -> Played:
     """Run an array policy through the plan, as `play` does; by hand, quote by quote, where the loop may not or cannot,
@@ -76,7 +77,9 @@ def play_quotes(
             course.run()
             return stage.over()
     by_hand = ByHand(trader, policy)
-    return play(plan, by_hand, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch)
+    return play(
+        plan, by_hand, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch, debug=debug
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

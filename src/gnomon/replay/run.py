@@ -188,7 +188,9 @@ def play(
     if hasattr(trader, "quotes"):
         from gnomon.replay.array_run import play_quotes  # which plays by hand what its loop does not cover
 
-        return play_quotes(plan, trader, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch)
+        return play_quotes(
+            plan, trader, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch, debug=debug
+        )
     plan = ready(plan, trader)
     stage = Stage.set(plan, sink, mode, keeps, branch)
     depth = DepthView.of(plan.ground, plan.rules.latency.feed.slowest_ns)

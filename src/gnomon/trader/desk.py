@@ -591,7 +591,7 @@ class Desk:
     def at(self, time: int | str, name: str) -> None:
         """Wake me at an instant: UTC ns or ISO 8601."""
         at_ns = _instant_ns(time)
-        if not name:
+        if not name.strip():  # OWN and WATCH are names of the engine's own
             raise Invalid("a timer without a name", hint="name it: on_timer(desk, name) is told")
         if at_ns <= self.now_ns:
             raise Invalid(f"a timer for {iso(at_ns)}, which is over", hint=f"after {iso(self.now_ns)}")
