@@ -14,7 +14,7 @@ from typing import Final
 
 from gnomon.errors import Invalid
 from gnomon.market.calendar import Hours
-from gnomon.units import INT64_MAX, MONEY_DECIMALS
+from gnomon.units import MONEY_DECIMALS
 
 NO_LIMIT: Final = 0
 """A zero bound disables its part of a filter, as at the venues."""
@@ -109,10 +109,6 @@ class Listing:
 
     def base_units(self, lots: int) -> int:
         return lots * self.lot_unit
-
-    def fits_int64(self, price_ticks: int, lots: int) -> bool:
-        """Whether the notional of one order fits the int64 arithmetic of compiled loops."""
-        return self.notional(price_ticks, lots) <= INT64_MAX
 
     def document(self) -> Mapping[str, object]:
         """Everything that decides a fill, for the digest of the configuration."""
