@@ -7,7 +7,8 @@ from tests.replay.scene import recorded
 from tests.replay.test_book_watch import SEEDS, session
 
 from gnomon.exchange.outcome import Filled, Rule
-from gnomon.replay.explain import explain_fill
+from gnomon.replay.bodies import Fill
+from gnomon.replay.explain import explain_fill, why_filled
 
 SAID = {
     Rule.TAKER_WALK: "displayed by row",
@@ -31,3 +32,12 @@ def test_a_fill_names_the_row_that_displayed_it_and_marks_it_among_its_neighbour
                 assert said.neighbours
                 return
     raise AssertionError(f"no run has a fill by {rule.name}")
+
+
+def test_the_one_sentence_of_a_fill_names_a_row_of_the_recording_and_no_print() -> None:
+    how, trader = session(4)
+    _, record = recorded(how, trader())
+    fills = [one.body for one in record.entries() if isinstance(one.body, Fill)]
+    said = [why_filled(one, how.ground.listings[one.instrument]) for one in fills if one.rule == Rule.MAKER_BOOK]
+    assert said
+    assert all(" of the recorded " in one and "print" not in one for one in said)

@@ -24,12 +24,16 @@ LAYERS: Final = {1: QUOTES, 2: DEPTH}
 """A fill's `print_side`, where the quote is recorded, to the layer that its `print` is a row of."""
 
 
+def layer_of(body: Fill) -> str:
+    """The layer that the fill's `print` is a row of, in a word."""
+    return "quotes" if LAYERS[body.print_side] == QUOTES else "depth"
+
+
 def said_by_book(body: Fill, listing: Listing, recorded: Recorded) -> Iterator[str]:
     """What the row that allowed the fill displayed."""
     layer = LAYERS[body.print_side]
     rows = recorded.rows(layer)
-    name = "quotes" if layer == QUOTES else "depth"
-    row = f"row {body.print} of the recorded {name}, of {iso(int(rows.time_ns[body.print]))}"
+    row = f"row {body.print} of the recorded {layer_of(body)}, of {iso(int(rows.time_ns[body.print]))}"
     price, lots = _price(listing, body.print_price), _qty(listing, body.print_lots)
     if body.rule == Rule.MAKER_BOOK:
         other = "ask" if body.side == Side.BUY else "bid"

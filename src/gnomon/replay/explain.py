@@ -16,7 +16,7 @@ from gnomon.exchange.outcome import FillFlag, QuoteKind, Refusal, Role, Rule
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.recorded import Recorded as Recording
 from gnomon.replay.bodies import Accept, Fill, OrderChange, Quoted, Reject
-from gnomon.replay.book_words import book_around, said_by_book
+from gnomon.replay.book_words import book_around, layer_of, said_by_book
 from gnomon.replay.ground import Ground
 from gnomon.replay.header import RecordType
 from gnomon.replay.record import Record, Recorded
@@ -78,6 +78,9 @@ def why_filled(body: Fill, listing: Listing) -> str:
     met = ""
     if body.quote_kind == QuoteKind.BAR:
         met = f", bar {body.print} at {_price(listing, body.print_price)}"
+    elif body.quote_kind == QuoteKind.RECORDED:
+        displayed = f"{_qty(listing, body.print_lots)} at {_price(listing, body.print_price)}"
+        met = f", row {body.print} of the recorded {layer_of(body)}: {displayed}"
     elif body.print >= 0:
         met = f", print {body.print}: {_qty(listing, body.print_lots)} at {_price(listing, body.print_price)}"
     ahead = f", {_qty(listing, body.ahead_before)} ahead of it" if body.rule == Rule.MAKER_QUEUE else ""
