@@ -7,6 +7,9 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 PYTEST  := $(BIN)/python -m pytest -rs -n $(WORKERS) --dist worksteal
 
+# Thousands of processes start in the tests: each would compile what it imports anew where the caller forbids to keep it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-stop test test-fast lint format bench docs lock clean
 
