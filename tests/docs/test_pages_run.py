@@ -9,6 +9,9 @@ A comment on the line before a fenced block says what it is:
 
 Every shell or Python block has one. The blocks of a page run in order, in one folder that holds nothing but `examples`,
 with a home of their own.
+
+The commands of README.md are the installed script, each in a process of its own, as a newcomer's. On the other pages
+`gnomon` is a stand-in that does the same in a copy of a process which has loaded it (`warm_command.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SCRIPTS = Path(sys.executable).parent
+WARM = Path(__file__).with_name("warm_command.py")
+FRESH_PAGE = "README.md"
 SHELL, PYTHON = {"sh", "bash", "console"}, {"python"}
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>.+?) -->\n\n?)?^(?P<fence>`{3,})(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=fence)$",
@@ -75,12 +81,29 @@ def as_pattern(expected: str) -> re.Pattern[str]:
     return re.compile("".join(lines) + r"\s*")
 
 
-def execute(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for the path with a `gnomon` that needs no loading."""
+    folder = tmp_path_factory.mktemp("warm")
+    door, stand_in = folder / "door", folder / "gnomon"
+    stand_in.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{WARM}" "{door}" "$@"\n', encoding="utf-8")
+    stand_in.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, WARM, door], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        assert server.stdout.readline() == b"ready\n"
+        yield folder
+        server.stdin.close()
+
+
+def execute(block: Block, folder: Path, commands: Path = SCRIPTS) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GNOMON_") and name != "API_PORT"}
     environment = kept | {
         "GNOMON_HOME": str(folder / "home"),
         "HOME": str(folder),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(commands), str(SCRIPTS), os.environ["PATH"]]),
     }
     command = [sys.executable, "-"] if block.language in PYTHON else ["bash", "-euo", "pipefail", "-s"]
     return subprocess.run(
@@ -96,12 +119,12 @@ def execute(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def run_page(text: str, folder: Path) -> None:
+def run_page(text: str, folder: Path, commands: Path = SCRIPTS) -> None:
     """Run the blocks of a page in order; AssertionError names the line of the first that does not do what it says."""
     printed = ""
     for block in blocks(text):
         if block.exit_code is not None:
-            result = execute(block, folder)
+            result = execute(block, folder, commands)
             assert result.returncode == block.exit_code, (
                 f"line {block.line}: ended {result.returncode}\n{result.stdout}"
             )
@@ -125,9 +148,33 @@ def test_every_block_says_whether_it_runs(page: str) -> None:
 @pytest.mark.parametrize(
     "page", [name for name, text in PAGES.items() if any(one.exit_code is not None for one in blocks(text))]
 )
-def test_the_page_runs_and_shows_its_real_output(page: str, tmp_path: Path) -> None:
+def test_the_page_runs_and_shows_its_real_output(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    run_page(PAGES[page], tmp_path)
+    commands = SCRIPTS if page == FRESH_PAGE else request.getfixturevalue("warm")
+    run_page(PAGES[page], tmp_path, commands)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        "gnomon --version",
+        "gnomon verify nothing",
+        "gnomon no-such-verb",
+        "gnomon runs --json | cat; gnomon db upgrade --json > said; cat said >&2",
+        "cd /; echo $(gnomon --help | head -1)",
+        "gnomon import missing.parquet || echo ended $?",
+    ],
+)
+def test_the_loaded_command_says_what_the_script_says(command: str, tmp_path: Path, warm: Path) -> None:
+    said = []
+    for commands in (SCRIPTS, warm):
+        folder = tmp_path / commands.name
+        folder.mkdir()
+        result = execute(Block(1, "run", "sh", command), folder, commands)
+        said.append((result.returncode, result.stdout.replace(str(folder), "FOLDER")))
+    assert said[0] == said[1]
+    assert said[0][1]
 
 
 def modules_with_examples() -> list[str]:
