@@ -13,7 +13,6 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +58,8 @@ def least(prepare: Callable[[], Any], run: Callable[[Any], Any], repeat: int) ->
 
 def emit(package: str, **figures: Any) -> None:
     """The one line that the bench reads."""
+    from importlib.metadata import version  # which brings much, and a first run has nothing to do with
+
     row = {"version": version(package), "python": platform.python_version(), **figures, "rss_mb": peak_rss_mb()}
     print(json.dumps(row, default=lambda value: value.item()))
 

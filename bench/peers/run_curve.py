@@ -8,6 +8,7 @@ measures the whole process: nothing is loaded, prepared or measured beside it.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from gnomon.replay.runners import runner
 from gnomon.trader.desk import Desk
 from gnomon.trader.events import Trade
 from gnomon.trader.trader import Strategy
-from report import HALF_SPREAD_TICKS, ORDER_LOTS, emit, least
+from report import HALF_SPREAD_TICKS, ORDER_LOTS, emit, least, peak_rss_mb
 
 ENOUGH = "10000000000"
 
@@ -122,7 +123,7 @@ def main() -> None:
     plan = planned(given, tapes)
     if given.work == "first":
         play(plan, policy(given, given.policy), keeps=False)
-        emit("gnomon", has_numba="numba" in sys.modules)
+        sys.stdout.write(json.dumps({"has_numba": "numba" in sys.modules, "rss_mb": peak_rss_mb()}) + "\n")
         return
     search = runner(given.runner)
 
