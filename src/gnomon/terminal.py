@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from rich.console import Console
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from gnomon.score.trials import Deflated
     from gnomon.store.forecasts import StoredForecast
     from gnomon.store.runs import StoredRun
+
+SESSION_WIDTH: Final = 28
+"""Of a session's name in a table: one of many datasets is as long as all their names, and the figures need the room."""
 
 
 def show_json(document: Any) -> None:
@@ -217,7 +220,7 @@ def runs_table(rows: Iterable[StoredRun]) -> Table:
         sharpe = "" if growth["sharpe"] is None else f"{growth['sharpe']:.2f}"
         table.add_row(
             one.id,
-            one.session,
+            one.session if len(one.session) <= SESSION_WIDTH else f"{one.session[: SESSION_WIDTH - 1]}…",
             f"{one.entry} (branch of {one.parent[:12]})" if one.parent else one.entry,
             one.status,
             f"{growth['total_return']:+.3%}",

@@ -111,6 +111,34 @@ def test_a_fill_explains_itself_and_so_does_an_order() -> None:
     assert "it has" in document("explain", ran["run"], "999", code=1)["hint"]
 
 
+def test_what_a_taker_met_is_said_as_it_was() -> None:
+    run("replay", "session.toml", "--report", "bars.html")
+    assert "takers meet a synthetic quote" not in Path("bars.html").read_text()
+    times = (np.datetime64("2024-01-01T00:00") + np.arange(900) * np.timedelta64(1, "s")).astype(str)
+    prints = [f"{at},{100 + i % 7 / 100:.2f},{1 + i % 5},buy" for i, at in enumerate(times)]
+    Path("prints.csv").write_text("\n".join(["timestamp,price,size,side", *prints]) + "\n")
+    run("import", "prints.csv", "--instrument", "BTCUSDT")
+    Path("prints.toml").write_text(SESSION.replace("BTCUSDT-1h", "prints").replace("trader.py:Cross", "buy_and_hold"))
+    ran = document("replay", "prints.toml", "--report", "prints.html")
+    page = Path("prints.html").read_text()
+    assert "takers meet a synthetic quote" in page
+    assert " assumed at " in page
+    said = " ".join(document("explain", ran["run"], "1")["sentences"])
+    assert "The quote stands around print " in said
+    assert " were assumed at " in said
+
+
+def test_the_table_of_runs_keeps_its_figures_whatever_the_name_of_the_session() -> None:
+    ran = document("replay", "session.toml")
+    Path("long.toml").write_text(SESSION.replace("[session]", f'[session]\nname = "{"long " * 40}"'))
+    long = document("replay", "long.toml")
+    table = run("runs").stdout
+    for one in (ran, long):
+        assert one["run"] in table
+        assert one["fingerprint"][:12] in table
+        assert f"{one['metrics']['growth']['total_return']:+.3%}" in table
+
+
 def test_a_run_is_verified_from_its_inputs_and_a_damaged_journal_is_not(home: Path) -> None:
     ran = document("replay", "session.toml")
     assert document("verify", ran["run"])["outcome"] == "VERIFIED"

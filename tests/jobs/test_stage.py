@@ -57,6 +57,17 @@ def test_an_instrument_is_chosen_by_its_symbol_and_moves_the_digest(store: Store
         stage_of(store, shipped_instruments(), session(instruments=["ETHUSD"]))
 
 
+def test_two_datasets_of_one_series_are_refused_as_one_of_them_would_go_unread(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "later-BTCUSDT-1h.csv"
+    path.write_text("timestamp,open,high,low,close,volume\n2024-02-01T00:00,1,2,1,2,5\n2024-02-01T01:00,1,2,1,2,5\n")
+    options = ImportOptions(instrument="BTCUSDT")
+    [report] = import_files(
+        store, shipped_instruments(), [path], options, SimClock(parse_instant("2024-06-01")), reject_folder=tmp_path
+    )
+    with pytest.raises(Invalid, match="2 of the datasets hold binance:BTCUSDT 1h raw: a session reads one"):
+        stage_of(store, shipped_instruments(), session(dataset=["BTCUSDT-1h", report.dataset]))
+
+
 def test_the_same_content_is_the_same_ground(store: Store) -> None:
     first, second = (stage_of(store, shipped_instruments(), session()) for _ in range(2))
     assert first.ground.digest == second.ground.digest

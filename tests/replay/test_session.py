@@ -78,6 +78,13 @@ def test_what_is_left_out_has_its_default() -> None:
         ("seed = 7", 'drive = "paused"', "drive 'paused'", "lockstep"),
         ('to = "2013-10-08"', 'to = "2013-10-07"', "the window ends at", "first instant"),
         ("seed = 7", "seed = ", "the session is not TOML", "docs/replay.md"),
+        ('dataset = "spy"', "dataset = 3", "3 is neither a name nor a list of names", '"a"'),
+        ("seed = 7", "halts = 3", "halts is 3, not a list of tables", "docs/replay.md"),
+        ("seed = 7", "forecasts = 3", "forecasts is 3, not a table", "docs/replay.md"),
+        ('trader = "sma_cross"', 'trader = "sma_cross"\nparams = 3', "params of [[entry]] 2 is 3", "docs/replay.md"),
+        (TEXT, "session = 3", "[session] is 3, not a table", "docs/replay.md"),
+        (TEXT, "entry = 3\n[session]\ndataset = 'spy'", "entry is 3, not a list of tables", "docs/replay.md"),
+        (TEXT, "rules = 3\n[session]\ndataset = 'spy'", "[rules] is 3, not a table", "docs/replay.md"),
     ],
 )
 def test_a_fault_names_its_key_and_what_was_meant(old: str, new: str, message: str, hint: str) -> None:

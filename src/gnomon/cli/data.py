@@ -70,7 +70,8 @@ def import_(
         show(import_table(reports))
         for one in reports:
             if one.error:
-                say(f"{one.file}: {one.error['message']}", f"hint: {one.error['hint']}")
+                message = one.error["message"].removeprefix(f"{Path(one.file).name}: ")
+                say(f"{one.file}: {message}", f"hint: {one.error['hint']}")
             if one.reject_file:
                 say(f"{one.file}: {one.rejected_rows} bad rows are in {one.reject_file}")
     if any(one.status == "refused" for one in reports) or all(one.status == "skipped" for one in reports):

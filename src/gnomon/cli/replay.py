@@ -237,7 +237,7 @@ def compare(
         show_json({"runs": [one.row() for one in stored], "pairs": [asdict(one) for one in pairs]})
         return
     show(runs_table(stored))
-    say(*(f"{one.left} against {one.right}: {one.verdict.words}" for one in pairs))
+    say(*(one.verdict.words for one in pairs))
 
 
 @app.command()
@@ -414,7 +414,7 @@ def header_of(stored: StoredRun) -> Header:
     rules = Session.parse(stored.spec).rules
     branch = [f"branch of {stored.parent[:12]}"] if stored.parent else []
     labels = [*branch, *(["bar-modelled"] if stored.counts.get("bar_modelled") else [])]
-    if rules.fills.taker is Taker.AUTO:
+    if rules.fills.taker in (Taker.AUTO, Taker.QUOTE) and stored.counts.get("unquoted"):
         labels.append("takers meet a synthetic quote")
     if stored.counts.get("ambiguous_bars"):
         labels.append(f"{stored.counts['ambiguous_bars']} ambiguous bars")
@@ -438,7 +438,7 @@ def rules_in_words(rules: Rules) -> dict[str, str]:
     from gnomon.exchange.rules import RATE_ONE, SHARE_ONE
 
     fills, fees, latency = rules.fills, rules.fees, rules.latency
-    ahead = {-1: "a model of the last minute", 0: "nobody"}.get(fills.ahead, f"{fills.ahead} lots")
+    ahead = {-1: "the book, or a model of the last minute", 0: "nobody"}.get(fills.ahead, f"{fills.ahead} lots")
     share = f"at most {fills.share / SHARE_ONE:g} of a print" if fills.share else "whatever qualifies fills whole"
     legs = (("feed", latency.feed), ("entry", latency.entry), ("reply", latency.reply))
     return {

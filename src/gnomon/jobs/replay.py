@@ -198,6 +198,7 @@ class Replays:
                 "rejects": played.rejects,
                 "ambiguous_bars": played.ambiguous_bars,
                 "bar_modelled": sum(one.is_bar_modelled for one in plan.ground.tapes),
+                "unquoted": sum(not one.is_bar_modelled and one.recorded is None for one in plan.ground.tapes),
                 "frozen_seq": stage.frozen_seq,
             },
             summary=_finite(found.row()),

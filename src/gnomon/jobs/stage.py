@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gnomon.clock import Timeframe
+from gnomon.clock import Timeframe, iso
 from gnomon.errors import Invalid, NotFound, nearest
 from gnomon.exchange.listing import Listing
 from gnomon.exchange.recorded import Recorded
@@ -94,11 +95,17 @@ def stage_of(store: Store, configured: Instruments, session: Session, upto_seq: 
     series = shelf.series
     known = configured.with_added(store.market.instruments())
     by_instrument = _by_instrument(series, session.instruments)
+    _refuse_twice(by_instrument)
     instruments = [known.find(name) for name in by_instrument]
     timeframe = session.timeframe or _timeframe(by_instrument)
     ground = _ground(by_instrument, instruments, timeframe, shelf, session)
     first_ns, last_ns = ground.span()
     window = session.from_ns or first_ns, min(session.to_ns or last_ns, last_ns)
+    if window[0] >= window[1]:
+        raise Invalid(
+            f"the window from {iso(window[0])} on is not in the dataset",
+            hint=f"it holds {iso(first_ns)} to {iso(last_ns)}",
+        )
     ground, frozen_seq = with_outlook(store, ground, session.forecasts, by_instrument, window, upto_seq)
     return Stage(
         session,
@@ -126,6 +133,18 @@ def _by_instrument(series: Sequence[AnySeries], wanted: Sequence[str]) -> dict[s
             raise NotFound(f"the dataset has no instrument {name!r}", hint=hint)
         chosen[match[0]] = found[match[0]]
     return chosen
+
+
+def _refuse_twice(by_instrument: Mapping[str, Sequence[AnySeries]]) -> None:
+    """`Invalid` where datasets hold the same series of an instrument: all but one of them would go unread."""
+    for name, rows in by_instrument.items():
+        counted = Counter(one.key for one in rows)
+        for key, n in counted.items():
+            if n > 1:
+                what = " ".join(str(one) for one in key if one)
+                raise Invalid(
+                    f"{n} of the datasets hold {what}: a session reads one", hint=f"name one dataset that holds {name}"
+                )
 
 
 def _timeframe(by_instrument: dict[str, list[AnySeries]]) -> Timeframe:

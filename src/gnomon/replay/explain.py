@@ -81,6 +81,9 @@ def why_filled(body: Fill, listing: Listing) -> str:
     elif body.quote_kind == QuoteKind.RECORDED:
         displayed = f"{_qty(listing, body.print_lots)} at {_price(listing, body.print_price)}"
         met = f", row {body.print} of the recorded {layer_of(body)}: {displayed}"
+    elif body.rule == Rule.TAKER_SYNTHETIC:
+        assumed = f"{_qty(listing, body.print_lots)} assumed at {_price(listing, body.print_price)}"
+        met = f", after print {body.print}: {assumed}"
     elif body.print >= 0:
         met = f", print {body.print}: {_qty(listing, body.print_lots)} at {_price(listing, body.print_price)}"
     ahead = f", {_qty(listing, body.ahead_before)} ahead of it" if body.rule == Rule.MAKER_QUEUE else ""
@@ -137,11 +140,15 @@ def _sentences(
         yield f"Bar {body.print}, its {point}: {_price(listing, body.print_price)}."
     elif recorded is not None:
         yield from said_by_book(body, listing, recorded)
+    elif body.rule == Rule.TAKER_SYNTHETIC:
+        yield (
+            f"The quote stands around print {body.print}; {_qty(listing, body.print_lots)} were assumed at "
+            f"{_price(listing, body.print_price)}."
+        )
     elif body.print >= 0:
         side = ("an unknown side", "a buyer", "a seller")[body.print_side]
-        what = "stands on" if body.role == Role.TAKER and body.rule != Rule.TAKER_PRINT else "is"
         yield (
-            f"The print {what} number {body.print}: {_qty(listing, body.print_lots)} at "
+            f"The print is number {body.print}: {_qty(listing, body.print_lots)} at "
             f"{_price(listing, body.print_price)}, begun by {side}."
         )
     if body.rule == Rule.MAKER_QUEUE:

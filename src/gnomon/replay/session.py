@@ -103,14 +103,14 @@ class Outlook:
     @classmethod
     def of(cls, value: Any) -> Outlook:
         """Of a word or a table; `Invalid` names what is at fault."""
-        table = {"from": value} if isinstance(value, str) else dict(value)
+        table = {"from": value} if isinstance(value, str) else _table(value, "forecasts")
         words = {"forecasts": table["from"]} if "from" in table else {}
         origin = Origin(_word(words, "forecasts", tuple(map(str, Origin))))
         _known(table, OUTLOOK_KEYS[origin], f"forecasts = {origin}")
         return cls(
             origin,
             str(table.get("variant", "")),
-            tuple(str(one) for one in table.get("names", ())),
+            _names(table.get("names", [])),
             _whole(table.get("latency_ms", 0), "forecasts.latency_ms") * MILLISECOND_NS,
             max(1, _whole(table.get("horizon", 24), "forecasts.horizon")),
             max(1, _whole(table.get("lookback", DEFAULT_LOOKBACK_BARS), "forecasts.lookback")),
@@ -159,7 +159,7 @@ class Session:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Session:
         _known(document, ("session", "rules", "entry"), "the file")
-        table = document.get("session", {})
+        table = _table(document.get("session", {}), "[session]")
         _known(table, SESSION_KEYS, "[session]")
         if not table.get("dataset"):
             raise Invalid("[session] names no dataset", hint="`gnomon datasets` lists what is stored")
@@ -167,18 +167,18 @@ class Session:
         session = cls(
             datasets=_names(table["dataset"]),
             name=str(table.get("name", "")),
-            instruments=tuple(str(one) for one in table.get("instruments", ())),
+            instruments=_names(table.get("instruments", [])),
             timeframe=Timeframe.parse(str(table["timeframe"])) if "timeframe" in table else None,
             warmup_bars=_whole(table.get("warmup", 0), "warmup"),
             drive=_drive(table.get("drive", "inprocess"), str(table.get("pace", "max"))),
             pace=str(table.get("pace", "max")),
             seed=_seed(table.get("seed")),
-            rules=Rules.parse(document.get("rules", {})),
-            entries=tuple(_entry(one, number) for number, one in enumerate(document.get("entry", ()), 1)),
+            rules=Rules.parse(_table(document.get("rules", {}), "[rules]")),
+            entries=tuple(_entry(one, number) for number, one in enumerate(_list(document, "entry"), 1)),
             journal=_word(table, "journal", JOURNALS),
             forecasts=Outlook.of(table.get("forecasts", "ledger")),
             time_check=_word(table, "time_check", TIME_CHECKS),
-            halts=tuple(_halt(one, number) for number, one in enumerate(table.get("halts", ()), 1)),
+            halts=tuple(_halt(one, number) for number, one in enumerate(_list(table, "halts"), 1)),
             **window,
         )
         if session.to_ns and session.from_ns >= session.to_ns:
@@ -206,13 +206,30 @@ def _known(table: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
             raise Invalid(f"{where} has no key {key!r}", hint=hint)
 
 
-def _entry(table: Mapping[str, Any], number: int) -> Entry:
-    _known(table, ENTRY_KEYS, f"[[entry]] {number}")
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise Invalid(f"{where} is {value!r}, not a table", hint="see docs/replay.md for an example")
+    return value
+
+
+def _list(table: Mapping[str, Any], key: str) -> list[Any]:
+    """The tables under a key; none where it is absent."""
+    value = table.get(key, [])
+    if not isinstance(value, list):
+        raise Invalid(f"{key} is {value!r}, not a list of tables", hint="see docs/replay.md for an example")
+    return value
+
+
+def _entry(value: Any, number: int) -> Entry:
+    where = f"[[entry]] {number}"
+    table = _table(value, where)
+    _known(table, ENTRY_KEYS, where)
     if not table.get("trader"):
         raise Invalid(f"[[entry]] {number} names no trader", hint='e.g. trader = "sma_cross"')
-    balances = {str(name): exact(amount) for name, amount in table.get("balances", {}).items()}
+    given = _table(table.get("balances", {}), f"balances of {where}")
+    balances = {str(name): exact(amount) for name, amount in given.items()}
     name = str(table.get("name", table["trader"]))
-    return Entry(name, str(table["trader"]), dict(table.get("params", {})), balances)
+    return Entry(name, str(table["trader"]), dict(_table(table.get("params", {}), f"params of {where}")), balances)
 
 
 def _word(table: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> str:
@@ -226,7 +243,8 @@ def _word(table: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> str:
     return str(value)
 
 
-def _halt(table: Mapping[str, Any], number: int) -> Halt:
+def _halt(value: Any, number: int) -> Halt:
+    table = _table(value, f"halt {number}")
     _known(table, HALT_KEYS, f"halt {number}")
     if any(not table.get(key) for key in HALT_KEYS):
         raise Invalid(f"halt {number} is {dict(table)!r}", hint='{ instrument = "SPY", from = "…", to = "…" }')
@@ -237,7 +255,9 @@ def _halt(table: Mapping[str, Any], number: int) -> Halt:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    """One name or a list of them: datasets taken together."""
+    """One name or a list of them."""
+    if not isinstance(value, str | list):
+        raise Invalid(f"{value!r} is neither a name nor a list of names", hint='write "a" or ["a", "b"]')
     return tuple(str(one) for one in value) if isinstance(value, list) else (str(value),)
 
 

@@ -44,7 +44,7 @@ from gnomon.score.run_record import RunRecord
 from gnomon.score.runs import Summary, hold_equity, summary
 from gnomon.units import IntArray
 
-MOST_FILLS: Final = 1000
+MOST_FILLS: Final = 200
 MOST_REJECTS: Final = 200
 MOST_TRIPS: Final = 5
 
