@@ -143,6 +143,10 @@ class Ghost:
     def begin(self) -> None:
         self._say()
 
+    def go_on(self, calls: int, now_ns: int) -> None:
+        """In the place of a trader that has been called so often, and has said what it said to that."""
+        self._calls, self.now_ns = calls, now_ns
+
     def called(self, *_: Any) -> None:
         """A wake, a timer, or own events: one call."""
         self._calls += 1

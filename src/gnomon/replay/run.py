@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
 from gnomon.clock import iso
-from gnomon.errors import GnomonError, Invalid
+from gnomon.errors import GnomonError, Invalid, Refused
 from gnomon.exchange.draws import Draws
 from gnomon.exchange.exchange import Exchange
 from gnomon.exchange.outcome import Outcome
@@ -43,6 +43,7 @@ from gnomon.replay.keeper import JournalKeeper, Writer
 from gnomon.replay.lent import lent
 from gnomon.replay.needs import as_recorded, quiet_until, ready
 from gnomon.replay.record import Record
+from gnomon.replay.snapshots import KeptDraws, Snapshot, Taking, TakingReplay, restore, resumed
 from gnomon.replay.streams import BarStream, Stream, TradeStream
 from gnomon.replay.view import DepthView, TapeView
 from gnomon.replay.wakes import Window, after_market, before_market, is_watching, wake_of, watch_streams
@@ -177,9 +178,11 @@ def play(
     raises: bool = True,
     branch: Branch | None = None,
     debug: bool = False,
+    taking: Taking | None = None,
 ) -> Played:
     """Run a trader through the plan. `branch` says from where in another run it goes on, and moves nothing else.
-    `debug` refuses the use of trades and bars that were kept beyond their hook.
+    `debug` refuses the use of trades and bars that were kept beyond their hook. `taking` keeps snapshots of the engine;
+    a compiled loop has none.
 
     A trader that raises ends it: its open orders are cancelled, positions stay, the traceback stands in the journal.
     Then what it raised is raised here too, or with `raises=False` is in what is answered. One that computes its
@@ -192,12 +195,12 @@ def play(
             plan, trader, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch, debug=debug
         )
     plan = ready(plan, trader)
-    stage = Stage.set(plan, sink, mode, keeps, branch)
+    stage = Stage.set(plan, sink, mode, keeps, branch, _draws(plan, taking))
     depth = DepthView.of(plan.ground, plan.rules.latency.feed.slowest_ns)
     desk = Desk(_desk_plan(plan), stage.view, stage.course.wire, depth, stage.course)
     wake = wake_of(trader.wakes(), plan.ground, stage.bar_layer, trader.hook)
     stage.attach(wake)
-    engine = stage.engine(stage.streams(wake, _lending(trader.hook) if debug else trader.hook), desk, search)
+    engine = stage.engine(stage.streams(wake, _lending(trader.hook) if debug else trader.hook), desk, search, taking)
     stage.course.asked = lambda _: desk.take_watches()
 
     def begin() -> None:
@@ -211,14 +214,16 @@ def play(
     return played
 
 
-def play_again(record: Record, plan: RunPlan, sink: Sink, search: Search = first_crossing) -> Played:
+def play_again(
+    record: Record, plan: RunPlan, sink: Sink, search: Search = first_crossing, taking: Taking | None = None
+) -> Played:
     """The same from a Record's inputs, without its trader: what `gnomon verify` compares with the Record."""
     script = Script.of(record)
     plan = as_recorded(plan, record.genesis.config)
-    stage = Stage.set(plan, sink, "full", keeps=False, branch=record.branch)
+    stage = Stage.set(plan, sink, "full", keeps=False, branch=record.branch, draws=_draws(plan, taking))
     ghost = Ghost(script, stage.course.rewrite, lambda: stage.journal.seq)
     stage.attach(script.wake)
-    engine = stage.engine(stage.streams(script.wake, ghost.hook, ghost.called), ghost, search)
+    engine = stage.engine(stage.streams(script.wake, ghost.hook, ghost.called), ghost, search, taking)
     stage.course.asked = ghost.take_watches
 
     def begin() -> None:
@@ -228,6 +233,39 @@ def play_again(record: Record, plan: RunPlan, sink: Sink, search: Search = first
         engine.run()
 
     return stage.run(engine, begin, ghost.close_decision)
+
+
+def play_from(
+    snapshots: Sequence[Snapshot],
+    record: Record,
+    plan: RunPlan,
+    sink: Sink,
+    search: Search = first_crossing,
+    taking: Taking | None = None,
+) -> Played:
+    """The same, but from the last of a run's snapshots on. What the Record holds before it is taken from there, bytes
+    and all, and must have the snapshot's chain. The sink has those records already.
+
+    `Refused` where ground, rules or journal are not those of the snapshot.
+    """
+    script, snapshot = Script.of(record), snapshots[-1]
+    plan = as_recorded(plan, record.genesis.config)
+    stage = Stage.set(plan, None, "off", keeps=False, draws=KeptDraws(plan.seed))
+    if _genesis(plan, stage.exchange) != record.genesis:
+        raise Refused("the ground, the rules or the engine are others now", hint="verify the run from its start")
+    journal, calls = resumed(record, snapshot, sink)
+    stage = replace(stage, journal=journal)
+    stage.course.journal = journal
+    ghost = Ghost(script, stage.course.rewrite, lambda: journal.seq)
+    engine = stage.engine(stage.streams(script.wake, ghost.hook, ghost.called), ghost, search, taking)
+    stage.course.asked = ghost.take_watches
+    restore(snapshots, engine, stage.course)
+    ghost.go_on(calls, snapshot.t)
+    return stage.run(engine, engine.run, ghost.close_decision)
+
+
+def _draws(plan: RunPlan, taking: Taking | None) -> Draws | None:
+    return KeptDraws(plan.seed) if taking is not None else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -243,7 +281,15 @@ class Stage:
     feed: Feed | None  # whose latency is not a constant
 
     @classmethod
-    def set(cls, plan: RunPlan, sink: Sink | None, mode: Mode, keeps: bool, branch: Branch | None = None) -> Stage:
+    def set(
+        cls,
+        plan: RunPlan,
+        sink: Sink | None,
+        mode: Mode,
+        keeps: bool,
+        branch: Branch | None = None,
+        draws: Draws | None = None,
+    ) -> Stage:
         ground, rules = plan.ground, plan.rules
         recorded = {one.listing.number: one.recorded for one in ground.tapes if one.recorded is not None}
         exchange = Exchange(ground.listings, {one.listing.number: one.tape for one in ground.tapes}, rules, recorded)
@@ -254,7 +300,7 @@ class Stage:
         for book in exchange.books.values():
             book.see(plan.start_ns - 1)
         liquidity = {number: book.liquidity for number, book in exchange.books.items()}
-        draws, leg = Draws(plan.seed), rules.latency.feed
+        draws, leg = draws or Draws(plan.seed), rules.latency.feed
         feed = Feed(leg, draws) if leg.table is not None else None
         view = LaggedView(ground, liquidity, feed) if feed else TapeView(ground, liquidity, leg.const_ns)
         if ground.archive is not None or plan.compute is not None:
@@ -284,10 +330,11 @@ class Stage:
         said = after_market(window, wake, hook, tell, self.course.wire)
         return [*before_market(window, wake, hook), *watched.values(), *market, *said]
 
-    def engine(self, streams: Sequence[Stream], desk: Sitter, search: Search) -> Replay:
+    def engine(self, streams: Sequence[Stream], desk: Sitter, search: Search, taking: Taking | None = None) -> Replay:
         indexes = {one.listing.number: one.index for one in self.plan.ground.tapes}
         window = self.plan.start_ns, self.plan.end_ns
-        return Replay(self.exchange, indexes, streams, desk, self.course, self.draws, *window, search)
+        pieces = self.exchange, indexes, streams, desk, self.course, self.draws, *window, search
+        return Replay(*pieces) if taking is None else TakingReplay(*pieces, taking=taking, keeper=self.course)
 
     def run(self, engine: Replay, begin: Callable[[], None], end: Callable[[], None]) -> Played:
         reason, why, error, at_ns = EndReason.FAILED, "", None, self.plan.end_ns
