@@ -31,10 +31,11 @@ from gnomon.exchange.order import Side
 from gnomon.exchange.recorded import Shown
 from gnomon.exchange.takers import LaterPrints
 from gnomon.exchange.working import Working
+from gnomon.market.lanes import Lane
 from gnomon.replay.bodies import LAYOUTS, Deliver, Pending, Span
 from gnomon.replay.book_watch import BookWatch
 from gnomon.replay.digests import canonical, hasher
-from gnomon.replay.engine import Replay, Watch
+from gnomon.replay.engine import TRADER, Replay, Watch
 from gnomon.replay.feed import LaggedBars, LaggedTrades
 from gnomon.replay.header import HEADER, HEADER_BYTES, RecordType
 from gnomon.replay.journal import Journal, Sink
@@ -49,6 +50,7 @@ EVERY_RECORDS: Final = 100_000
 FORM: Final = 1
 """Of the bytes: raised with every change of them."""
 
+_DELIVERY: Final = int(Lane.DELIVERY)
 _HEAD: Final = Struct("<IQq32sI")
 _ASKED: Final = Struct("<BQ")
 
@@ -195,9 +197,9 @@ FIELDS: Final[Mapping[type, tuple[_Fields, _Fields]]] = {
     SyntheticQuote: (("_taken", "_taken_at"), ("_fills", "_prints")),
     Shown: (("_taken",), ("recorded", "asks_quotes", "moves", "_at", "_seen")),
     Replay: (
-        ("_timers", "_own", "_requests", "_last_arrival_ns", "_last_reply_ns", "_now_ns"),
+        ("_timers", "_requests", "_last_arrival_ns", "_last_reply_ns", "_now_ns"),
         ("_exchange", "_deadlines", "_streams", "_desk", "_keeper", "_draws", "_end_ns", "_watches", "_prints_of",
-         "_heap", "_pushed", "_entry", "_reply", "_may_overtake", "_due", "_taking", "_journal"),
+         "_heap", "_pushed", "_entry", "_own", "_reply", "_may_overtake", "_due", "_taking", "_journal"),
     ),
     Watch: (
         ("passed",),
@@ -307,7 +309,8 @@ def take(engine: Replay, keeper: JournalKeeper) -> Snapshot:
         "books": [_put_down(book, writer) for _, book in sorted(exchange.books.items())],
         "taken": {name: _put_down(shop, writer) for name, shop in _shops(exchange)},
         "engine": _put_down(engine, writer),
-        "heap": [writer.plain([*one[:3], one[4]]) for one in sorted(engine._heap)],
+        "own": [list(one) for one in _untold(engine)],
+        "heap": [writer.plain([*one[:3], one[4]]) for one in _to_come(engine)],
         "watches": [_put_down(one, writer) for one in engine._watches],
         "streams": [_put_down(one, writer) for one in engine._streams],
         "keeper": _put_down(keeper, writer),
@@ -317,6 +320,19 @@ def take(engine: Replay, keeper: JournalKeeper) -> Snapshot:
     }
     state = canonical({**document, "linked": writer.orders_and_lists()}).encode()
     return Snapshot(journal.seq, engine._now_ns, journal._chain_hash.digest(), state, asked)
+
+
+def _to_come(engine: Replay) -> list[tuple[Any, ...]]:
+    """The heap in order. A delivery stands once for each instant at which own events are due: a desk may have asked for
+    more of them, and is told nothing then."""
+    others = [one for one in engine._heap if one[1] != _DELIVERY]
+    due = sorted({at_ns: 0 for at_ns, _, _ in _untold(engine)})
+    return sorted([*others, *((at_ns, _DELIVERY, TRADER, 0, None) for at_ns in due)])
+
+
+def _untold(engine: Replay) -> list[tuple[int, int, int]]:
+    """Own events that will be told: those that are due at the window's end or later never are."""
+    return [one for one in engine._own if one[0] < engine._end_ns]
 
 
 def _causes(engine: Replay, keeper: JournalKeeper) -> dict[str, Any]:
@@ -393,6 +409,7 @@ def restore(snapshots: Sequence[Snapshot], engine: Replay, keeper: JournalKeeper
         _wind(stream, plain, reader)
     for book in books:
         book.current = None  # the thresholds follow from the orders
+    engine._own = [(due_ns, after, upto) for due_ns, after, upto in document["own"]]
     heap = [reader.value(one) for one in document["heap"]]
     engine._heap[:] = [(*one[:3], number, one[3]) for number, one in enumerate(heap, 1)]  # sorted, hence a heap
     engine._pushed = len(heap)
