@@ -150,6 +150,24 @@ def test_a_run_is_verified_from_its_inputs_and_a_damaged_journal_is_not(home: Pa
     run("verify", ran["run"], code=1)
 
 
+def test_a_run_that_kept_snapshots_is_verified_from_the_newest(home: Path) -> None:
+    plain, ran = document("replay", "session.toml"), document("replay", "session.toml", "--snapshots", "20")
+    assert ran["digests"] == plain["digests"]
+    answer = document("verify", ran["run"], "--from-snapshot")
+    assert answer["outcome"] == "VERIFIED"
+    assert answer["steps"][0].startswith("snapshot: from record ")
+    assert document("verify", ran["run"])["outcome"] == "VERIFIED"
+    none = document("verify", plain["run"], "--from-snapshot", code=2)
+    assert none["outcome"] == "UNCHECKED"
+    path = home / "journals" / f"{ran['run']}.snapshots"
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    older = document("verify", ran["run"], "--from-snapshot")
+    assert older["outcome"] == "VERIFIED"
+    assert older["steps"][0] != answer["steps"][0], "the one before it"
+
+
 def test_a_page_is_written_for_a_run_and_for_a_comparison() -> None:
     document("replay", "session.toml", "--report", "run.html")
     document("replay", "session.toml", "--trader", "trader.py:Cross", "--param", "slow=40")

@@ -16,13 +16,16 @@ def verify(
     what: Annotated[str, typer.Argument(help="forecasts: the hash chain of the ledger; or a run.")] = "forecasts",
     every_run: Annotated[bool, typer.Option("--all", help="The forecasts and every stored run.")] = False,
     runner: Annotated[str, typer.Option("--runner", help="Of a run: jump, or naive: print by print.")] = "jump",
+    from_snapshot: Annotated[
+        bool, typer.Option("--from-snapshot", help="Of a run: replay from its newest good snapshot on.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Prove that what is stored is what was written: names the first broken row, and the first broken day.
 
     A run is replayed from its inputs, without its trader. Exit 0 verified, 1 differs, 2 cannot be checked.
     """
-    runs, worst = _verified_runs(what, every_run, runner)
+    runs, worst = _verified_runs(what, every_run, runner, from_snapshot)
     document: dict[str, Any] = {"runs": runs} if runs or what != "forecasts" else {}
     if what == "forecasts":
         _, store, _ = opened()
@@ -43,7 +46,7 @@ def verify(
         raise typer.Exit(worst)
 
 
-def _verified_runs(what: str, every_run: bool, runner: str) -> tuple[list[dict[str, Any]], int]:
+def _verified_runs(what: str, every_run: bool, runner: str, from_snapshot: bool) -> tuple[list[dict[str, Any]], int]:
     """Each run replayed from its inputs, and the worst outcome: 0 verified, 1 differs, 2 cannot be checked."""
     if what == "forecasts" and not every_run:
         return [], 0
@@ -51,7 +54,7 @@ def _verified_runs(what: str, every_run: bool, runner: str) -> tuple[list[dict[s
 
     replays = replays_of()
     stored = replays.runs.list(limit=1_000_000) if every_run else [replays.runs.find(what)]
-    found = [(one.id, replays.verify(one, runner)) for one in stored]
+    found = [(one.id, replays.verify(one, runner, from_snapshot=from_snapshot)) for one in stored]
     rows = [{"run": run, "outcome": one.outcome.name, "steps": list(one.steps)} for run, one in found]
     return rows, max((int(one.outcome) for _, one in found), default=0)
 

@@ -45,6 +45,7 @@ def replay(
     at: Annotated[str, typer.Option("--at", help="Where in that run: an instant, UTC.")] = "",
     runner: Runner = "jump",
     debug: Annotated[bool, typer.Option("--debug", help="Refuse trades and bars kept beyond their hook.")] = False,
+    snapshots: Annotated[int, typer.Option("--snapshots", min=0, help="Keep one after so many records; 0 none.")] = 0,
     report: Annotated[Path | None, typer.Option("--report", help="Write the page of the run to this file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -58,7 +59,7 @@ def replay(
         text, session = session_of(spec)
         stage = replays.stage(session)
         done = [
-            replays.run(stage, text, entry, number, seed, runner, debug=debug)
+            replays.run(stage, text, entry, number, seed, runner, debug=debug, snapshots=snapshots)
             for number, entry in enumerate(entries_of(session, trader, params_of(param)), 1)
         ]
     for number, one in enumerate(done):

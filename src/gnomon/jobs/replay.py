@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,17 @@ from gnomon.replay.engine import Search
 from gnomon.replay.ground import ENGINE_VERSION
 from gnomon.replay.needs import ready
 from gnomon.replay.record import Kept, Record
-from gnomon.replay.run import Played, RunPlan, play, play_again
+from gnomon.replay.run import Played, RunPlan, play, play_again, play_from
 from gnomon.replay.runners import JUMP
 from gnomon.replay.runners import runner as search_of
 from gnomon.replay.session import Entry, Session, document_of
-from gnomon.replay.verification import Verification, verify
+from gnomon.replay.snapshots import Snapshot, Taking, copy_before, fitting
+from gnomon.replay.verification import Outcome, Verification, verify
 from gnomon.score.played import run_record
 from gnomon.score.run_record import RunRecord
 from gnomon.score.runs import Summary, summary
 from gnomon.store.journals import Journals
+from gnomon.store.run_snapshots import RunSnapshots
 from gnomon.store.runs import RunStore, StoredRun
 from gnomon.store.store import Store
 from gnomon.trader.purity import guard
@@ -81,10 +83,12 @@ class Replays:
         runner: str = JUMP,
         branch: Branch | None = None,
         debug: bool = False,
+        snapshots: int = 0,
     ) -> Done:
         """One entry of a session, kept: journal, figures, row. `text` is the session as it was written.
 
-        `runner` moves no digest; one that is not the usual is noted in the side log.
+        `runner` moves no digest; one that is not the usual is noted in the side log. `snapshots`, if not 0: after so
+        many records each; a compiled loop keeps none.
 
         A trader that raises is no error here: its run is kept too, as failed, with what it raised as the reason.
         """
@@ -95,7 +99,8 @@ class Replays:
         trader = self._traders(entry.trader, entry.params)
         ready(plan, trader)  # what is refused leaves no journal
         run = new_id("run", self._clock.now_ns())
-        with self.journals.create(run) as sink, guard():
+        kept = RunSnapshots.of(self.journals, run)
+        with self.journals.create(run) as sink, kept, guard():
             played = play(
                 plan,
                 trader,
@@ -106,6 +111,7 @@ class Replays:
                 raises=False,
                 branch=branch,
                 debug=debug,
+                taking=Taking(kept, snapshots) if snapshots else None,
             )
         if runner != JUMP:
             self.journals.side(run).write({"fact": "runner", "name": runner})
@@ -243,9 +249,20 @@ class Replays:
         window = plan.start_ns, plan.end_ns
         return run_record(stored.id, self.record_of(stored), plan.ground, stage.calendar, window, in_words=True)
 
-    def verify(self, stored: StoredRun, runner: str = JUMP) -> Verification:
-        """Is the Record whole, its dataset at hand, and does the engine give the same from its inputs?"""
-        return verify(self.record_of(stored), _Rebuild(self, stored, search_of(runner)))
+    def verify(self, stored: StoredRun, runner: str = JUMP, *, from_snapshot: bool = False) -> Verification:
+        """Is the Record whole, its dataset at hand, and does the engine give the same from its inputs? With
+        `from_snapshot` from the newest good one on; what is before it is hashed, not replayed."""
+        record, search = self.record_of(stored), search_of(runner)
+        if not from_snapshot:
+            return verify(record, _Rebuild(self, stored, search))
+        kept = RunSnapshots.of(self.journals, stored.id).good()
+        kept = kept[: fitting(record, kept)]
+        if not kept:
+            told = f"no snapshot of {stored.id} is good: verify it from its start"
+            return Verification(Outcome.UNCHECKED, (told,))
+        found = verify(record, _Rebuild(self, stored, search, kept))
+        began = f"snapshot: from record {kept[-1].seq:,} on; what is before it is hashed, not replayed"
+        return replace(found, steps=(began, *found.steps))
 
 
 def seq_at(record: Record, at_ns: int) -> int:
@@ -261,7 +278,8 @@ def seq_at(record: Record, at_ns: int) -> int:
 class _Rebuild:
     """`verification.Rebuild` over the store."""
 
-    def __init__(self, replays: Replays, stored: StoredRun, search: Search) -> None:
+    def __init__(self, replays: Replays, stored: StoredRun, search: Search, snapshots: Sequence[Snapshot] = ()) -> None:
+        self._snapshots = snapshots
         self._search = search
         self._replays = replays
         self._stored = stored
@@ -276,7 +294,11 @@ class _Rebuild:
 
     def replay(self, record: Record, into: Kept) -> None:
         assert self._plan is not None
-        play_again(record, self._plan, into, self._search)
+        if not self._snapshots:
+            play_again(record, self._plan, into, self._search)
+            return
+        copy_before(record, self._snapshots[-1], into)
+        play_from(self._snapshots, record, self._plan, into, self._search)
 
 
 def trader_of(name: str, params: Mapping[str, Any]) -> Strategy:

@@ -34,14 +34,14 @@ from gnomon.exchange.working import Working
 from gnomon.market.lanes import Lane
 from gnomon.replay.bodies import LAYOUTS, Deliver, Pending, Span
 from gnomon.replay.book_watch import BookWatch
-from gnomon.replay.digests import canonical, hasher
+from gnomon.replay.digests import PREFIX_RECORDS, canonical, hasher
 from gnomon.replay.engine import TRADER, Replay, Watch
 from gnomon.replay.feed import LaggedBars, LaggedTrades
 from gnomon.replay.header import HEADER, HEADER_BYTES, RecordType
 from gnomon.replay.journal import Journal, Sink
 from gnomon.replay.keeper import JournalKeeper
 from gnomon.replay.notices import NoticeStream
-from gnomon.replay.record import Record
+from gnomon.replay.record import Kept, Record
 from gnomon.replay.state_values import StateReader, StateWriter, check_fields
 from gnomon.replay.streams import NEVER_NS, BarStream, Stream, TradeStream
 from gnomon.replay.watches import WatchStream
@@ -437,6 +437,29 @@ def _pour_causes(keeper: JournalKeeper, plain: Mapping[str, Any]) -> None:
     keeper._requests = dict(plain["requests"])
     keeper._made = {number: seq for number, seq, _, _ in plain["orders"]}
     keeper._orders = {number: (instrument, Side(side)) for number, _, instrument, side in plain["orders"]}
+
+
+def fitting(record: Record, snapshots: Sequence[Snapshot]) -> int:
+    """How many of a run's snapshots, from the first on, have the chain that its Record has there."""
+    chain, due = hasher("chain"), [(one.seq - bool(one.document["delivery"]), one.chain) for one in snapshots]
+    found = 0
+    for one in record.entries():
+        chain.update(one.raw)
+        while found < len(due) and due[found][0] == one.seq:
+            if due[found][1] != chain.digest():
+                return found
+            found += 1
+        if found == len(due):
+            break
+    return found
+
+
+def copy_before(record: Record, snapshot: Snapshot, into: Kept) -> None:
+    """The records before a snapshot, for a journal that goes on from it."""
+    closed = snapshot.seq - bool(snapshot.document["delivery"])
+    raws = [one.raw for one in record.entries(1, closed)]
+    for at in range(0, len(raws), PREFIX_RECORDS):
+        into.write(b"".join(raws[at : at + PREFIX_RECORDS]), at + 1)
 
 
 def resumed(record: Record, snapshot: Snapshot, sink: Sink) -> tuple[Journal, int]:

@@ -274,6 +274,10 @@ class Journals:
         self.folder.mkdir(parents=True, exist_ok=True)
         return SideLog(self._path(run, "side.jsonl"))
 
+    def beside(self, run: str, ending: str) -> Path:
+        """The path of something else that is kept of a run."""
+        return self._path(run, ending)
+
     def runs(self) -> list[str]:
         """The runs that have a journal, by name."""
         return sorted(path.name.removesuffix(".journal") for path in self.folder.glob("*.journal"))
