@@ -304,8 +304,8 @@ def restless_listener(seed: int) -> Strategy:
     return type("Everything", (Restless,), hooks | more)()
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_whatever_wakes_a_trader_comes_again_from_its_record(seed: int) -> None:
+def of_everything(seed: int) -> RunPlan:
+    """Two tapes with quotes, forecasts and a calendar."""
     market = ground(rough_prints(seed, 400), rough_prints(seed + 50, 400))
     first_ns, last_ns = market.span()
     chance = np.random.default_rng(seed)
@@ -315,8 +315,12 @@ def test_whatever_wakes_a_trader_comes_again_from_its_record(seed: int) -> None:
         events=[event(n, at_ns + 10**9, at_ns) for n, at_ns in enumerate(times[::3])],
     ).archive
     quotes = {number: quotes_of(seed + number, 40, first_ns, number) for number in (0, 1)}
-    how = plan(replace(market, archive=archive, quotes=quotes), random_rules(seed), seed)
-    trader = restless_listener(seed)
+    return plan(replace(market, archive=archive, quotes=quotes), random_rules(seed), seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_wakes_a_trader_comes_again_from_its_record(seed: int) -> None:
+    how, trader = of_everything(seed), restless_listener(seed)
     run, record = recorded(how, trader)
     assert len(trader.seen) > 20  # type: ignore[attr-defined]  # every restless one keeps what it saw
     assert verified(how, record).outcome is Outcome.VERIFIED

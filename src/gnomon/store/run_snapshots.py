@@ -1,8 +1,8 @@
 """Snapshots of runs in files: `<home>/journals/<run>.snapshots`, beside the journal that each belongs to.
 
 A row of frames as in a journal (`store.journals`), one for each snapshot: form (u32), seq (u64), t (i64), chain (32
-bytes), length of the state (u32), digest (32 bytes), the state, and what was drawn for since the snapshot before. They can be
-thrown away: a run is verified from its start without them.
+bytes), length of the state (u32), digest (32 bytes), the state, and what was drawn for since the one before. They can
+be thrown away: a run is verified from its start without them.
 """
 
 from __future__ import annotations
