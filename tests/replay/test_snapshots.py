@@ -28,9 +28,13 @@ class Shelf:
 
     def __init__(self) -> None:
         self.all: list[Snapshot] = []
+        self.refusal = ""
 
     def add(self, snapshot: Snapshot) -> None:
         self.all.append(Snapshot.unpack(snapshot.pack()))
+
+    def refuse(self, why: str) -> None:
+        self.refusal = why
 
 
 def snapped(how: RunPlan, trader: Any, every: int) -> tuple[Played, Record, list[Snapshot]]:
@@ -225,8 +229,24 @@ def test_state_that_nobody_thought_of_is_refused() -> None:
     engine: Any = None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gnomon.replay.run.TakingReplay", Noted)
-        with pytest.raises(Refused, match=r"does not know Noted\.mood"):
-            play(how, Grown(), sink=Kept(), mode="full", taking=Taking(Curious(), 10))
+        shelf = Curious()
+        run = play(how, Grown(), sink=Kept(), mode="full", taking=Taking(shelf, 10))
+    assert shelf.refusal == "a snapshot does not know Noted.mood"
+    assert len(shelf.all) == 1
+    assert run.digests.row() == play(how, Grown()).digests.row(), "the run itself went on"
+
+
+def test_what_stands_from_the_start_is_refused_before_anything_has_happened() -> None:
+    class Known(TakingReplay):
+        def __init__(self, *args: Any, **more: Any) -> None:
+            self.mood = "good"
+            super().__init__(*args, **more)
+
+    how, trader = random_session(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gnomon.replay.run.TakingReplay", Known)
+        with pytest.raises(Refused, match=r"does not know Known\.mood"):
+            play(how, trader(), taking=Taking(Shelf(), 10))
 
 
 def test_kept_draws_are_the_same_draws_and_are_brought_back_from_what_was_asked() -> None:

@@ -115,6 +115,8 @@ class Replays:
             )
         if runner != JUMP:
             self.journals.side(run).write({"fact": "runner", "name": runner})
+        if kept.refusal:
+            self.journals.side(run).write({"fact": "no more snapshots", "why": kept.refusal})
         window = plan.start_ns, plan.end_ns
         record = run_record(run, self.journals.read(run), plan.ground, stage.calendar, window, in_words=True)
         found = summary(record)

@@ -101,6 +101,10 @@ class SnapshotSink(Protocol):
 
     def add(self, snapshot: Snapshot, /) -> None: ...
 
+    def refuse(self, why: str, /) -> None:
+        """No more of them: something of the state has no form. The run itself goes on."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Taking:
@@ -214,12 +218,12 @@ FIELDS: Final[Mapping[type, tuple[_Fields, _Fields]]] = {
     TradeStream: (
         ("_done", "_at"),
         ("layer", "told", "rows", "instrument", "is_flowing", "next_ns", "_prints", "_trade", "_hook", "_feed_ns",
-         "_burst", "_times", "_printed", "_price", "_lots", "_side", "_start", "_step", "_feed", "_newest_ns"),
+         "_wakes", "_times", "_printed", "_price", "_lots", "_side", "_start", "_step", "_feed", "_newest_ns"),
     ),
     BarStream: (
         ("_done", "_at"),
         ("layer", "told", "is_flowing", "next_ns", "_bars", "_bar", "_candles", "_hook", "_feed_ns", "_closes_ns",
-         "_burst", "_times", "_closed", "_columns", "_feed", "_newest_ns"),
+         "_wakes", "_times", "_closed", "_columns", "_feed", "_newest_ns"),
     ),
     NoticeStream: (("_at",), ("layer", "told", "is_flowing", "next_ns", "_times", "_tell")),
     WatchStream: (
@@ -297,11 +301,17 @@ def take(engine: Replay, keeper: JournalKeeper) -> Snapshot:
     if engine._desk.outbox or engine._desk.alarms or engine._desk.is_deciding:
         raise Refused("the trader is in the middle of a word", hint="take a snapshot between two steps")
     journal.flush()
-    writer = StateWriter()
-    asked = draws.take_asked()
-    tallies = [[one.component, one.count, one.digest.hex()] for one in draws.tallies()]
+    writer, asked = StateWriter(), draws.take_asked()
+    document = _document(engine, keeper, writer)
+    document["draws"] = [[one.component, one.count, one.digest.hex()] for one in draws.tallies()]
+    state = canonical({**document, "linked": writer.orders_and_lists()}).encode()
+    return Snapshot(journal.seq, engine._now_ns, journal._chain_hash.digest(), state, asked)
+
+
+def _document(engine: Replay, keeper: JournalKeeper, writer: StateWriter) -> dict[str, Any]:
+    """Everything but the draws, and the orders and lists that `writer` has met on the way."""
     exchange = engine._exchange
-    document = {
+    return {
         "form": FORM,
         "exchange": _put_down(exchange, writer),
         "ledger": _put_down(exchange.ledger, writer),
@@ -315,11 +325,8 @@ def take(engine: Replay, keeper: JournalKeeper) -> Snapshot:
         "streams": [_put_down(one, writer) for one in engine._streams],
         "keeper": _put_down(keeper, writer),
         "causes": _causes(engine, keeper),
-        "draws": tallies,
-        "delivery": _open_delivery(journal),
+        "delivery": _open_delivery(keeper.journal),
     }
-    state = canonical({**document, "linked": writer.orders_and_lists()}).encode()
-    return Snapshot(journal.seq, engine._now_ns, journal._chain_hash.digest(), state, asked)
 
 
 def _to_come(engine: Replay) -> list[tuple[Any, ...]]:
@@ -363,13 +370,18 @@ class TakingReplay(Replay):
         self._taking = taking
         self._journal = keeper.journal
         self._due = keeper.journal.seq + taking.every
+        _document(self, keeper, StateWriter())  # what is not known is refused before anything has happened
 
     def _send(self) -> None:
         super()._send()
         if self._journal.seq >= self._due:
             self._due = self._journal.seq + self._taking.every
             keeper: Any = self._keeper
-            self._taking.sink.add(take(self, keeper))
+            try:
+                self._taking.sink.add(take(self, keeper))
+            except Refused as refusal:  # it must not be taken for a fault of the trader
+                self._due = NEVER_NS
+                self._taking.sink.refuse(refusal.message)
 
     def wind_down(self) -> None:
         self._due = NEVER_NS  # nobody goes on from where the trader has gone
@@ -423,14 +435,35 @@ def _wind(stream: Stream, plain: Mapping[str, Any], reader: StateReader) -> None
             stream._load()
         if stream._done != plain["_done"]:
             raise Refused("a stream of the snapshot has other blocks", hint="restore on the ground of its run")
-        stream._at = plain["_at"]
-        stream.next_ns = stream._times[stream._at] if stream._times else NEVER_NS
+        _walk_on(stream, plain["_at"])
         return
     _pour(stream, plain, reader)
     if isinstance(stream, WatchStream):
         stream._seek()
     elif isinstance(stream, NoticeStream):
         stream.next_ns = stream._times[stream._at] if stream._at < len(stream._times) else NEVER_NS
+
+
+class _Nobody:
+    """A desk at which nobody sits."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self.outbox: list[Any] = []
+        self.is_deciding = False
+
+
+def _walk_on(stream: TradeStream | BarStream, wakes: int) -> None:
+    """Past so many wakes of its block, telling nobody. Draws for them are counted already."""
+    hook, nobody = stream._hook, _Nobody()
+    kind = TradeStream if isinstance(stream, TradeStream) else BarStream
+    run: Any = kind.run  # not that of a lagged one, which counts what it delivers
+    stream._hook = lambda _desk, _event: None
+    for _ in range(wakes):
+        stream.is_flowing = False  # one at a time
+        run(stream, nobody, 0)
+    stream._hook = hook
+    stream.is_flowing = True
 
 
 def _pour_causes(keeper: JournalKeeper, plain: Mapping[str, Any]) -> None:

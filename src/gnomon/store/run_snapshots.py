@@ -21,6 +21,7 @@ class RunSnapshots:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.refusal = ""  # why there are no more
         self._file: JournalFile | None = None
 
     @classmethod
@@ -35,6 +36,9 @@ class RunSnapshots:
             self._file = JournalFile(self.path, is_new=is_new, appends=not is_new)
             self._file.cut()
         self._file.append(snapshot.pack(), snapshot.seq)
+
+    def refuse(self, why: str) -> None:
+        self.refusal = why
 
     def good(self) -> list[Snapshot]:
         """From the first on, up to the first that is damaged: each needs those before it."""
