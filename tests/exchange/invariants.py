@@ -9,8 +9,9 @@ from tests.exchange.venue import Driver, Row
 
 from gnomon.exchange.exchange import Arrival, Entry, Event, Printed
 from gnomon.exchange.ledger import Account
+from gnomon.exchange.naive import NaiveExchange
 from gnomon.exchange.order import OrderType, Place, PlaceList, Quote, Replace, Request, Side
-from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, QuoteKind, Role, Rule
+from gnomon.exchange.outcome import Accepted, Changed, Filled, Margined, Outcome, Quoted, QuoteKind, Role, Rule
 from gnomon.exchange.recorded import QUOTES, BookMoved, Recorded
 from gnomon.exchange.rules import WHOLE
 from gnomon.market.calendar import Hours
@@ -29,6 +30,19 @@ def check_books(driver: Driver) -> None:
         assert order.lock >= 0
         assert order.remaining > 0
         assert order.executed + order.prevented + order.remaining == order.lots
+    shorts = getattr(driver.exchange, "_shorts", {}).values()
+    for purse in shorts:
+        locks[purse.quote] += purse.collateral
+        held = ledger.free[purse.base] + ledger.locked[purse.base] - ledger.borrowed[purse.base]
+        assert purse.short == max(0, -held)
+        assert not (ledger.borrowed[purse.base] and ledger.free[purse.base])
+        assert min(purse.collateral, purse.basis, purse.reserved, purse.lent) >= 0
+    for one in getattr(driver.exchange, "lent", {}).values():
+        assert min(one.held, one.worth, one.promised, one.advanced) >= 0
+    if isinstance(driver.exchange, NaiveExchange):
+        for number, one in getattr(driver.exchange, "lent", {}).items():
+            quote = next(listing.quote for listing in driver.listings if listing.number == number)
+            locks[ledger.assets.index(quote)] += one.held
     assert locks == ledger.locked
 
 
@@ -54,12 +68,13 @@ class Mirror:
                 for number, released in ((one.bid_gone, one.bid_released), (one.ask_gone, one.ask_released)):
                     if number:
                         self._move(self._locks_in[number], -released)
-            elif isinstance(one, Filled):
+            elif isinstance(one, Filled | Margined):
                 for account, asset, units in one.postings():
                     if account in (Account.FREE, Account.LOCKED):
                         side = self._free if account is Account.FREE else self._locked
                         side[asset] += units
-                self._move(self._locks_in[one.number], -one.released)
+                if isinstance(one, Filled):
+                    self._move(self._locks_in[one.number], -one.released)
         assert (self._free, self._locked) == (self._driver.exchange.ledger.free, self._driver.exchange.ledger.locked)
 
     def _lock(self, number: int, instrument: int, side: Side, units: int) -> None:
@@ -107,6 +122,9 @@ class FillCheck:
                     self._ask(one.number, places.pop(0))
                 if isinstance(one, Quoted) and isinstance(event.request, Quote):
                     self._ask_pair(one, event.request)
+        for one in outcomes:
+            if isinstance(one, Accepted) and not one.request:
+                self._ask(one.number, Place(one.instrument, one.side, OrderType.MARKET))  # a call of the venue's
         for one in outcomes:
             if isinstance(one, Filled):
                 self.fills += 1

@@ -89,7 +89,7 @@ ENTRY_POINTS = {
     "gnomon.sources.recorded": "examples/simulated_week.py",
     "gnomon.forecast.training.kronos": "examples/train_tiny_kronos.py",
     "gnomon.market.merge": "the replay of several series",
-    "gnomon.exchange.naive": "tests of the exchange: the oracle of its rules",
+    "gnomon.exchange.naive_shorting": "tests of the exchange: the oracle of its short sales",
     "gnomon.market.synthetic_events": "tests, bench/event_encoder.py",
     "gnomon.compat.backtesting": "strategies written for backtesting.py: docs/traders.md",
     "gnomon.compat.decision": "bots written for the seed: docs/traders.md",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -125,3 +126,25 @@ def test_a_target_on_bars_fills_at_the_next_open() -> None:
     run = Drive(script, bars([1000, 1000, 1100, 1200])).run()
     (fill,) = run.desk.fills()
     assert fill.price_ticks == 1000
+
+
+def test_a_short_is_bought_back_by_the_lot_before_anything_else_is_bought() -> None:
+    one, two = replace(listing(), may_short=True), replace(listing(), number=1, id="test:TWO")
+    holdings = [Holding(one, -100, 1_000), Holding(two, 0, 1_000)]
+    worth = one.notional(1_000, 100)
+    found = steps(holdings, {"test:TWO": Decimal("0.5")}, 2 * worth, 10 * worth, COSTS, Decimal(0))
+    assert found[0] == Step(one, Side.BUY, lots=100)
+    assert [(step.listing, step.lots) for step in found[1:]] == [(two, 0)]
+    half = steps(holdings, {one.id: Decimal("-0.25")}, 2 * worth, 0, COSTS, Decimal(0))
+    assert half == [Step(one, Side.BUY, lots=50)]
+
+
+def test_a_short_sale_takes_from_what_buys_may_spend() -> None:
+    one, two = replace(listing(), may_short=True), replace(listing(), number=1, id="test:TWO")
+    holdings = [Holding(one, 0, 1_000), Holding(two, 0, 1_000)]
+    equity = one.notional(1_000, 100)
+    weights = {one.id: Decimal(-1), "test:TWO": Decimal(1)}
+    margin = replace(COSTS, margin_rate=50_000_000)
+    sale, buy = steps(holdings, weights, equity, equity, margin, Decimal(0))
+    assert (sale.side, sale.lots) == (Side.SELL, 100)
+    assert buy.spend_units <= equity // 2

@@ -1,7 +1,8 @@
 """The ledger: double-entry postings in integer units. Balances are what the postings add up to, nothing else.
 
 Accounts per asset: `FREE` and `LOCKED` are the trader's, `MARKET` is the other side of every trade, `FEES` where fees
-go, `OPENING` where balances come from. The postings of one event sum to zero per asset.
+go, `OPENING` where balances come from, `BORROWED`
+where shares that are sold short come from. The postings of one event sum to zero per asset.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Account(IntEnum):
     MARKET = 2
     FEES = 3
     OPENING = 4
+    BORROWED = 5
 
 
 class Posting(NamedTuple):
@@ -29,17 +31,18 @@ class Posting(NamedTuple):
 
 
 class Ledger:
-    """Five accounts for each asset, by the asset's number. Every method moves units between two of them.
+    """Six accounts for each asset, by the asset's number. Every method moves units between two of them.
 
     A move that would leave `FREE` or `LOCKED` below zero is refused before anything is changed: whoever calls has
     checked the funds, so it is a fault of the engine.
     """
 
-    __slots__ = ("assets", "fees", "free", "locked", "market", "opening")
+    __slots__ = ("assets", "borrowed", "fees", "free", "locked", "market", "opening")
 
     def __init__(self, assets: Sequence[Asset]) -> None:
         self.assets = tuple(assets)
         zeros = [0] * len(self.assets)
+        self.borrowed = list(zeros)  # what is lent to the trader: the account holds it below zero
         self.free, self.locked, self.market, self.fees, self.opening = (list(zeros) for _ in range(5))
 
     def open(self, asset: int, units: int) -> tuple[Posting, Posting]:
@@ -84,14 +87,24 @@ class Ledger:
         side[asset] = after
         self.fees[asset] += units
 
+    def borrow(self, asset: int, units: int) -> None:
+        """Lend units to `FREE`; below zero they go back."""
+        after = self.free[asset] + units
+        if after < 0:
+            self._refuse(asset, after, "free")
+        self.free[asset] = after
+        self.borrowed[asset] += units
+
     def balance(self, asset: int) -> int:
-        return self.free[asset] + self.locked[asset]
+        """Free and locked; below zero for what is sold short."""
+        return self.free[asset] + self.locked[asset] - self.borrowed[asset]
 
     def check(self) -> None:
         """Nothing is created or lost: the accounts of each asset sum to zero, and none of the trader's is below it."""
         for number, asset in enumerate(self.assets):
             mine = self.free[number], self.locked[number]
             total = sum(mine) + self.market[number] + self.fees[number] + self.opening[number]
+            total -= self.borrowed[number]
             if total or min(mine) < 0:
                 raise Refused(
                     f"the ledger of {asset.name} does not add up: free {mine[0]}, locked {mine[1]}, sum {total}",

@@ -586,7 +586,7 @@ class NaiveExchange:
         if order.type is OrderType.MARKET:
             return self._start_market(order, request, number)
         need = self._need(order)
-        free = self.ledger.free[self._lock_asset(order)]
+        free = self._spendable(order)
         if need > free:
             return Refusal.INSUFFICIENT_BALANCE, need, free
         if order.type in (OrderType.LIMIT, OrderType.LIMIT_MAKER):
@@ -609,8 +609,7 @@ class NaiveExchange:
             order.number = self.orders_made
             one = Open(order)
             self.open.append(one)
-        self.ledger.lock(self._lock_asset(order), lock)
-        order.lock = lock
+        self._lock(order, lock)
         self.out.append(
             Accepted(order.number, request, order.status, lock, order.ahead, number, order.instrument, order.side)
         )
@@ -640,7 +639,7 @@ class NaiveExchange:
         cost = listing.base_units(order.lots)
         if order.side is Side.BUY:
             cost = self._with_fee(self._worth_of(order, self._matches(order, order.lots)))
-        free = self.ledger.free[self._lock_asset(order)]
+        free = self._spendable(order)
         if cost > free:
             return Refusal.INSUFFICIENT_BALANCE, cost, free
         self._accept(order, request, 0, number)
@@ -668,7 +667,7 @@ class NaiveExchange:
             need = self._with_fee(market.listing.notional(most, order.lots))
             if order.quote_units:
                 need = min(need, self._with_fee(order.quote_units))
-        free = self.ledger.free[self._lock_asset(order)]
+        free = self._spendable(order)
         if need > free:
             return Refusal.INSUFFICIENT_BALANCE, need, free
         one = self._accept(order, request, need, number)
@@ -715,19 +714,17 @@ class NaiveExchange:
             return
         is_later = self.rules.fills.taker is Taker.NEXT_PRINT
         if order.side is Side.BUY:
-            asset = self._lock_asset(order)
             worth = self._worth_of(order, self._matches(order, order.remaining))
             if is_later:
                 market = self.books[order.instrument]
                 one.most = market.last_price() + self.rules.fills.max_levels
                 worth = market.listing.notional(one.most, order.remaining)
             short = self._with_fee(worth) - order.lock
-            if short > self.ledger.free[asset]:
+            if short > self._spendable(order):
                 self._finish(order, Status.EXPIRED, Refusal.INSUFFICIENT_BALANCE)
                 return
             if short > 0:
-                self.ledger.lock(asset, short)
-                order.lock += short
+                self._lock(order, short)
                 self.out.append(Changed(order.number, order.status, order.executed, order.remaining, -short))
         if is_later:
             self._take_later(one)
@@ -917,7 +914,7 @@ class NaiveExchange:
             return
         orders = [self._made(place, event.decided_ns, event.time_ns) for place in request.orders]
         need = max(self._need(order) for order in orders) if is_pair else self._need(orders[0])
-        free = self.ledger.free[self._lock_asset(orders[0])]
+        free = self._spendable(orders[0])
         if need > free:
             self._refuse(event, (Refusal.INSUFFICIENT_BALANCE, need, free))
             return
@@ -956,7 +953,7 @@ class NaiveExchange:
             broken = broken or self._check_open(place) or self._check_market(place)
         if broken is None and len(legs) == 2:
             need = max(self._need(leg) for leg in legs)
-            free = self.ledger.free[self._lock_asset(legs[0])]
+            free = self._spendable(legs[0])
             if need <= free:
                 self._begin_pair(legs, following.number, following.request, need, time_ns)
                 return
@@ -1275,6 +1272,14 @@ class NaiveExchange:
         return self._with_fee(
             market.listing.notional(order.price or order.stop or market.last_price(), order.remaining)
         )
+
+    def _spendable(self, order: Order) -> int:
+        """Units that it may lock."""
+        return self.ledger.free[self._lock_asset(order)]
+
+    def _lock(self, order: Order, units: int) -> None:
+        self.ledger.lock(self._lock_asset(order), units)
+        order.lock += units
 
     def _release(self, order: Order, keep: int) -> int:
         units = order.lock - keep

@@ -53,6 +53,7 @@ class Rule(IntEnum):
     BAR_CLOSE = 12
     POSTED = 13
     SELF = 14
+    SHORT_CALL = 15
 
 
 class Role(IntEnum):
@@ -194,13 +195,39 @@ class Quoted(NamedTuple):
     ask_ahead: int
 
 
-Outcome = Accepted | Rejected | Changed | Triggered | Filled | Quoted
+class Margined(NamedTuple):
+    """What short sales of an instrument moved beside their orders, in one step."""
+
+    instrument: int
+    base: int  # number of the asset that is lent
+    quote: int
+    borrowed: int  # units of the base lent to the trader; gone back below zero
+    locked: int  # units of the quote from free to locked, as collateral; the other way below zero
+    cost: int  # units of the quote that the loan has cost
+
+    def postings(self) -> tuple[Posting, ...]:
+        """Those that move anything."""
+        moves = (
+            (Account.BORROWED, Account.FREE, self.base, self.borrowed),
+            (Account.FREE, Account.LOCKED, self.quote, self.locked),
+            (Account.FREE, Account.FEES, self.quote, self.cost),
+        )
+        return tuple(
+            Posting(account, asset, units)
+            for source, target, asset, moved in moves
+            if moved
+            for account, units in ((source, -moved), (target, moved))
+        )
+
+
+Outcome = Accepted | Rejected | Changed | Triggered | Filled | Quoted | Margined
 
 __all__ = [
     "Accepted",
     "Changed",
     "FillFlag",
     "Filled",
+    "Margined",
     "Outcome",
     "QuoteKind",
     "Quoted",

@@ -290,6 +290,37 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Shorting:
+    """Section `shorting`: shares may be sold short. Rates in parts of 10^-8 of the worth, the loan in bips a day."""
+
+    initial: int = RATE_ONE // 2
+    maintenance: int = 3 * RATE_ONE // 10
+    borrow_bips_day: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.maintenance <= self.initial:
+            raise Invalid(
+                f"shorting.maintenance is {self.maintenance} of 10^-8, initial {self.initial}",
+                hint="above 0, and initial no less than maintenance",
+            )
+        if self.borrow_bips_day < 0:
+            raise Invalid(f"shorting.borrow_bips_day is {self.borrow_bips_day}", hint="0 or more")
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Shorting:
+        """`initial` and `maintenance` as decimals, `borrow_bips_day` a whole number."""
+        known = {one.name for one in fields(cls)}
+        for name in given:
+            if name not in known:
+                raise Invalid(f"shorting has no setting {name!r}", hint=_near(name, known))
+        values = {name: _rate(given[name]) for name in ("initial", "maintenance") if name in given}
+        bips = given.get("borrow_bips_day", 0)
+        if type(bips) is not int:
+            raise Invalid(f"shorting.borrow_bips_day is {bips!r}", hint="a whole number of bips, such as 2")
+        return cls(**values, borrow_bips_day=bips)
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """Everything that decides what a request becomes, but the data."""
 
@@ -297,11 +328,18 @@ class Rules:
     fees: Fees = Fees()
     latency: Latency = Latency()
     balances: Mapping[str, Decimal] = field(default_factory=dict)  # opening, by asset
+    shorting: Shorting | None = None  # nothing is sold short
+
+    def __post_init__(self) -> None:
+        if self.shorting is not None and self.fees.asset is not FeeAsset.QUOTE:
+            raise Invalid(
+                f"shorting with fees in {self.fees.asset}", hint='fees.asset = "quote": a loan goes back whole'
+            )
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Rules:
         """From the table `[rules]` of a session. `preset` is one of realistic, ideal, hostile; the rest refines it."""
-        known = {"fills", "fees", "latency", "balances", "preset"}
+        known = {"fills", "fees", "latency", "balances", "preset", "shorting"}
         for name in given:
             if name not in known:
                 raise Invalid(f"rules has no section {name!r}", hint=_near(name, known))
@@ -311,6 +349,7 @@ class Rules:
             Fees.parse(given.get("fees", {})),
             Latency.parse(given.get("latency", {})),
             {str(name): exact(amount) for name, amount in given.get("balances", {}).items()},
+            Shorting.parse(given["shorting"]) if "shorting" in given else None,
         )
 
     def with_balances(self, balances: Mapping[str, Decimal]) -> Rules:
@@ -318,7 +357,9 @@ class Rules:
 
     def document(self) -> dict[str, Any]:
         """JSON-ready, no default left out, integers and text alone."""
+        shorting = {"shorting": _plain(self.shorting)} if self.shorting is not None else {}
         return {
+            **shorting,
             "fills": _plain(self.fills),
             "fees": _plain(self.fees),
             "latency": _plain(self.latency),

@@ -186,7 +186,7 @@ def _ground(
         rows.append((trades, candles, recorded, met))
         if instrument.calendar != ALWAYS or instrument.id in halts:
             hours[instrument.id] = _hours(instrument.calendar, head, halts.get(instrument.id, ()))
-    listed = listings(traded, hours=hours)
+    listed = listings(traded, hours=hours, are_shorted=session.rules.shorting is not None)
     tapes = tuple(
         _tape(listing, trades, candles, timeframe, shelf, recorded, met, resolves)
         for listing, (trades, candles, recorded, met) in zip(listed, rows, strict=True)

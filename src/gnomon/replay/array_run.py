@@ -129,6 +129,7 @@ class Policy:
         latency, fees = rules.latency, rules.fees
         return (
             len(self.plan.ground.tapes) == 1
+            and rules.shorting is None
             and self.tape.recorded is None
             and self.plan.compute is None
             and not (latency.feed.table or latency.entry.table or latency.reply.table)

@@ -88,7 +88,7 @@ class DrawTally(Body):
 class Entry(Body):
     """One side of a movement of money, or a balance."""
 
-    account: int = u8("0 free, 1 locked, 2 market, 3 fees, 4 opening")
+    account: int = u8("0 free, 1 locked, 2 market, 3 fees, 4 opening, 5 borrowed")
     asset: int = u32("number")
     amount: int = i128("units of the asset")
 

@@ -39,6 +39,7 @@ BY: Final = {
     Rule.BAR_CLOSE: "it met the close of a bar",
     Rule.POSTED: "it met a posted price",
     Rule.SELF: "it met an order of the same account",
+    Rule.SHORT_CALL: "the venue bought back what was sold short: its collateral fell below maintenance at a close",
 }
 
 

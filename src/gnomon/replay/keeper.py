@@ -13,7 +13,7 @@ from typing import Any, Final
 from gnomon.exchange.exchange import Arrival, Event
 from gnomon.exchange.ledger import Account, Posting
 from gnomon.exchange.order import Amend, Cancel, CancelAll, Place, PlaceList, Quote, Replace, Request, Side
-from gnomon.exchange.outcome import Accepted, Changed, Filled, Outcome, Quoted, QuoteKind, Rejected, Triggered
+from gnomon.exchange.outcome import Accepted, Changed, Filled, Margined, Outcome, Quoted, QuoteKind, Rejected, Triggered
 from gnomon.market.lanes import Lane
 from gnomon.replay.bodies import (
     Action,
@@ -66,6 +66,7 @@ class JournalKeeper:
             Filled: self._filled,
             Quoted: self._quoted,
             Triggered: self._triggered,
+            Margined: self._margined,
         }
 
     # --- inputs -------------------------------------------------------------------------------------------------------
@@ -197,6 +198,9 @@ class JournalKeeper:
         body = Trigger(one.number, one.position, one.price)
         self._made[one.number] = seq = self.journal.put(body, lane, t, self._made.get(one.number, cause), source)
         return seq
+
+    def _margined(self, lane: int, t: int, cause: int, source: int, one: Margined) -> int:
+        return self.journal.posting(lane, t, cause, source, one.postings())
 
     def _lock_asset(self, number: int) -> int:
         instrument, side = self._orders[number]

@@ -51,8 +51,10 @@ def listings(
     traded: Sequence[Traded],
     filters: Mapping[str, Filters] | None = None,
     hours: Mapping[str, Hours] | None = None,
+    are_shorted: bool = False,
 ) -> tuple[Listing, ...]:
-    """Numbered in order, with `filters` and trading `hours` by instrument.
+    """Numbered in order, with `filters` and trading `hours` by instrument; equities may be sold short where
+    `are_shorted`.
 
     An asset's scale is 8 decimals, or as many as its smallest step needs (at most 18).
     """
@@ -74,6 +76,7 @@ def listings(
             one.tick.step,
             one.lot.step,
             chosen.get(one.instrument.id, Filters()),
+            may_short=are_shorted and one.instrument.asset_class == "equity",
             hours=opened.get(one.instrument.id),
         )
         for number, ((base, quote), one) in enumerate(zip(pairs, traded, strict=True))

@@ -20,6 +20,7 @@ from gnomon.exchange.outcome import Outcome
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Rules, Taker
 from gnomon.exchange.search import first_crossing
+from gnomon.exchange.shorting import ShortingExchange
 from gnomon.market.lanes import Lane
 from gnomon.replay.bodies import (
     SCHEMA,
@@ -292,7 +293,8 @@ class Stage:
     ) -> Stage:
         ground, rules = plan.ground, plan.rules
         recorded = {one.listing.number: one.recorded for one in ground.tapes if one.recorded is not None}
-        exchange = Exchange(ground.listings, {one.listing.number: one.tape for one in ground.tapes}, rules, recorded)
+        venue = Exchange if rules.shorting is None else ShortingExchange
+        exchange = venue(ground.listings, {one.listing.number: one.tape for one in ground.tapes}, rules, recorded)
         journal = Journal(_genesis(plan, exchange), plan.start_ns, sink=sink, mode=mode, branch=branch)
         assets = {number: (book.purse.base, book.purse.quote) for number, book in exchange.books.items()}
         course = _Course(journal, assets, keeps)
@@ -418,7 +420,7 @@ def _desk_plan(plan: RunPlan) -> trader_plan.Plan:
         timeframe=plan.ground.timeframe,
         seed=plan.seed,
         balances=plan.rules.balances,
-        costs=Costs.of(plan.rules.fees),
+        costs=Costs.of(plan.rules.fees, plan.rules.shorting.initial if plan.rules.shorting else 0),
         limits=plan.limits,
         digest=config_digest(plan.config()).hex(),
         entry=plan.entry,
@@ -464,7 +466,8 @@ def wake_streams(
 
 def _end(journal: Journal, exchange: Exchange, draws: Draws, at_ns: int, reason: EndReason) -> Digests:
     ledger = exchange.ledger
-    columns = (ledger.free, ledger.locked, ledger.market, ledger.fees, ledger.opening)
+    lent = [-units for units in ledger.borrowed]
+    columns = (ledger.free, ledger.locked, ledger.market, ledger.fees, ledger.opening, lent)
     balances = [
         (account, asset, units)
         for asset in range(len(ledger.assets))

@@ -24,7 +24,7 @@ from gnomon.replay.bodies import (
 )
 from gnomon.replay.header import RecordType
 from gnomon.replay.record import Record, Recorded
-from gnomon.replay.verification import FREE, LOCKED, moved
+from gnomon.replay.verification import BORROWED, FREE, LOCKED, moved
 
 OPEN: Final = (Status.NEW, Status.PARTIALLY_FILLED, Status.PENDING_NEW)
 
@@ -60,7 +60,11 @@ class State:
     @property
     def balances(self) -> dict[int, tuple[int, int]]:
         numbers = sorted({asset for account, asset in self.money if account in (FREE, LOCKED)})
-        return {one: (self.money.get((FREE, one), 0), self.money.get((LOCKED, one), 0)) for one in numbers}
+        money = self.money
+        return {
+            one: (money.get((FREE, one), 0) + money.get((BORROWED, one), 0), money.get((LOCKED, one), 0))
+            for one in numbers
+        }
 
     def take(self, one: Recorded) -> None:
         """The next record."""

@@ -13,6 +13,7 @@ from gnomon.replay.header import RecordType
 from gnomon.replay.record import Kept, Record, Recorded
 
 FREE, LOCKED = 0, 1
+BORROWED = 5
 
 
 class Rebuild(Protocol):

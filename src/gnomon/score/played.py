@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 import numpy as np
@@ -34,7 +34,7 @@ from gnomon.score.run_record import BUY, NEVER, SELL, Fills, Marks, Orders, Peri
 from gnomon.score.run_record import Listing as Named
 from gnomon.units import FloatArray, IntArray
 
-MINE: Final = (Account.FREE, Account.LOCKED)
+MINE: Final = (Account.FREE, Account.LOCKED, Account.BORROWED)
 OPEN: Final = (Status.NEW, Status.PARTIALLY_FILLED, Status.PENDING_NEW)
 
 
@@ -97,6 +97,11 @@ class _Reading:
     def accept(self, one: Recorded, body: Accept) -> None:
         if body.order in self.made:  # a pending order of a list begins: it was acknowledged with the list
             return
+        if not body.request:  # the venue buys back what was sold short
+            short = next((n for n, base in enumerate(self.bases) if self.held.get(base, 0) < 0), 0)
+            called = _Asked(short, one.t, one.t, [(1, OrderType.MARKET.name, 0)])
+            self.made[body.order] = _Made(body.order, called, 1, OrderType.MARKET.name, 0, one.t)
+            return
         asked = self.asked[body.request]
         known = sum(made.asked is asked for made in self.made.values()) if len(asked.legs) > 1 else 0
         side, kind, lots = asked.legs[min(known, len(asked.legs) - 1)]
@@ -125,6 +130,8 @@ class _Reading:
     def fill(self, one: Recorded, body: Fill) -> None:
         made = self.made[body.order]
         made.executed += body.lots
+        if made.asked.instrument != body.instrument:  # of a call nothing said so before
+            made.asked = replace(made.asked, instrument=body.instrument)
         made.lots = max(made.lots, made.executed)  # of a MARKET order by amount nobody asked for lots
         made.status = Status(body.status).name
         if body.status == Status.FILLED:

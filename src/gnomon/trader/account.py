@@ -12,7 +12,7 @@ from decimal import Decimal
 from gnomon.errors import Invalid
 from gnomon.exchange.listing import Asset, Listing
 from gnomon.exchange.order import Side
-from gnomon.exchange.outcome import Filled
+from gnomon.exchange.outcome import Filled, Margined
 from gnomon.trader.orders import Clocked, Heard
 
 
@@ -27,6 +27,7 @@ class Account:
         "_units",
         "assets",
         "clock",
+        "collateral",
         "heard",
         "home",
         "listings",
@@ -51,6 +52,7 @@ class Account:
         self._lot_units = {one.number: one.lot_unit for one in listings}
         self.home = number[listings[0].quote.name]  # the asset that equity is counted in
         self._units = [0] * len(self.assets)
+        self.collateral = [0] * len(self.assets)  # of short positions, by asset
         for name, amount in balances.items():
             if name not in number:
                 raise Invalid(f"a balance of {name}, which nothing here trades", hint=f"one of {', '.join(number)}")
@@ -75,6 +77,9 @@ class Account:
                     units[outcome.base] += sign * outcome.base_units
                     units[outcome.quote] -= sign * outcome.notional
                     units[outcome.fee_asset] -= outcome.fee
+                elif type(outcome) is Margined:
+                    units[outcome.quote] -= outcome.cost
+                    self.collateral[outcome.quote] += outcome.locked
             at += 1
         self.read = at
         self._count_lots()

@@ -800,7 +800,7 @@ class Desk:
 
     def _free_units(self, asset: int) -> int:
         self._blotter.catch_up()
-        return self._account.units(asset) - self._blotter.locked[asset]
+        return self._account.units(asset) - self._blotter.locked[asset] - self._account.collateral[asset]
 
     def _purse(self, listing: Listing, size: str) -> Purse:
         """As much of it as a size of this kind needs."""

@@ -23,7 +23,7 @@ from typing import Final, Protocol
 
 from gnomon.exchange.listing import Listing
 from gnomon.exchange.order import OrderType, Place, Quote, SelfTrade, Side, Status, TimeInForce
-from gnomon.exchange.outcome import Accepted, Changed, Outcome, Quoted, Refusal, Triggered
+from gnomon.exchange.outcome import Accepted, Changed, Margined, Outcome, Quoted, Refusal, Triggered
 from gnomon.exchange.outcome import Filled as VenueFill
 from gnomon.exchange.outcome import Rejected as VenueRejected
 from gnomon.trader.sizing import price_of
@@ -243,6 +243,9 @@ def _due_ns(one: Heard) -> int:
     return one[0]
 
 
+SHORT_CALL: Final = "short call"
+"""The label of an order that the venue made to buy back what was sold short."""
+
 WORDS: Final = {
     Refusal.UNKNOWN_INSTRUMENT: "unknown instrument",
     Refusal.NOT_TRADING: "the instrument is not trading",
@@ -365,12 +368,15 @@ class Blotter:
         elif kind is Declined:
             self._told(outcome.order)  # type: ignore[union-attr]  # kind says so
         else:
-            assert kind is Triggered, outcome  # it goes on working
+            assert kind is Triggered or kind is Margined, outcome  # it goes on working; the account's business
 
     def _accept(self, due_ns: int, outcome: Accepted) -> None:
         order = self._answered(outcome.request)
         if order is None:
-            self._begin(due_ns, outcome)
+            if not outcome.request:
+                self._called(due_ns, outcome)
+            else:
+                self._begin(due_ns, outcome)
             return
         self._open(due_ns, order, outcome.number, outcome.lock)
         if outcome.status is Status.PENDING_NEW:
@@ -382,6 +388,13 @@ class Blotter:
         order._state = Working(due_ns, order.place.lots)
         self.locked[self._lock_asset(order)] += outcome.lock
         self._told(order)
+
+    def _called(self, due_ns: int, outcome: Accepted) -> None:
+        """An order that the venue made: it buys back what was sold short."""
+        place = Place(outcome.instrument, outcome.side, OrderType.MARKET)
+        order = Order(self, self.listings[outcome.instrument], place, 0, label=SHORT_CALL)
+        self.open[order.serial] = order
+        self._open(due_ns, order, outcome.number, outcome.lock)
 
     def _open(self, due_ns: int, order: Order, number: int, lock: int) -> None:
         order._number = number

@@ -22,15 +22,17 @@ Number = Decimal | float | int | str
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What trading costs, in parts of 10^-8 of the notional. `is_quoted`: a buy pays its fee in the quote on top."""
+    """What trading costs, in parts of 10^-8 of the notional. `is_quoted`: a buy pays its fee in the quote on top.
+    `margin_rate`: what a short sale locks of its notional, beyond its proceeds."""
 
     maker_rate: int
     taker_rate: int
     is_quoted: bool
+    margin_rate: int = 0
 
     @classmethod
-    def of(cls, fees: Fees) -> Costs:
-        return cls(fees.maker, fees.taker, fees.asset is FeeAsset.QUOTE)
+    def of(cls, fees: Fees, margin_rate: int = 0) -> Costs:
+        return cls(fees.maker, fees.taker, fees.asset is FeeAsset.QUOTE, margin_rate)
 
     @property
     def buy_rate(self) -> int:

@@ -1,7 +1,8 @@
 """Targets: weights of equity become sells and buys, the sells first.
 
 Nothing is traded below max(minimum notional, band x max(target, current)); a full exit always is. Buys share what is
-free and what the sells are expected to bring after costs, so together they never cost more than that.
+free and what the sells are expected to bring after costs, so together they never cost more than that. A short sale
+brings nothing: it locks its proceeds and a margin. A short is bought back before anything else is bought.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from gnomon.errors import Invalid
 from gnomon.exchange.fees import reserve_units
 from gnomon.exchange.listing import Listing
 from gnomon.exchange.order import Side
+from gnomon.exchange.rules import RATE_ONE
 from gnomon.trader.sizing import Costs, Number, shortfall, spendable, whole_steps
 from gnomon.units import decimal as exact
 
@@ -36,7 +38,8 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One order of a rebalance: a sale of `lots`, or a purchase for `spend_units` of the quote, fee on top."""
+    """One order of a rebalance: a sale of `lots`, or a purchase for `spend_units` of the quote, fee on top; of `lots`
+    where it buys back a short."""
 
     listing: Listing
     side: Side
@@ -66,6 +69,7 @@ def steps(
 ) -> list[Step]:
     """What to trade, in order. Instruments without a weight are sold; `free_units` is cash that no order holds."""
     sells: list[Step] = []
+    covers: list[Step] = []
     wanted: list[tuple[Holding, int]] = []
     proceeds = 0
     for holding in holdings:
@@ -74,14 +78,33 @@ def steps(
         if not change or _is_too_small(holding, target, change, band):
             continue
         if change > 0:
-            wanted.append((holding, change))
+            cover = _cover(holding, target, change)
+            if cover:  # paid from its collateral
+                covers.append(Step(holding.listing, Side.BUY, lots=cover))
+                change = max(0, target)
+            elif holding.lots < 0:
+                continue
+            if change:
+                wanted.append((holding, change))
             continue
         lots = _sale(holding, target, -change)
         if lots and (not target or not shortfall(holding.listing, holding.ticks, lots)):
             sells.append(Step(holding.listing, Side.SELL, lots=lots))
             notional = holding.listing.notional(holding.ticks, lots)
-            proceeds += notional - reserve_units(notional, costs.sell_rate)
-    return sells + _buys(wanted, max(0, free_units) + proceeds, costs)
+            short = max(0, lots - max(0, holding.lots))
+            locked = holding.listing.notional(holding.ticks, short)
+            margin = reserve_units(locked, RATE_ONE + costs.margin_rate)
+            proceeds += notional - reserve_units(notional, costs.sell_rate) - margin
+    return sells + covers + _buys(wanted, max(0, free_units + proceeds), costs)
+
+
+def _cover(holding: Holding, target: int, change: int) -> int:
+    """Lots to buy back of a short: all of it, or as much as the target is above it."""
+    if holding.lots >= 0:
+        return 0
+    if target >= 0:
+        return -holding.lots
+    return whole_steps(holding.listing, change // holding.listing.notional(holding.ticks, 1))
 
 
 def _buys(wanted: Sequence[tuple[Holding, int]], available_units: int, costs: Costs) -> list[Step]:
