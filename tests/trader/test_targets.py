@@ -132,10 +132,10 @@ def test_a_short_is_bought_back_by_the_lot_before_anything_else_is_bought() -> N
     one, two = replace(listing(), may_short=True), replace(listing(), number=1, id="test:TWO")
     holdings = [Holding(one, -100, 1_000), Holding(two, 0, 1_000)]
     worth = one.notional(1_000, 100)
-    found = steps(holdings, {"test:TWO": Decimal("0.5")}, 2 * worth, 10 * worth, COSTS, Decimal(0))
+    found = steps(holdings, {"test:TWO": Decimal("0.5")}, 2 * worth, 10 * worth, FREE, Decimal(0))
     assert found[0] == Step(one, Side.BUY, lots=100)
     assert [(step.listing, step.lots) for step in found[1:]] == [(two, 0)]
-    half = steps(holdings, {one.id: Decimal("-0.25")}, 2 * worth, 0, COSTS, Decimal(0))
+    half = steps(holdings, {one.id: Decimal("-0.25")}, 2 * worth, 0, FREE, Decimal(0))
     assert half == [Step(one, Side.BUY, lots=50)]
 
 
@@ -144,7 +144,7 @@ def test_a_short_sale_takes_from_what_buys_may_spend() -> None:
     holdings = [Holding(one, 0, 1_000), Holding(two, 0, 1_000)]
     equity = one.notional(1_000, 100)
     weights = {one.id: Decimal(-1), "test:TWO": Decimal(1)}
-    margin = replace(COSTS, margin_rate=50_000_000)
+    margin = replace(FREE, margin_rate=50_000_000)
     sale, buy = steps(holdings, weights, equity, equity, margin, Decimal(0))
     assert (sale.side, sale.lots) == (Side.SELL, 100)
     assert buy.spend_units <= equity // 2
