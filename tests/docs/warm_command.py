@@ -85,8 +85,8 @@ def _run(said: dict[str, object], streams: list[int]) -> None:
         os.close(one)
     os.chdir(str(said["folder"]))
     os.environ.clear()
-    os.environ.update(said["environment"])  # type: ignore[arg-type]
-    sys.argv = ["gnomon", *said["arguments"]]  # type: ignore[misc]
+    os.environ.update(said["environment"])
+    sys.argv = ["gnomon", *said["arguments"]]
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115 - numbers
     from gnomon.cli.main import main
 
