@@ -113,7 +113,7 @@ def state(
     at_ns = parse_instant(at) if at else plan.end_ns
     if not plan.start_ns <= at_ns <= plan.end_ns:
         raise Invalid(
-            f"{iso(at_ns)} is not inside run {stored.id}", hint=f"from {iso(plan.start_ns)} to {iso(plan.end_ns)}"
+            f"{iso(at_ns)} is not inside {stored.id}", hint=f"from {iso(plan.start_ns)} to {iso(plan.end_ns)}"
         )
     record = replays.record_of(stored)
     found = state_at(record, at_ns)

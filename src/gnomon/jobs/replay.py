@@ -141,7 +141,7 @@ class Replays:
         _, plan = self.again(parent)
         if not plan.start_ns < at_ns < plan.end_ns:
             raise Invalid(
-                f"{iso(at_ns)} is not inside run {parent.id}",
+                f"{iso(at_ns)} is not inside {parent.id}",
                 hint=f"after {iso(plan.start_ns)} and before {iso(plan.end_ns)}",
             )
         place = Branch(bytes.fromhex(parent.fingerprint), at_ns, seq_at(self.record_of(parent), at_ns))

@@ -16,7 +16,7 @@ One TOML file drives `gnomon replay`, a session on the wire and the user interfa
     [[entry]]
     name = "maker"
     trader = "market_maker"
-    params = { distance_ticks = 3 }
+    params = { distance = 3 }
 """
 
 from __future__ import annotations
