@@ -24,6 +24,7 @@ from gnomon.errors import Invalid, Refused
 from gnomon.exchange.book import Book
 from gnomon.exchange.draws import COMPONENTS, Draws, _Stream
 from gnomon.exchange.exchange import Arrival, Exchange
+from gnomon.exchange.funds import Purse
 from gnomon.exchange.hours import OpenOnly
 from gnomon.exchange.ledger import Ledger
 from gnomon.exchange.liquidity import Liquidity, NoLiquidity, RecordedLiquidity, SyntheticQuote
@@ -190,7 +191,7 @@ FIELDS: Final[Mapping[type, tuple[_Fields, _Fields]]] = {
         ("rules", "listings", "ledger", "books", "working", "_has_hours", "_takers", "_looks_first", "_queues",
          "_is_fee_elsewhere", "_handlers"),
     ),
-    Ledger: (("free", "locked", "market", "fees", "opening"), ("assets",)),
+    Ledger: (("free", "locked", "market", "fees", "opening", "borrowed"), ("assets",)),
     Working: (("orders", "made", "fills_made", "freed", "_clients"), ("books", "out")),
     Book: (
         ("position", "bids", "asks", "stops", "takers", "waiting", "pair_bid", "pair_ask", "open_left", "open_of",
@@ -273,6 +274,8 @@ def _shops(exchange: Exchange) -> list[tuple[str, object]]:
     """Where takers have taken: the quotes and recorded books that remember it, by the number of their book."""
     found: list[tuple[str, object]] = []
     for number, book in sorted(exchange.books.items()):
+        if type(book.purse) is not Purse:
+            raise Refused("a snapshot does not hold short positions", hint="run this session without snapshots")
         liquidity: Liquidity = book.liquidity
         if isinstance(liquidity, OpenOnly):
             liquidity = liquidity.inner
