@@ -67,6 +67,8 @@ def test_of_many_fills_the_first_and_the_last_are_listed() -> None:
     listed = [int(one) for one in re.findall(r'<tr id="fill-(\d+)"', page)]
     assert listed == [*range(1, 11), *range(191, 201)]
     assert "The first 10 and the last 10 of 200." in text_of(page)
+    led_to = {int(one) for one in re.findall(r'<a href="#fill-(\d+)"', page)}
+    assert led_to == set(listed), "a link leads somewhere"
 
 
 def test_refusals_are_counted_by_code_and_listed(page: str) -> None:

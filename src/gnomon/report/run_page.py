@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -86,7 +86,7 @@ def run_page(record: RunRecord, header: Header, figures: Summary | None = None, 
         _trading(found),
         _execution(record, found),
         _queue(record),
-        _trips(record),
+        _trips(record, {int(record.fills.number[row]) for row in _listed(record, most_fills)}),
         _fills(record, most_fills),
         _rejects(record),
         _identity(header),
@@ -206,7 +206,8 @@ def _queue(record: RunRecord) -> str:
     return section("Time in queue", inside, name="queue")
 
 
-def _trips(record: RunRecord) -> str:
+def _trips(record: RunRecord, listed: Set[int]) -> str:
+    """Round trips; the numbers of `listed` fills are links to them."""
     trips = round_trips(record)
     if not len(trips):
         return ""
@@ -232,8 +233,8 @@ def _trips(record: RunRecord) -> str:
             (
                 listing.symbol,
                 "long" if trips.side[row] > 0 else "short",
-                _fill_link(int(trips.entry[row])),
-                _fill_link(int(trips.exit[row])),
+                _fill_link(int(trips.entry[row]), listed),
+                _fill_link(int(trips.exit[row]), listed),
                 duration(int(trips.exit_ns[row] - trips.entry_ns[row])),
                 number(float(trips.quantity[row]), listing.quantity_decimals),
                 toned(profit, number(profit, 4 if abs(profit) < 1 else 2)),
@@ -248,15 +249,23 @@ def _trips(record: RunRecord) -> str:
     return section("Round trips", quiet(note), table(columns, rows, kind="cards"), name="round-trips")
 
 
-def _fill_link(number_of_fill: int) -> Text:
-    return "opening" if number_of_fill == OPENING else link(f"fill-{number_of_fill}", str(number_of_fill))
+def _fill_link(number_of_fill: int, listed: Set[int]) -> Text:
+    if number_of_fill == OPENING:
+        return "opening"
+    return link(f"fill-{number_of_fill}", str(number_of_fill)) if number_of_fill in listed else str(number_of_fill)
+
+
+def _listed(record: RunRecord, most: int) -> list[int]:
+    """The rows of the fills that the page lists: the first and the last."""
+    n = len(record.fills)
+    return list(range(n)) if n <= most else [*range(most // 2), *range(n - most // 2, n)]
 
 
 def _fills(record: RunRecord, most: int) -> str:
     n = len(record.fills)
     if not n:
         return section("Fills", quiet("None."), name="fills")
-    rows = list(range(n)) if n <= most else [*range(most // 2), *range(n - most // 2, n)]
+    rows = _listed(record, most)
     heads = ("Time, UTC", "when"), ("Instrument", ""), ("Side", ""), ("Role", ""), ("Price", "n"), ("Quantity", "n")
     columns = [
         Column(*one) for one in (("Fill", ""), *heads, ("Fee", "n"), ("Slippage, bps", "n"), ("Holds after", "n"))

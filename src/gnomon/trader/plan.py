@@ -62,13 +62,11 @@ class Plan:
         return self.start_ns + (bar + 1) * self.timeframe.nominal_ns
 
 
-def client_id(plan: Plan, bar: int, number: int) -> str:
-    """`g-<run>-<entry>-<bar>-<seq>`: the same order of the same session always has the same id; no retry doubles it."""
-    return bar_name(plan, bar) + base36(number)
-
-
 def bar_name(plan: Plan, bar: int) -> str:
-    """How the client ids of a bar begin."""
+    """How the client ids of a bar begin; the number of the order in the bar follows in base 36.
+
+    `g-<run>-<entry>-<bar>-<seq>`: the same order of the same session always has the same id; no retry doubles it.
+    """
     return f"{plan.id_head}{base36(bar)}-"
 
 
