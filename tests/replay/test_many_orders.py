@@ -109,7 +109,7 @@ def flooded(tapes: Sequence[Prints], seed: int, count: int) -> tuple[RecordCheck
     stage = Stage.set(how, kept, "full", keeps=False)
     stage.attach(Wake(0, every, 0, (), ()))
     engine = stage.engine(wake_streams(how, every, flood.woken, False, None), flood, first_crossing)
-    stage.run(lambda: (engine.start(), engine.run())[0], lambda: None)
+    stage.run(engine, lambda: (engine.start(), engine.run())[0], lambda: None)
     record = Record(kept)
     assert record.check().ok
     return RecordCheck(record, {n: Rows.of(tape) for n, tape in enumerate(tapes)}, how.rules.fills.share), flood.sent

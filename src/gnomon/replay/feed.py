@@ -8,7 +8,7 @@ is knowable when the slowest that the feed can be is over, or when something lat
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -53,6 +53,17 @@ class Feed:
             found.append(after_ns)
         return found
 
+    def together(self, later: Iterable[tuple[int, int]], newest_ns: int) -> list[int]:
+        """Arrivals of those sent later, each with its entity, that come with the newest of a block: where a block ends
+        must not decide what is known."""
+        found: list[int] = []
+        for sent_ns, entity in later:
+            (at_ns,) = self.arrivals([sent_ns], [entity], newest_ns)
+            if at_ns > newest_ns:
+                break
+            found.append(at_ns)
+        return found
+
     def count(self, entities: Sequence[int]) -> None:
         """They have been delivered."""
         if isinstance(self._table, LatencyTable):
@@ -87,7 +98,7 @@ class LaggedTrades(TradeStream):
 
     def rows_by(self, now_ns: int) -> int:
         """How many rows of its tape lie before or at what has arrived by `now_ns`."""
-        arrived = self._done + bisect_right(self._times, now_ns)
+        arrived = self._done + bisect_right(self._known, now_ns)
         return self.rows[arrived - 1] + 1 if arrived else 0
 
     def _load(self) -> None:
@@ -96,6 +107,10 @@ class LaggedTrades(TradeStream):
         self._times = self._feed.arrivals(self._printed, rows, self._newest_ns)
         if self._times:
             self.next_ns, self._newest_ns = self._times[0], self._times[-1]
+        later = self.rows[self._done + len(self._times) :]
+        self._known = self._times + self._feed.together(
+            ((self._prints.time_ns.item(one), one) for one in later), self._newest_ns
+        )
 
     def run(self, desk: Any, limit_ns: int) -> None:
         try:
@@ -119,7 +134,7 @@ class LaggedBars(BarStream):
 
     def closed_by(self, now_ns: int) -> int:
         """The newest close that has arrived by `now_ns`, 0 for none."""
-        arrived = self._done + bisect_right(self._times, now_ns)
+        arrived = self._done + bisect_right(self._known, now_ns)
         return int(self._closes_ns[arrived - 1]) if arrived else 0
 
     def _load(self) -> None:
@@ -127,6 +142,8 @@ class LaggedBars(BarStream):
         self._times = self._feed.arrivals(self._closed, self._closed, self._newest_ns)
         if self._times:
             self.next_ns, self._newest_ns = self._times[0], self._times[-1]
+        later = map(int, self._closes_ns[self._done + len(self._times) :])
+        self._known = self._times + self._feed.together(((one, one) for one in later), self._newest_ns)
 
     def run(self, desk: Any, limit_ns: int) -> None:
         try:
