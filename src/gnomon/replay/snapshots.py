@@ -219,7 +219,8 @@ FIELDS: Final[Mapping[type, tuple[_Fields, _Fields]]] = {
     TradeStream: (
         ("_done", "_at"),
         ("layer", "told", "rows", "instrument", "is_flowing", "next_ns", "_prints", "_trade", "_hook", "_feed_ns",
-         "_wakes", "_times", "_printed", "_price", "_lots", "_side", "_start", "_step", "_feed", "_newest_ns", "_known"),
+         "_wakes", "_times", "_printed", "_price", "_lots", "_side", "_start", "_step", "_feed", "_newest_ns",
+         "_known"),
     ),
     BarStream: (
         ("_done", "_at"),
