@@ -9,9 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.replay.scene import T0, ground, linear, plan, random_rules, recorded, restless, rough_prints, sentences
+from tests.replay.scene import (
+    T0,
+    ground,
+    linear,
+    plan,
+    random_rules,
+    recorded,
+    restless,
+    rough_prints,
+    rules,
+    sentences,
+)
 
-from gnomon.errors import Invalid
+from gnomon.errors import Invalid, Unavailable
 from gnomon.exchange.book import Book
 from gnomon.exchange.outcome import Filled, Rule
 from gnomon.exchange.prints import Prints
@@ -24,10 +35,12 @@ from gnomon.replay import engine
 from gnomon.replay.book_watch import BookWatch, book_watches
 from gnomon.replay.explain import explain_fill
 from gnomon.replay.ground import Ground
+from gnomon.replay.needs import ready
 from gnomon.replay.record import Kept, Record
 from gnomon.replay.run import RunPlan, play, play_again
 from gnomon.replay.verification import ledger_fault
 from gnomon.replay.view import DepthView
+from gnomon.trader.trader import Strategy
 from gnomon.units import Grid
 
 SEEDS = range(24)
@@ -196,3 +209,12 @@ def test_a_walk_must_begin_where_the_book_is_known() -> None:
     assert "from = " in str(caught.value.hint)
     with pytest.raises(Invalid, match="no book of t:A0 is recorded"):
         plan(with_books(3, layers="quotes"), walk)
+
+
+def test_a_trader_that_needs_a_book_has_one_where_depth_is_recorded() -> None:
+    kind = type("Needy", (Strategy,), {"needs": ("book",), "on_trade": lambda *_: None})
+    how = plan(with_books(3), rules())
+    assert ready(how, kind()) == how
+    with pytest.raises(Unavailable, match="needs book, which t:A0 does not have") as refused:
+        ready(plan(with_books(3, layers="quotes"), rules()), kind())
+    assert refused.value.hint == "import recorded depth"

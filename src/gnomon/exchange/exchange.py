@@ -155,26 +155,27 @@ class Exchange:
     def apply(self, event: Event) -> list[Outcome]:
         """What comes of one event, in order."""
         working, kind = self.working, type(event)
+        told: Any = event  # of the kind that is asked for below, at no cost
         out: list[Outcome] = []
         working.out = out
         if kind is Printed:
-            instrument, position = event  # type: ignore[misc]  # kind says so
-            if not self._looks_first or self._look_first(event):  # type: ignore[arg-type]  # kind says so
+            instrument, position = told
+            if not self._looks_first or self._look_first(told):
                 on_print(working, self.books[instrument], position, self.rules.fills)
         elif kind is Arrival:
-            request: Any = event[3]  # type: ignore[misc]  # kind says so
+            request = told[3]
             if type(request) is Quote and not self._is_fee_elsewhere and request[0] in self.books:
-                self.books[request[0]].see(event[0])
-                self._quote(event, request)  # type: ignore[arg-type]  # kind says so
+                self.books[request[0]].see(told[0])
+                self._quote(told, request)
             else:
-                self._see(_instrument(request), event[0])
-                self._handlers[type(request)](event, request)  # type: ignore[arg-type]  # kind says so
+                self._see(_instrument(request), told[0])
+                self._handlers[type(request)](told, request)
         elif kind is BarPoint:
-            self._point(event)  # type: ignore[arg-type]  # kind says so
+            self._point(told)
         elif kind is BookMoved:
-            self._move(event)  # type: ignore[arg-type]  # kind says so
+            self._move(told)
         else:
-            self._begin_triggered(event)  # type: ignore[arg-type]  # kind says so
+            self._begin_triggered(told)
         while working.freed:
             self._free(working.freed.pop(0), event)
         return out

@@ -77,13 +77,16 @@ def _check_feed(feed: str, ground: Ground) -> None:
         "trades": ", ".join(one.listing.id for one in ground.tapes if not isinstance(one.tape, Prints)),
         "quotes": ", ".join(one.id for one in ground.listings if one.number not in ground.quotes),
         "calendar": "" if ground.archive is not None and ground.archive.events is not None else "this session",
-        "book": "this session",
+        "book": ", ".join(
+            one.listing.id for one in ground.tapes if one.recorded is None or one.recorded.ladder is None
+        ),
         "news": "this session",
     }[feed]
     if lacking:
         hints = {
             "trades": "import prints, or run a strategy that needs bars alone",
             "quotes": "import recorded quotes",
+            "book": "import recorded depth",
             "calendar": "`gnomon ingest-events` brings one",
         }
         raise Unavailable(
