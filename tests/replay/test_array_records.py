@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gnomon.exchange.kernels import scatter
 from gnomon.market.lanes import Lane
 from gnomon.replay import array_records as forms
 from gnomon.replay.bodies import (
@@ -82,8 +83,13 @@ def told(groups: list[forms.Rows], journal: Journal) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 2_500), min_size=1, max_size=3), st.integers(0, 2**32), st.booleans())
-def test_many_at_once_are_the_journal_of_one_after_the_other(stretches: list[int], seed: int, full: bool) -> None:
+@given(
+    st.lists(st.integers(0, 2_500), min_size=1, max_size=3), st.integers(0, 2**32), st.booleans(),
+    st.sampled_from((None, scatter)),
+)  # fmt: skip
+def test_many_at_once_are_the_journal_of_one_after_the_other(
+    stretches: list[int], seed: int, full: bool, how: forms.Scatter | None
+) -> None:
     chance = np.random.default_rng(seed)
     mode: Mode = "full" if full else "digest"
     sinks = Kept(), Kept()
@@ -97,9 +103,9 @@ def test_many_at_once_are_the_journal_of_one_after_the_other(stretches: list[int
             body = {"action": 7} if shape is RequestQuote else {}
             groups.append(forms.records(layout, TYPE_OF[shape], Lane.PRINT, 1, at * 3, at, at - 1, **body))
         told(groups, one)
-        packed = forms.pack(groups, many.next_seq())
+        packed = forms.pack(groups, many.next_seq(), how)
         counts = packed.input_count, count - packed.input_count
-        many.add_many(packed.chain.data, packed.ends.tolist(), packed.inputs.data, packed.outputs.data, counts)
+        many.add_many(packed.chain, packed.ends.tolist(), packed.inputs, packed.outputs, counts)
         for journal in (one, many):  # a record of the ordinary kind between the stretches
             journal.posting(0, 9, 0, 0, [(0, 1, -5), (1, 1, 5)])
     digests = [journal.end(10, 1) for journal in (one, many)]
@@ -119,6 +125,6 @@ def test_a_journal_that_is_off_counts_and_keeps_nothing() -> None:
     packed = forms.pack(
         [forms.records(forms.FILL, TYPE_OF[Fill], Lane.PRINT, 1, zeros, before + 1 + np.arange(3), zeros)], before + 1
     )
-    journal.add_many(packed.chain.data, packed.ends.tolist(), packed.inputs.data, packed.outputs.data, (0, 3))
+    journal.add_many(packed.chain, packed.ends.tolist(), packed.inputs, packed.outputs, (0, 3))
     assert journal.seq == before + 3
     assert journal.output_count == 0

@@ -1,4 +1,4 @@
-"""Array policies: one compiled loop, and the very bytes of a trader who sends the same quotes one by one."""
+"""Array policies: one loop, compiled or walked, and the very bytes of a trader who sends the same quotes one by one."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ from tests.replay.test_book_watch import with_books
 from tests.replay.test_engine import HALF_SPREAD, LOTS, MILLION, ROWS, _figures, _fill_list, _fills_of
 
 from gnomon.errors import Invalid, Refused
+from gnomon.exchange import pair_walk
 from gnomon.exchange.listing import Filters
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import FeeAsset, Fees, Fills, Latency, Leg, Resting, Rules, Taker
 from gnomon.market.block_index import BlockIndex
-from gnomon.replay import array_course
+from gnomon.replay import array_course, array_run
 from gnomon.replay.array_run import play_quotes
 from gnomon.replay.bodies import Branch
 from gnomon.replay.divergence import first_divergence
@@ -76,8 +77,8 @@ def hand(quotes: Quotes, first: int) -> Strategy:
     return Hand()
 
 
-def looped(how: RunPlan, trader: Any) -> tuple[Played, Kept, bool]:
-    """A run of a policy, and whether the loop covered it."""
+def looped(how: RunPlan, trader: Any, *, has_numba: bool = True) -> tuple[Played, Kept, bool]:
+    """A run of a policy, and whether the loop covered it: the compiled one, or that of Python."""
     covered: list[bool] = []
     real = array_course.Course.rehearse
 
@@ -87,6 +88,9 @@ def looped(how: RunPlan, trader: Any) -> tuple[Played, Kept, bool]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(array_course.Course, "rehearse", rehearse)
+        patch.setattr(array_run, "MANY_QUOTES", 0)
+        if not has_numba:
+            patch.setattr("gnomon.compiled._is_available", lambda: False)
         kept = Kept()
         return play(how, trader, sink=kept, mode="full"), kept, covered == [True]
 
@@ -107,11 +111,12 @@ def million() -> Prints:
     return seeded_prints(MILLION)
 
 
+@pytest.mark.parametrize("has_numba", [True, False], ids=["compiled", "walked"])
 @pytest.mark.parametrize("name", list(ROWS))
-def test_the_acceptance_rows_are_met_to_the_last_digit(million: Prints, name: str) -> None:
+def test_the_acceptance_rows_are_met_to_the_last_digit(million: Prints, name: str, has_numba: bool) -> None:
     row = ROWS[name]
     how = plan(ground(million), rules(row.fills, latency=Latency(entry=Leg(row.entry_ns))))
-    run, _, is_covered = looped(how, around(row.every))
+    run, _, is_covered = looped(how, around(row.every), has_numba=has_numba)
     fills = _fills_of(run)
     assert is_covered
     assert (run.fills, *_figures(fills), _fill_list(fills)) == (row.count, row.position, row.cash, row.fees, row.list)
@@ -188,14 +193,18 @@ def random_run(seed: int) -> tuple[RunPlan, Told]:
     return plan(market, random_terms(chance), window=(start_ns, end_ns)), random_policy(chance)
 
 
-@settings(max_examples=100, **QUIET)
-@given(st.integers(0, 2**32), st.sampled_from((30, 200, 16_384)))
-def test_the_loop_and_a_trader_by_hand_leave_the_same_bytes(seed: int, room: int) -> None:
+@settings(max_examples=200, **QUIET)
+@given(st.integers(0, 2**32), st.sampled_from((30, 200, 16_384)), st.booleans(), st.sampled_from((8, 1 << 15)))
+def test_the_loop_and_a_trader_by_hand_leave_the_same_bytes(
+    seed: int, room: int, has_numba: bool, sparse_rows: int
+) -> None:
     how, said = random_run(seed)
     note(f"{how.rules}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(array_course, "EVENTS", room)
-        mine, kept, is_covered = looped(how, policy(said))
+        patch.setattr(pair_walk, "SPARSE_ROWS", sparse_rows)
+        patch.setattr(pair_walk, "CHUNK_ROWS", 8 * sparse_rows)
+        mine, kept, is_covered = looped(how, policy(said), has_numba=has_numba)
     event(f"covered {is_covered}, {'fills' if mine.fills else 'no fill'}, {'rejects' if mine.rejects else 'no reject'}")
     by_hand = Kept()
     other = play_quotes(how, policy(said), sink=by_hand, mode="full", in_one_loop=False)
@@ -366,12 +375,12 @@ def test_what_a_policy_needs_and_the_timeframe_it_reads_are_those_of_its_class()
     assert play_again(Record(kept), how, again).digests == run.digests
 
 
-def test_without_numba_a_policy_is_played_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_numba_a_policy_is_walked_and_nothing_compiled_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     how = plan(ground(TAPE), rules(Fills(taker=Taker.REST)))
-    mine, _, is_covered = looped(how, policy(steady))
-    monkeypatch.setattr("gnomon.compiled._is_available", lambda: False)
-    other, _, is_covered_now = looped(how, policy(steady))
-    assert (is_covered, is_covered_now) == (True, False)
+    mine, _, _ = looped(how, policy(steady))
+    monkeypatch.setattr("gnomon.exchange.kernels.quote_on_prints", None)
+    other, _, is_covered = looped(how, policy(steady), has_numba=False)
+    assert is_covered
     assert mine.digests == other.digests
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from gnomon.compiled import compiled
+from gnomon.exchange import course
 from gnomon.exchange.bars import Bars
-from gnomon.exchange.outcome import Refusal, Rule
 from gnomon.exchange.prints import AHEAD_WINDOW_NS, Prints
 from gnomon.exchange.rules import AUTO, RATE_ONE, SHARE_ONE, WHOLE
 from gnomon.exchange.thresholds import NEVER_DOWN, NEVER_UP, Thresholds
@@ -93,71 +93,6 @@ def _is_clear(bounds: Any, block: int, bid: int, ask: int, up: int, down: int) -
 
 # --- a course of standing pairs -------------------------------------------------------------------------------------
 
-# Places in `terms`: what stays as it is throughout.
-TERMS: Final = (
-    "feed_ns", "entry_ns", "end_ns", "resting", "share", "ahead", "is_synthetic", "spread", "notional_unit", "lot_unit",
-    "rate", "reserve_rate", "is_fee_in_quote", "keeps", "is_post_only", "min_price", "max_price", "min_lots",
-    "max_lots", "step_lots", "min_notional", "max_notional", "max_orders", "lowest_price",
-)  # fmt: skip
-(
-    FEED, ENTRY, END, RESTING, SHARE, AHEAD, IS_SYNTHETIC, SPREAD, UNIT, LOT_UNIT, RATE, RESERVE, FEE_IN_QUOTE, KEEPS,
-    POST_ONLY, MIN_PRICE, MAX_PRICE, MIN_LOTS, MAX_LOTS, STEP_LOTS, MIN_NOTIONAL, MAX_NOTIONAL, MAX_ORDERS,
-    LOWEST_PRICE,
-) = range(len(TERMS))  # fmt: skip
-
-QUEUE: Final = 0
-THROUGH: Final = 1
-TOUCH: Final = 2
-
-# Places in `state`: what the next call goes on from.
-(
-    DECIDED, ARRIVED, CLEAR, FREE_QUOTE, LOCKED_QUOTE, FREE_BASE, LOCKED_BASE, FEES_QUOTE, FEES_BASE, MADE, FILLS,
-    WINDOW_FIRST, WINDOW_LAST, WINDOW_LOTS, WINDOW_PRICES, ITEMS, PLACED, FILLED,
-) = range(18)  # fmt: skip
-STATE_FIELDS: Final = 18
-
-# Fields of an order of the pair; a number of 0: there is none.
-NUMBER, PRICE, LOTS, LEFT, LOCK, PLACE, MADE_BY = range(7)
-ORDER_FIELDS: Final = 7
-BID: Final = 0
-ASK: Final = 1
-
-# What an item of the course is.
-DECISION: Final = 0
-ARRIVAL: Final = 1
-FILL: Final = 2
-
-# Columns of `placed`, one row an arrival. Two refusals at most: code, value received, limit.
-PLACED_FIELDS: Final = (
-    "bid", "ask", "bid_lock", "ask_lock", "kept", "bid_gone", "ask_gone", "bid_released", "ask_released", "bid_ahead",
-    "ask_ahead", "code_1", "received_1", "limit_1", "code_2", "received_2", "limit_2",
-)  # fmt: skip
-FIRST_REFUSAL: Final = PLACED_FIELDS.index("code_1")
-
-# Columns of `filled`, one row a fill.
-FILLED_FIELDS: Final = (
-    "order", "side", "price", "lots", "remaining", "rule", "print", "ahead_before", "ahead_after", "excess",
-    "share_cap", "made_by", "fee", "released", "is_locked", "is_fee_locked",
-)  # fmt: skip
-
-# How a call ends.
-DONE: Final = 0
-MORE: Final = 1
-UNCOVERED: Final = 2
-
-LARGEST: Final = 2**61
-"""Balances and fees beyond this end the loop: sums of two must fit."""
-
-_THROUGH_RULE: Final = int(Rule.MAKER_THROUGH)
-_QUEUE_RULE: Final = int(Rule.MAKER_QUEUE)
-_TOUCH_RULE: Final = int(Rule.MAKER_TOUCH)
-_PRICE_FILTER: Final = int(Refusal.PRICE_FILTER)
-_LOT_SIZE: Final = int(Refusal.LOT_SIZE)
-_NOTIONAL: Final = int(Refusal.NOTIONAL)
-_MAX_ORDERS: Final = int(Refusal.MAX_ORDERS)
-_WOULD_TAKE: Final = int(Refusal.WOULD_TAKE)
-_INSUFFICIENT: Final = int(Refusal.INSUFFICIENT_BALANCE)
-
 
 @_fast
 def quote_on_prints(
@@ -170,51 +105,51 @@ def quote_on_prints(
     lowest, prints and lots of the last minute, where the queue ahead is a model. `kinds` tells the items in their
     order; the rows of `placed` and `filled` belong to the arrivals and fills among them.
     """
-    state[ITEMS] = state[PLACED] = state[FILLED] = 0
-    end = terms[END]
+    state[course.ITEMS] = state[course.PLACED] = state[course.FILLED] = 0
+    end = terms[course.END]
     count = len(at)
     room = len(kinds) - 4
-    while state[ITEMS] < room:
+    while state[course.ITEMS] < room:
         due_ns, arrival_ns = NEVER_UP, NEVER_UP
-        decided, arrived = state[DECIDED], state[ARRIVED]
+        decided, arrived = state[course.DECIDED], state[course.ARRIVED]
         if decided < count:
-            due_ns = time_ns[at[decided]] + terms[FEED]
+            due_ns = time_ns[at[decided]] + terms[course.FEED]
             if due_ns >= end:
                 due_ns = NEVER_UP
         if arrived < decided:
-            arrival_ns = time_ns[at[arrived]] + terms[FEED] + terms[ENTRY]
+            arrival_ns = time_ns[at[arrived]] + terms[course.FEED] + terms[course.ENTRY]
             if arrival_ns >= end:
                 arrival_ns = NEVER_UP
         until_ns = min(due_ns, arrival_ns, end - 1)
-        clear = state[CLEAR]
+        clear = state[course.CLEAR]
         stop = _until(time_ns, clear, until_ns)
-        if pair[BID, NUMBER] or pair[ASK, NUMBER]:
-            beyond = 1 if terms[RESTING] == THROUGH else 0
-            low = pair[BID, PRICE] - beyond if pair[BID, NUMBER] else NEVER_DOWN
-            high = pair[ASK, PRICE] + beyond if pair[ASK, NUMBER] else NEVER_UP
+        if pair[course.BID, course.NUMBER] or pair[course.ASK, course.NUMBER]:
+            beyond = 1 if terms[course.RESTING] == course.THROUGH else 0
+            low = pair[course.BID, course.PRICE] - beyond if pair[course.BID, course.NUMBER] else NEVER_DOWN
+            high = pair[course.ASK, course.PRICE] + beyond if pair[course.ASK, course.NUMBER] else NEVER_UP
             hit = crossing(price, price, side, fine, middle, coarse, clear, stop, low, high, NEVER_UP, NEVER_DOWN)
             if hit < stop:
-                state[CLEAR] = hit + 1
+                state[course.CLEAR] = hit + 1
                 if not _on_print(price, lots, side, hit, terms, state, pair, kinds, filled):
-                    return UNCOVERED
+                    return course.UNCOVERED
                 continue
-        state[CLEAR] = stop
+        state[course.CLEAR] = stop
         if arrival_ns <= due_ns:
             if arrival_ns == NEVER_UP:
-                return DONE
-            kinds[state[ITEMS]] = ARRIVAL
-            state[ITEMS] += 1
+                return course.DONE
+            kinds[state[course.ITEMS]] = course.ARRIVAL
+            state[course.ITEMS] += 1
             if not _on_arrival(
                 time_ns, price, lots, side, arrival_ns, bids[arrived], asks[arrived], sizes[arrived], terms, state,
                 pair, printed, placed,
             ):  # fmt: skip
-                return UNCOVERED
-            state[ARRIVED] += 1
+                return course.UNCOVERED
+            state[course.ARRIVED] += 1
         else:
-            kinds[state[ITEMS]] = DECISION
-            state[ITEMS] += 1
-            state[DECIDED] += 1
-    return MORE
+            kinds[state[course.ITEMS]] = course.DECISION
+            state[course.ITEMS] += 1
+            state[course.DECIDED] += 1
+    return course.MORE
 
 
 @_fast
@@ -246,31 +181,31 @@ def _on_arrival(
     pair: Any, printed: Any, placed: Any,
 ) -> bool:  # fmt: skip
     """Cancels first, then the bid, then the ask. False where an order would take."""
-    row = placed[state[PLACED]]
+    row = placed[state[course.PLACED]]
     row[:] = 0
-    state[PLACED] += 1
+    state[course.PLACED] += 1
     for which in range(2):
-        wanted = bid if which == BID else ask
+        wanted = bid if which == course.BID else ask
         order = pair[which]
-        if order[NUMBER] == 0:
+        if order[course.NUMBER] == 0:
             continue
-        stays = order[PRICE] == wanted and order[LEFT] == size and size == order[LOTS]
-        if terms[KEEPS] and stays:
+        stays = order[course.PRICE] == wanted and order[course.LEFT] == size and size == order[course.LOTS]
+        if terms[course.KEEPS] and stays:
             row[4] |= 1 << which
-            row[which] = order[NUMBER]
-            row[9 + which] = order[PLACE]
+            row[which] = order[course.NUMBER]
+            row[9 + which] = order[course.PLACE]
         else:
-            row[5 + which] = order[NUMBER]
-            row[7 + which] = order[LOCK]
-            _release(state, which, order[LOCK])
-            order[NUMBER] = 0
-    best_bid, best_ask = _best(price, side, state[CLEAR], terms)
-    if terms[RESTING] == QUEUE and terms[AHEAD] == AUTO:
+            row[5 + which] = order[course.NUMBER]
+            row[7 + which] = order[course.LOCK]
+            _release(state, which, order[course.LOCK])
+            order[course.NUMBER] = 0
+    best_bid, best_ask = _best(price, side, state[course.CLEAR], terms)
+    if terms[course.RESTING] == course.QUEUE and terms[course.AHEAD] == AUTO:
         _see_minute(time_ns, price, lots, now_ns, terms, state, printed)
-    refused = FIRST_REFUSAL
+    refused = course.FIRST_REFUSAL
     for which in range(2):
-        wanted = bid if which == BID else ask
-        if wanted == 0 or pair[which, NUMBER]:
+        wanted = bid if which == course.BID else ask
+        if wanted == 0 or pair[which, course.NUMBER]:
             continue
         code, received, limit = _refusal(which, wanted, size, best_bid, best_ask, terms, state, pair)
         if code < 0:
@@ -280,15 +215,22 @@ def _on_arrival(
             refused += 3
             continue
         order = pair[which]
-        state[MADE] += 1
-        order[NUMBER], order[PRICE], order[LOTS], order[LEFT] = state[MADE], wanted, size, size
-        order[MADE_BY] = state[ARRIVED]
-        order[PLACE] = 0
-        if terms[RESTING] == QUEUE:
-            order[PLACE] = _ahead(wanted, terms, state, printed) if terms[AHEAD] == AUTO else terms[AHEAD]
-        order[LOCK] = _need(which, wanted, size, terms)
-        _release(state, which, -order[LOCK])
-        row[which], row[2 + which], row[9 + which] = order[NUMBER], order[LOCK], order[PLACE]
+        state[course.MADE] += 1
+        order[course.NUMBER], order[course.PRICE], order[course.LOTS], order[course.LEFT] = (
+            state[course.MADE],
+            wanted,
+            size,
+            size,
+        )
+        order[course.MADE_BY] = state[course.ARRIVED]
+        order[course.PLACE] = 0
+        if terms[course.RESTING] == course.QUEUE:
+            order[course.PLACE] = (
+                _ahead(wanted, terms, state, printed) if terms[course.AHEAD] == AUTO else terms[course.AHEAD]
+            )
+        order[course.LOCK] = _need(which, wanted, size, terms)
+        _release(state, which, -order[course.LOCK])
+        row[which], row[2 + which], row[9 + which] = order[course.NUMBER], order[course.LOCK], order[course.PLACE]
     return True
 
 
@@ -297,45 +239,45 @@ def _refusal(
     which: int, price: int, size: int, best_bid: int, best_ask: int, terms: Any, state: Any, pair: Any
 ) -> tuple[int, int, int]:
     """The rule that a side of the pair breaks, the value received and the limit; 0 none, -1 it would take."""
-    if terms[MIN_PRICE] and price < terms[MIN_PRICE]:
-        return _PRICE_FILTER, price, terms[MIN_PRICE]
-    if terms[MAX_PRICE] and price > terms[MAX_PRICE]:
-        return _PRICE_FILTER, price, terms[MAX_PRICE]
-    if size < terms[MIN_LOTS]:
-        return _LOT_SIZE, size, terms[MIN_LOTS]
-    if terms[MAX_LOTS] and size > terms[MAX_LOTS]:
-        return _LOT_SIZE, size, terms[MAX_LOTS]
-    if terms[STEP_LOTS] > 1 and size % terms[STEP_LOTS]:
-        return _LOT_SIZE, size, terms[STEP_LOTS]
-    worth = price * size * terms[UNIT]
-    if terms[MIN_NOTIONAL] and worth < terms[MIN_NOTIONAL]:
-        return _NOTIONAL, worth, terms[MIN_NOTIONAL]
-    if terms[MAX_NOTIONAL] and worth > terms[MAX_NOTIONAL]:
-        return _NOTIONAL, worth, terms[MAX_NOTIONAL]
-    is_open = 1 if pair[1 - which, NUMBER] else 0
-    if terms[MAX_ORDERS] and is_open >= terms[MAX_ORDERS]:
-        return _MAX_ORDERS, is_open + 1, terms[MAX_ORDERS]
-    need, free = _need(which, price, size, terms), state[FREE_QUOTE if which == BID else FREE_BASE]
+    if terms[course.MIN_PRICE] and price < terms[course.MIN_PRICE]:
+        return course.PRICE_FILTER, price, terms[course.MIN_PRICE]
+    if terms[course.MAX_PRICE] and price > terms[course.MAX_PRICE]:
+        return course.PRICE_FILTER, price, terms[course.MAX_PRICE]
+    if size < terms[course.MIN_LOTS]:
+        return course.LOT_SIZE, size, terms[course.MIN_LOTS]
+    if terms[course.MAX_LOTS] and size > terms[course.MAX_LOTS]:
+        return course.LOT_SIZE, size, terms[course.MAX_LOTS]
+    if terms[course.STEP_LOTS] > 1 and size % terms[course.STEP_LOTS]:
+        return course.LOT_SIZE, size, terms[course.STEP_LOTS]
+    worth = price * size * terms[course.UNIT]
+    if terms[course.MIN_NOTIONAL] and worth < terms[course.MIN_NOTIONAL]:
+        return course.NOTIONAL, worth, terms[course.MIN_NOTIONAL]
+    if terms[course.MAX_NOTIONAL] and worth > terms[course.MAX_NOTIONAL]:
+        return course.NOTIONAL, worth, terms[course.MAX_NOTIONAL]
+    is_open = 1 if pair[1 - which, course.NUMBER] else 0
+    if terms[course.MAX_ORDERS] and is_open >= terms[course.MAX_ORDERS]:
+        return course.TOO_MANY, is_open + 1, terms[course.MAX_ORDERS]
+    need, free = _need(which, price, size, terms), state[course.FREE_QUOTE if which == course.BID else course.FREE_BASE]
     if need > free:
-        return _INSUFFICIENT, need, free
-    own = pair[1 - which, PRICE] if is_open else 0
-    if which == BID:
+        return course.INSUFFICIENT, need, free
+    own = pair[1 - which, course.PRICE] if is_open else 0
+    if which == course.BID:
         best = best_ask if best_ask > 0 and (own == 0 or best_ask < own) else own
         takes = best > 0 and price >= best
     else:
         best = max(best_bid, own)
         takes = best > 0 and price <= best
     if takes:
-        return (_WOULD_TAKE, price, best) if terms[POST_ONLY] else (-1, 0, 0)
+        return (course.WOULD_TAKE, price, best) if terms[course.POST_ONLY] else (-1, 0, 0)
     return 0, 0, 0
 
 
 @_fast
 def _best(price: Any, side: Any, position: int, terms: Any) -> tuple[Any, Any]:
     """The synthetic quote around the last print; zeros where none is assumed."""
-    if not terms[IS_SYNTHETIC] or position == 0:
+    if not terms[course.IS_SYNTHETIC] or position == 0:
         return 0, 0
-    last, aggressor, spread = np.int64(price[position - 1]), side[position - 1], terms[SPREAD]
+    last, aggressor, spread = np.int64(price[position - 1]), side[position - 1], terms[course.SPREAD]
     if aggressor > 0:
         return last - spread, last
     if aggressor < 0:
@@ -346,17 +288,19 @@ def _best(price: Any, side: Any, position: int, terms: Any) -> tuple[Any, Any]:
 @_fast
 def _need(which: int, price: int, size: int, terms: Any) -> Any:
     """Units to lock: of the quote with its fees for a bid, of the base for an ask."""
-    if which == ASK:
-        return size * terms[LOT_UNIT]
-    notional = price * size * terms[UNIT]
-    rate = terms[RESERVE]
+    if which == course.ASK:
+        return size * terms[course.LOT_UNIT]
+    notional = price * size * terms[course.UNIT]
+    rate = terms[course.RESERVE]
     return notional + notional // RATE_ONE * rate + (notional % RATE_ONE * rate + RATE_ONE - 1) // RATE_ONE
 
 
 @_fast
 def _release(state: Any, which: int, units: int) -> None:
     """From locked to free, of the quote for a bid and of the base for an ask; the other way below 0."""
-    free, locked = (FREE_QUOTE, LOCKED_QUOTE) if which == BID else (FREE_BASE, LOCKED_BASE)
+    free, locked = (
+        (course.FREE_QUOTE, course.LOCKED_QUOTE) if which == course.BID else (course.FREE_BASE, course.LOCKED_BASE)
+    )
     state[free] += units
     state[locked] -= units
 
@@ -364,35 +308,35 @@ def _release(state: Any, which: int, units: int) -> None:
 @_fast
 def _see_minute(time_ns: Any, price: Any, lots: Any, now_ns: int, terms: Any, state: Any, printed: Any) -> None:
     """Move the minute before now on: its prints and lots by price, their sum, and how many prices they have."""
-    position, lowest = state[CLEAR], terms[LOWEST_PRICE]
-    for row in range(state[WINDOW_LAST], position):
+    position, lowest = state[course.CLEAR], terms[course.LOWEST_PRICE]
+    for row in range(state[course.WINDOW_LAST], position):
         level = price[row] - lowest
         if printed[0, level] == 0:
-            state[WINDOW_PRICES] += 1
+            state[course.WINDOW_PRICES] += 1
         printed[0, level] += 1
         printed[1, level] += lots[row]
-        state[WINDOW_LOTS] += lots[row]
-    first = state[WINDOW_FIRST]
+        state[course.WINDOW_LOTS] += lots[row]
+    first = state[course.WINDOW_FIRST]
     while first < position and time_ns[first] <= now_ns - AHEAD_WINDOW_NS:
         level = price[first] - lowest
         printed[0, level] -= 1
         printed[1, level] -= lots[first]
-        state[WINDOW_LOTS] -= lots[first]
+        state[course.WINDOW_LOTS] -= lots[first]
         if printed[0, level] == 0:
-            state[WINDOW_PRICES] -= 1
+            state[course.WINDOW_PRICES] -= 1
         first += 1
-    state[WINDOW_FIRST] = first
-    state[WINDOW_LAST] = position
+    state[course.WINDOW_FIRST] = first
+    state[course.WINDOW_LAST] = position
 
 
 @_fast
 def _ahead(price: int, terms: Any, state: Any, printed: Any) -> Any:
     """`Prints.ahead`, from the minute that was seen."""
-    if state[WINDOW_PRICES] == 0:
+    if state[course.WINDOW_PRICES] == 0:
         return 0
-    level = price - terms[LOWEST_PRICE]
+    level = price - terms[course.LOWEST_PRICE]
     here = printed[1, level] if 0 <= level < printed.shape[1] else 0
-    mean = (state[WINDOW_LOTS] + state[WINDOW_PRICES] - 1) // state[WINDOW_PRICES]
+    mean = (state[course.WINDOW_LOTS] + state[course.WINDOW_PRICES] - 1) // state[course.WINDOW_PRICES]
     return max(here, mean)
 
 
@@ -406,9 +350,9 @@ def _on_print(
     """The bid first. One call for both sides: a call with a constant is compiled for that constant."""
     at, size, aggressor = np.int64(price[row]), np.int64(lots[row]), side[row]
     for which in range(2):
-        own = pair[which, PRICE]
-        meets = (aggressor <= 0 and own >= at) if which == BID else (aggressor >= 0 and own <= at)
-        if meets and pair[which, NUMBER] and not _serve(at, size, row, which, terms, state, pair, kinds, filled):
+        own = pair[which, course.PRICE]
+        meets = (aggressor <= 0 and own >= at) if which == course.BID else (aggressor >= 0 and own <= at)
+        if meets and pair[which, course.NUMBER] and not _serve(at, size, row, which, terms, state, pair, kinds, filled):
             return False
     return True
 
@@ -418,71 +362,83 @@ def _serve(
     price: Any, lots: Any, row: int, which: int, terms: Any, state: Any, pair: Any, kinds: Any, filled: Any
 ) -> bool:
     """What a print gives to the one order of a side that it touches: `queue.serve`."""
-    order, share = pair[which], terms[SHARE]
-    before, after, left, rule = order[PLACE], order[PLACE], lots, _THROUGH_RULE
-    if order[PRICE] != price:
+    order, share = pair[which], terms[course.SHARE]
+    before, after, left, rule = order[course.PLACE], order[course.PLACE], lots, course.THROUGH_RULE
+    if order[course.PRICE] != price:
         after = 0
-    elif terms[RESTING] == THROUGH:
+    elif terms[course.RESTING] == course.THROUGH:
         return True
-    elif terms[RESTING] == TOUCH:
-        rule = _TOUCH_RULE
+    elif terms[course.RESTING] == course.TOUCH:
+        rule = course.TOUCH_RULE
     else:
-        rule = _QUEUE_RULE
+        rule = course.QUEUE_RULE
         waited = min(lots, before)
         left, after = lots - waited, before - waited
-    order[PLACE] = after
-    if left == 0 and (rule == _QUEUE_RULE or share != WHOLE):
+    order[course.PLACE] = after
+    if left == 0 and (rule == course.QUEUE_RULE or share != WHOLE):
         return True
     cap = left if share == WHOLE else left * share // SHARE_ONE
-    given = order[LEFT] if share == WHOLE else min(order[LEFT], cap)
+    given = order[course.LEFT] if share == WHOLE else min(order[course.LEFT], cap)
     if given == 0:
         return True
-    out = filled[state[FILLED]]
-    out[0], out[1], out[2], out[3], out[4] = order[NUMBER], which + 1, order[PRICE], given, order[LEFT] - given
+    out = filled[state[course.FILLED]]
+    out[0], out[1], out[2], out[3], out[4] = (
+        order[course.NUMBER],
+        which + 1,
+        order[course.PRICE],
+        given,
+        order[course.LEFT] - given,
+    )
     out[5], out[6], out[7], out[8], out[9], out[10] = rule, row, before, after, left, cap
-    out[11] = order[MADE_BY]
-    state[FILLED] += 1
-    state[FILLS] += 1
-    kinds[state[ITEMS]] = FILL
-    state[ITEMS] += 1
+    out[11] = order[course.MADE_BY]
+    state[course.FILLED] += 1
+    state[course.FILLS] += 1
+    kinds[state[course.ITEMS]] = course.FILL
+    state[course.ITEMS] += 1
     return _settle(given, which, terms, state, order, out)
 
 
 @_fast
 def _settle(given: int, which: int, terms: Any, state: Any, order: Any, out: Any) -> bool:
     """Move what a fill moves: `Purse.settle`. False where an amount leaves what the loop has proven."""
-    order[LEFT] -= given
-    notional, units = order[PRICE] * given * terms[UNIT], given * terms[LOT_UNIT]
-    is_locked = order[LOCK] > 0
-    paid, received = (units, notional) if which == ASK else (notional, units)
-    free, locked = (FREE_BASE, LOCKED_BASE) if which == ASK else (FREE_QUOTE, LOCKED_QUOTE)
-    gets = FREE_QUOTE if which == ASK else FREE_BASE
+    order[course.LEFT] -= given
+    notional, units = order[course.PRICE] * given * terms[course.UNIT], given * terms[course.LOT_UNIT]
+    is_locked = order[course.LOCK] > 0
+    paid, received = (units, notional) if which == course.ASK else (notional, units)
+    free, locked = (
+        (course.FREE_BASE, course.LOCKED_BASE) if which == course.ASK else (course.FREE_QUOTE, course.LOCKED_QUOTE)
+    )
+    gets = course.FREE_QUOTE if which == course.ASK else course.FREE_BASE
     pays = locked if is_locked else free
     state[pays] -= paid
     state[gets] += received
     if is_locked:
-        order[LOCK] -= paid
-    fee = _fee(notional if terms[FEE_IN_QUOTE] else received, terms[RATE])
-    is_fee_locked = terms[RESERVE] > 0 and which == BID and order[LOCK] >= fee and fee > 0
+        order[course.LOCK] -= paid
+    fee = _fee(notional if terms[course.FEE_IN_QUOTE] else received, terms[course.RATE])
+    is_fee_locked = terms[course.RESERVE] > 0 and which == course.BID and order[course.LOCK] >= fee and fee > 0
     if is_fee_locked:
-        order[LOCK] -= fee
-        state[LOCKED_QUOTE] -= fee
-        state[FEES_QUOTE] += fee
-    elif terms[FEE_IN_QUOTE]:
-        state[FREE_QUOTE] -= fee
-        state[FEES_QUOTE] += fee
+        order[course.LOCK] -= fee
+        state[course.LOCKED_QUOTE] -= fee
+        state[course.FEES_QUOTE] += fee
+    elif terms[course.FEE_IN_QUOTE]:
+        state[course.FREE_QUOTE] -= fee
+        state[course.FEES_QUOTE] += fee
     else:
         state[gets] -= fee
-        state[FEES_QUOTE if which == ASK else FEES_BASE] += fee
-    keeps = min(order[LOCK], _need(which, order[PRICE], order[LEFT], terms)) if order[LEFT] else 0
-    released = order[LOCK] - keeps
-    order[LOCK] = keeps
+        state[course.FEES_QUOTE if which == course.ASK else course.FEES_BASE] += fee
+    keeps = (
+        min(order[course.LOCK], _need(which, order[course.PRICE], order[course.LEFT], terms))
+        if order[course.LEFT]
+        else 0
+    )
+    released = order[course.LOCK] - keeps
+    order[course.LOCK] = keeps
     _release(state, which, released)
     out[12], out[13], out[14], out[15] = fee, released, is_locked, is_fee_locked
-    if order[LEFT] == 0:
-        order[NUMBER] = 0
-    for one in range(FREE_QUOTE, FEES_BASE + 1):
-        if state[one] > LARGEST or (state[one] < 0 and one < FEES_QUOTE) or state[one] < -LARGEST:
+    if order[course.LEFT] == 0:
+        order[course.NUMBER] = 0
+    for one in range(course.FREE_QUOTE, course.FEES_BASE + 1):
+        if state[one] > course.LARGEST or (state[one] < 0 and one < course.FEES_QUOTE) or state[one] < -course.LARGEST:
             return False
     return True
 

@@ -15,6 +15,9 @@ import numpy.typing as npt
 from gnomon.exchange.thresholds import NEVER_DOWN, NEVER_UP, Thresholds, any_of
 from gnomon.units import SECOND_NS, IntArray
 
+SPAN: Final = 1 << 16
+"""Prices from the lowest to the highest that are counted one by one."""
+
 AHEAD_WINDOW_NS: Final = 60 * SECOND_NS
 LEVEL_PRINTS: Final = 100
 
@@ -69,9 +72,18 @@ class Prints:
         if not len(prices):
             return 0
         at_price = int(lots[prices == price].sum())
-        return max(at_price, -(-int(lots.sum()) // len(np.unique(prices))))
+        return max(at_price, -(-int(lots.sum()) // _distinct(prices)))
 
     def level_lots(self, position: int) -> int:
         """Lots assumed at each price of a synthetic quote: a twentieth of the last 100 prints, at least 1."""
         recent = self.lots[max(0, position - LEVEL_PRINTS) : position]
         return max(1, -(-int(recent.sum()) // 20))
+
+
+def _distinct(prices: IntArray) -> int:
+    """How many different ones there are: counted, where they lie close together, which needs no sorting."""
+    lowest = int(prices.min())
+    span = int(prices.max()) - lowest
+    if span > SPAN:
+        return len(np.unique(prices))
+    return int(np.count_nonzero(np.bincount(prices - lowest)))

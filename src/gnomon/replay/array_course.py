@@ -1,4 +1,4 @@
-"""The course of an array policy: the compiled loop, what it tells, and the journal of it.
+"""The course of an array policy: its loop, compiled or walked by Python, what it tells, and the journal of it.
 
 The loop tells some thousand items at a time. It goes through the whole window before anything is written, to see
 whether it covers it: a run whose items are few is told from what it left then, a longer one goes through the window
@@ -7,22 +7,23 @@ again, so that memory does not grow with the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from gnomon.exchange import kernels
+from gnomon.exchange import course
 from gnomon.exchange.ledger import Account
 from gnomon.exchange.order import Side, Status
 from gnomon.exchange.outcome import Filled, Outcome, Quoted, QuoteKind, Refusal, Rejected, Role, Rule
-from gnomon.exchange.prints import AHEAD_WINDOW_NS
+from gnomon.exchange.pair_walk import PairWalk
+from gnomon.exchange.prints import AHEAD_WINDOW_NS, Prints
 from gnomon.exchange.rules import AUTO, FeeAsset, Resting, Taker
 from gnomon.market.lanes import Lane
 from gnomon.replay import array_records as forms
-from gnomon.replay.array_run import Policy
 from gnomon.replay.engine import FIRST_LAYER, TRADER
+from gnomon.replay.ground import Tape
 from gnomon.replay.header import Flag, RecordType
 from gnomon.replay.keeper import PRINT_SIDES
 from gnomon.replay.run import Stage
@@ -35,12 +36,12 @@ KEPT_STRETCHES: Final = 16
 """So many are kept from the first time through."""
 
 _RESTING: Final = {
-    Resting.QUEUE: kernels.QUEUE,
-    Resting.THROUGH: kernels.THROUGH,
-    Resting.TOUCH: kernels.TOUCH,
+    Resting.QUEUE: course.QUEUE,
+    Resting.THROUGH: course.THROUGH,
+    Resting.TOUCH: course.TOUCH,
 }
-_PLACED: Final = {name: place for place, name in enumerate(kernels.PLACED_FIELDS)}
-_FILLED: Final = {name: place for place, name in enumerate(kernels.FILLED_FIELDS)}
+_PLACED: Final = {name: place for place, name in enumerate(course.PLACED_FIELDS)}
+_FILLED: Final = {name: place for place, name in enumerate(course.FILLED_FIELDS)}
 
 
 class Stretch(NamedTuple):
@@ -52,10 +53,39 @@ class Stretch(NamedTuple):
     state: IntArray
 
 
+class Asked(Protocol):
+    """What was asked for, a column each: `Policy`, and what a hook has said so far."""
+
+    @property
+    def tape(self) -> Tape: ...
+
+    @property
+    def prints(self) -> Prints: ...
+
+    @property
+    def first(self) -> int: ...
+
+    @property
+    def step(self) -> int: ...
+
+    @property
+    def at(self) -> IntArray: ...
+
+    @property
+    def quotes(self) -> Any: ...
+
+    @property
+    def decides_at_each_wake(self) -> bool: ...
+
+    def due_ns(self) -> IntArray: ...
+
+    def flags(self, decisions: IntArray, /) -> Any: ...
+
+
 class Course:
     """One run of a policy on a stage that is set."""
 
-    def __init__(self, stage: Stage, policy: Policy, keeps: bool) -> None:
+    def __init__(self, stage: Stage, policy: Asked, keeps: bool, is_compiled: bool) -> None:
         self._stage = stage
         self._policy = policy
         self._keeps = keeps
@@ -63,11 +93,13 @@ class Course:
         self._feed_ns = stage.plan.rules.latency.feed.const_ns
         self._entry_ns = stage.plan.rules.latency.entry.const_ns or 1
         self._due_ns = policy.due_ns()
-        self._kinds = np.zeros(EVENTS, np.int8)
-        self._placed = np.zeros((EVENTS, len(kernels.PLACED_FIELDS)), np.int64)
-        self._filled = np.zeros((EVENTS, len(kernels.FILLED_FIELDS)), np.int64)
+        self._is_compiled = is_compiled
+        self._scatter: forms.Scatter | None = None
+        self._kinds = np.zeros(0, np.int8)
+        self._placed = np.zeros((0, len(course.PLACED_FIELDS)), np.int64)
+        self._filled = np.zeros((0, len(course.FILLED_FIELDS)), np.int64)
         self._kept: list[Stretch] | None = []
-        self._told = 0  # wakes in deliveries that are written
+        self.told = 0  # wakes in deliveries that are written
         self._request_seq = np.zeros(len(policy.at), np.int64)
         self._quoted_seq = np.zeros(len(policy.at), np.int64)
 
@@ -75,24 +107,26 @@ class Course:
 
     def rehearse(self) -> bool:
         """Whether the loop covers the whole window."""
-        if max(self._stage.exchange.ledger.free) > kernels.LARGEST:
+        if max(self._stage.exchange.ledger.free) > course.LARGEST:
             return False
-        state, ended = self._opening(), kernels.MORE
+        state, ended = self._opening(), course.MORE
         for ended in self._loop(state):
             if self._kept is not None:
                 self._kept.append(self._stretch(state))
-                if len(self._kept) == KEPT_STRETCHES and ended == kernels.MORE:
+                if len(self._kept) == KEPT_STRETCHES and ended == course.MORE:
                     self._kept = None
-        return ended == kernels.DONE
+        return ended == course.DONE
 
     def run(self) -> None:
         """Tell it all: journal, outcomes, and the accounts of the exchange."""
         stretch = None
         for stretch in self._kept if self._kept is not None else self._again():
-            self._tell(stretch)
+            self.tell(stretch)
         assert stretch is not None
         self._tell_rest()
-        self._settle(stretch.state)
+        state = stretch.state
+        funds = state[course.FREE_QUOTE : course.FEES_BASE + 1].tolist()
+        self.settle(funds, int(state[course.MADE]), int(state[course.FILLS]))
 
     def _again(self) -> Iterator[Stretch]:
         state = self._opening()
@@ -101,36 +135,77 @@ class Course:
 
     def _stretch(self, state: IntArray) -> Stretch:
         """What the loop has told, as its own: the loop writes over its columns."""
-        items, placed, filled = (int(state[one]) for one in (kernels.ITEMS, kernels.PLACED, kernels.FILLED))
+        items, placed, filled = (int(state[one]) for one in (course.ITEMS, course.PLACED, course.FILLED))
         return Stretch(
             self._kinds[:items].copy(), self._placed[:placed].copy(), self._filled[:filled].copy(), state.copy()
         )
 
     def _loop(self, state: IntArray) -> Iterator[int]:
         """Move a state on until the window ends; after each stretch how it ended."""
+        return self._compiled(state) if self._is_compiled else self._walked(state)
+
+    def _compiled(self, state: IntArray) -> Iterator[int]:
+        from gnomon.exchange.kernels import quote_on_prints, scatter  # which bring numba
+
+        self._scatter = scatter
         policy = self._policy
         prints, quotes = policy.prints, policy.quotes
-        terms = self._terms()
-        pair = np.zeros((2, kernels.ORDER_FIELDS), np.int64)
+        pair = np.zeros((2, course.ORDER_FIELDS), np.int64)
         tables = [level.table for level in policy.tape.index.levels]
-        told = self._kinds, self._placed, self._filled
+        self._kinds = np.zeros(EVENTS, np.int8)
+        self._placed = np.zeros((EVENTS, len(course.PLACED_FIELDS)), np.int64)
+        self._filled = np.zeros((EVENTS, len(course.FILLED_FIELDS)), np.int64)
         arguments: tuple[Any, ...] = (
             prints.time_ns, prints.price, prints.lots, prints.side, *tables, policy.at, quotes.bid_ticks,
-            quotes.ask_ticks, np.ascontiguousarray(quotes.lots), terms, state, pair, self._printed(), *told,
+            quotes.ask_ticks, np.ascontiguousarray(quotes.lots), self._terms(), state, pair, self._printed(),
+            self._kinds, self._placed, self._filled,
         )  # fmt: skip
-        ended = kernels.MORE
-        while ended == kernels.MORE:
-            ended = kernels.quote_on_prints(*arguments)
+        ended = course.MORE
+        while ended == course.MORE:
+            ended = quote_on_prints(*arguments)
             yield ended
+
+    def _walked(self, state: IntArray) -> Iterator[int]:
+        policy = self._policy
+        quotes = policy.quotes
+        columns = policy.at, quotes.bid_ticks, quotes.ask_ticks, np.asarray(quotes.lots)
+        walk = PairWalk(policy.prints, policy.tape.index, columns, self._terms(), state, EVENTS)
+        ended = course.MORE
+        while ended == course.MORE:
+            ended = walk.go_on()
+            if ended != course.UNCOVERED:
+                self._kinds, self._placed, self._filled = walk.kinds, walk.placed, walk.filled
+            yield ended
+
+    def opening(self) -> tuple[IntArray, IntArray]:
+        """Terms and state at the start, for a walk by other means."""
+        return self._terms(), self._opening()
+
+    def extend(self, due_ns: IntArray) -> None:
+        """More decisions are known now."""
+        self._due_ns = due_ns
+        count = len(due_ns)
+        self._request_seq, self._quoted_seq = (
+            np.concatenate([one, np.zeros(count - len(one), np.int64)]) if count > len(one) else one
+            for one in (self._request_seq, self._quoted_seq)
+        )
+
+    def request_seq(self, decision: int) -> int:
+        """Seq of the request of a decision."""
+        return self._request_seq.item(decision)
+
+    def quoted_seq(self, arrival: int) -> int:
+        """Seq of what came of it."""
+        return self._quoted_seq.item(arrival)
 
     def _opening(self) -> IntArray:
         book, ledger = self._book, self._stage.exchange.ledger
-        state = np.zeros(kernels.STATE_FIELDS, np.int64)
-        state[kernels.CLEAR] = book.position
+        state = np.zeros(course.STATE_FIELDS, np.int64)
+        state[course.CLEAR] = book.position
         first_ns = self._stage.plan.start_ns - AHEAD_WINDOW_NS
-        state[kernels.WINDOW_FIRST] = state[kernels.WINDOW_LAST] = self._policy.prints.until(first_ns)
-        state[kernels.FREE_QUOTE] = ledger.free[book.purse.quote]
-        state[kernels.FREE_BASE] = ledger.free[book.purse.base]
+        state[course.WINDOW_FIRST] = state[course.WINDOW_LAST] = self._policy.prints.until(first_ns)
+        state[course.FREE_QUOTE] = ledger.free[book.purse.quote]
+        state[course.FREE_BASE] = ledger.free[book.purse.base]
         return state
 
     def _printed(self) -> IntArray:
@@ -144,7 +219,7 @@ class Course:
         return fills.resting is Resting.QUEUE and fills.ahead == AUTO
 
     def _terms(self) -> IntArray:
-        """What stays as it is, in the order of `kernels.TERMS`."""
+        """What stays as it is, in the order of `course.TERMS`."""
         rules, policy, purse = self._stage.plan.rules, self._policy, self._book.purse
         fills, filters = rules.fills, policy.tape.listing.filters
         coarse = policy.tape.index.levels[-1]
@@ -174,24 +249,24 @@ class Course:
             "max_orders": filters.max_orders,
             "lowest_price": int(coarse.min_any.min()) if len(coarse) else 0,
         }
-        return np.array([known[name] for name in kernels.TERMS], np.int64)
+        return np.array([known[name] for name in course.TERMS], np.int64)
 
     # --- the journal --------------------------------------------------------------------------------------------------
 
-    def _tell(self, stretch: Stretch) -> None:
+    def tell(self, stretch: Stretch) -> None:
         """Write a stretch."""
         kinds, placed, filled, state = stretch
-        decided, arrived, fills = (int(state[one]) for one in (kernels.DECIDED, kernels.ARRIVED, kernels.FILLS))
+        decided, arrived, fills = (int(state[one]) for one in (course.DECIDED, course.ARRIVED, course.FILLS))
         arrived, fills = arrived - len(placed), fills - len(filled)
         decided -= len(kinds) - len(placed) - len(filled)
-        at = [np.flatnonzero(kinds == kind) for kind in (kernels.DECISION, kernels.ARRIVAL, kernels.FILL)]
+        at = [np.flatnonzero(kinds == kind) for kind in (course.DECISION, course.ARRIVAL, course.FILL)]
         decisions, arrivals = decided + np.arange(len(at[0])), arrived + np.arange(len(at[1]))
         t = np.zeros(len(kinds), np.int64)
         t[at[0]] = self._due_ns[decisions]
         t[at[1]] = self._due_ns[arrivals] + self._entry_ns
         t[at[2]] = self._policy.prints.time_ns[filled[:, _FILLED["print"]]]
         told = self._told_before(t, at[0], decisions)
-        before = np.concatenate([[self._told], told[:-1]])
+        before = np.concatenate([[self.told], told[:-1]])
         refused = placed[:, [_PLACED["code_1"], _PLACED["code_2"]]] > 0
         records = np.ones(len(kinds), np.int64)
         records[at[1]] += refused.sum(1)
@@ -208,10 +283,10 @@ class Course:
             *self._rejects(t[at[1]], seq[at[1]], arrivals, placed, refused),
             *self._fills(t[at[2]], seq[at[2]], fills, filled),
         ]
-        packed = forms.pack(groups, journal.next_seq())
+        packed = forms.pack(groups, journal.next_seq(), self._scatter)
         counts = packed.input_count, len(packed.ends) - packed.input_count
-        journal.add_many(packed.chain.data, packed.ends.tolist(), packed.inputs.data, packed.outputs.data, counts)
-        self._told = int(told[-1]) if len(told) else self._told
+        journal.add_many(packed.chain, packed.ends.tolist(), packed.inputs, packed.outputs, counts)
+        self.told = int(told[-1]) if len(told) else self.told
         self._stage.course.rejects += int(refused.sum())
         if self._keeps:
             self._keep(t.tolist(), kinds.tolist(), arrived, placed, fills, filled)
@@ -219,18 +294,19 @@ class Course:
     def _told_before(self, t: IntArray, decisions_at: IntArray, decisions: IntArray) -> IntArray:
         """How many wakes were told before each item's own records; a decision's own wake among them."""
         policy = self._policy
-        if policy.step > 1:
+        if policy.decides_at_each_wake:
             is_wake = np.zeros(len(t), np.int64)
             is_wake[decisions_at] = 1
-            return np.asarray(self._told + np.cumsum(is_wake))
+            return np.asarray(self.told + np.cumsum(is_wake))
         told = self._wakes_before(t)
-        told[decisions_at] = policy.at[decisions] - policy.first + 1
+        told[decisions_at] = (policy.at[decisions] - policy.first + 1) // policy.step
         return told
 
     def _wakes_before(self, t: Any) -> IntArray:
-        """Prints of the window that were told before an instant, of a trader who hears each."""
-        prints = self._policy.prints
-        return np.asarray(np.searchsorted(prints.time_ns, t - self._feed_ns, "left") - self._policy.first)
+        """Wakes that were told before an instant."""
+        policy = self._policy
+        rows = np.searchsorted(policy.prints.time_ns, t - self._feed_ns, "left") - policy.first
+        return np.asarray(np.maximum(rows, 0) // policy.step)
 
     def _delivers(self, seq: IntArray, before: IntArray, told: IntArray) -> forms.Rows:
         policy, time_ns = self._policy, self._policy.prints.time_ns
@@ -258,7 +334,7 @@ class Course:
             forms.REQUEST, RecordType.REQUEST, Lane.DELIVERY, TRADER, t, seq, seq - 1, action=7, number=decisions + 1,
             arrival=t + self._entry_ns, instrument=self._policy.tape.listing.number, bid=quotes.bid_ticks[decisions],
             ask=quotes.ask_ticks[decisions], lots=np.asarray(quotes.lots)[decisions],
-            flags=quotes.keep + 2 * quotes.post_only,
+            flags=self._policy.flags(decisions),
         )  # fmt: skip
 
     def _quoteds(self, t: IntArray, seq: IntArray, arrivals: IntArray, placed: IntArray) -> forms.Rows:
@@ -320,30 +396,29 @@ class Course:
         if policy.step > 1:
             return
         wakes = int(self._wakes_before(self._stage.plan.end_ns))
-        if wakes > self._told:
-            after, upto = policy.first + self._told, policy.first + wakes
+        if wakes > self.told:
+            after, upto = policy.first + self.told, policy.first + wakes
             first_ns, last_ns = (int(policy.prints.time_ns[row]) + self._feed_ns for row in (after, upto - 1))
             self._stage.journal.deliver(
-                Lane.DELIVERY, last_ns, upto, TRADER, [(self._layer, after, upto)], wakes=wakes - self._told,
+                Lane.DELIVERY, last_ns, upto, TRADER, [(self._layer, after, upto)], wakes=wakes - self.told,
                 first=first_ns, cause_is_position=True,
             )  # fmt: skip
 
     # --- accounts and outcomes ----------------------------------------------------------------------------------------
 
-    def _settle(self, state: IntArray) -> None:
-        """Leave the exchange as if it had applied it all; resting orders apart, which nobody asks for after the end."""
+    def settle(self, funds: Sequence[int], made: int, fills: int) -> None:
+        """Leave the exchange as if it had applied it all; resting orders apart, which nobody asks for after the end.
+        `funds` are free and locked of the quote and of the base, then the fees of both."""
         exchange, purse = self._stage.exchange, self._book.purse
         ledger = exchange.ledger
-        places = (
-            (purse.quote, kernels.FREE_QUOTE, kernels.LOCKED_QUOTE, kernels.FEES_QUOTE),
-            (purse.base, kernels.FREE_BASE, kernels.LOCKED_BASE, kernels.FEES_BASE),
-        )
-        for asset, free, locked, fees in places:
-            ledger.free[asset], ledger.locked[asset] = int(state[free]), int(state[locked])
-            ledger.fees[asset] = int(state[fees])
-            held = ledger.balance(asset) + ledger.fees[asset]
-            ledger.market[asset] = -(held + ledger.opening[asset])
-        exchange.working.made, exchange.working.fills_made = int(state[kernels.MADE]), int(state[kernels.FILLS])
+        free_quote, locked_quote, free_base, locked_base, fees_quote, fees_base = funds
+        for asset, free, locked, fees in (
+            (purse.quote, free_quote, locked_quote, fees_quote),
+            (purse.base, free_base, locked_base, fees_base),
+        ):
+            ledger.free[asset], ledger.locked[asset], ledger.fees[asset] = free, locked, fees
+            ledger.market[asset] = -(ledger.balance(asset) + fees + ledger.opening[asset])
+        exchange.working.made, exchange.working.fills_made = made, fills
 
     def _keep(
         self, t: list[int], kinds: list[int], arrived: int, placed: IntArray, fills: int, filled: IntArray
@@ -351,19 +426,19 @@ class Course:
         """The outcomes of a stretch, for whoever reports on them."""
         quoted, done = iter(self._quoted_outcomes(arrived, placed)), iter(self._filled_outcomes(fills, filled))
         for at_ns, kind in zip(t, kinds, strict=True):
-            if kind == kernels.ARRIVAL:
+            if kind == course.ARRIVAL:
                 self._stage.course.told_outcomes.extend((at_ns, one) for one in next(quoted))
-            elif kind == kernels.FILL:
+            elif kind == course.FILL:
                 self._stage.course.told_outcomes.append((at_ns, next(done)))
 
     def _quoted_outcomes(self, arrived: int, placed: IntArray) -> Iterator[list[Outcome]]:
         number = self._policy.tape.listing.number
         for request, row in enumerate(placed.tolist(), arrived + 1):
-            bid, ask, bid_lock, ask_lock, kept, *rest = row[: kernels.FIRST_REFUSAL]
+            bid, ask, bid_lock, ask_lock, kept, *rest = row[: course.FIRST_REFUSAL]
             said: list[Outcome] = [
                 Quoted(request, number, bid, ask, bid_lock, ask_lock, bool(kept & 1), bool(kept & 2), *rest)
             ]
-            for place in (kernels.FIRST_REFUSAL, kernels.FIRST_REFUSAL + 3):
+            for place in (course.FIRST_REFUSAL, course.FIRST_REFUSAL + 3):
                 code, received, limit = row[place : place + 3]
                 if code:
                     said.append(Rejected(request, Refusal(code), received, limit))

@@ -1,26 +1,28 @@
 """Records from arrays: what a course of standing pairs leaves in the journal, packed a column at a time.
 
 Every type of record is a packed NumPy structure with the header and the fields that `bodies` declares, so the bytes are
-those that `Journal` would write one by one; `kernels.scatter` puts them side by side in the order of their seqs.
+those that `Journal` would write one by one; they are put side by side in the order of their seqs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gnomon.exchange.kernels import scatter
 from gnomon.market.lanes import Lane
 from gnomon.replay.bodies import Body, Deliver, Entry, Fill, PostingGroup, Quoted, Reject, RequestQuote, Span
 from gnomon.replay.header import RecordType, flag_of
+from gnomon.replay.journal import Buffer
 from gnomon.units import IntArray
 
 Rows = npt.NDArray[Any]
 """Records of one type: a structured array."""
+
+Mask = npt.NDArray[np.bool_]
 
 _HEADER: Final = (
     ("length", "<u4"), ("type", "<u2"), ("lane", "u1"), ("flags", "u1"), ("t", "<i8"), ("seq", "<u8"), ("cause", "<u8"),
@@ -81,38 +83,58 @@ def put(rows: Rows, name: str, value: Any) -> None:
         rows[f"{name}_high"] = np.asarray(value) >> 63
 
 
+Scatter = Callable[[Any, Any, Any], None]
+"""`kernels.scatter`: rows of bytes to their offsets in a buffer."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
     """Records in the order of their seqs: the bytes, where each ends, and the inputs and outputs among them."""
 
-    chain: npt.NDArray[np.uint8]
+    chain: Buffer
     ends: IntArray
-    inputs: npt.NDArray[np.uint8]
-    outputs: npt.NDArray[np.uint8]
+    inputs: Buffer
+    outputs: Buffer
     input_count: int
 
 
-def pack(groups: Sequence[Rows], first_seq: int) -> Packed:
+def pack(groups: Sequence[Rows], first_seq: int, scatter: Scatter | None = None) -> Packed:
     """Put the records of all groups together; their seqs are `first_seq` and those that follow, without a gap."""
+    groups = [one for one in groups if len(one)]
     count = sum(len(one) for one in groups)
     sizes = np.zeros(count, np.int64)
-    of_input = np.zeros(count, np.bool_)
+    is_input = np.zeros(count, np.bool_)
     places = [(one["seq"] - np.uint64(first_seq)).astype(np.int64) for one in groups]
     for rows, at in zip(groups, places, strict=True):
         sizes[at] = rows.dtype.itemsize
-        of_input[at] = bool(len(rows)) and rows["flags"][0] & 1
-    ends = np.cumsum(sizes)
-    output_sizes = np.where(of_input, 0, sizes)
-    output_ends = np.cumsum(output_sizes)
-    chain = np.empty(int(ends[-1]) if count else 0, np.uint8)
-    outputs = np.empty(int(output_ends[-1]) if count else 0, np.uint8)
+        is_input[at] = rows["flags"][0] & 1
+    together = _joined(groups, places, is_input) if scatter is None else _laid(groups, places, is_input, sizes, scatter)
+    chain, inputs, outputs = together
+    return Packed(chain, np.cumsum(sizes), inputs, outputs, int(is_input.sum()))
+
+
+def _joined(groups: Sequence[Rows], places: Sequence[IntArray], is_input: Mask) -> tuple[bytes, bytes, bytes]:
+    """All records, the inputs and the outputs: each record as bytes of its own first."""
+    records = np.empty(len(is_input), np.object_)
+    for rows, at in zip(groups, places, strict=True):
+        records[at] = rows.view(f"V{rows.dtype.itemsize}").tolist()
+    chain, inputs, outputs = (b"".join(one.tolist()) for one in (records, records[is_input], records[~is_input]))
+    return chain, inputs, outputs
+
+
+def _laid(
+    groups: Sequence[Rows], places: Sequence[IntArray], is_input: Mask, sizes: IntArray, scatter: Scatter
+) -> tuple[Buffer, Buffer, Buffer]:
+    """The same, every record copied to where it belongs."""
+    ends, output_ends = np.cumsum(sizes), np.cumsum(np.where(is_input, 0, sizes))
+    chain = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
+    outputs = np.empty(int(output_ends[-1]) if len(ends) else 0, np.uint8)
     inputs = [np.empty(0, np.uint8)]
     for rows, at in zip(groups, places, strict=True):
-        if len(rows):
-            flat = rows.view(np.uint8).reshape(len(rows), -1)
-            scatter(chain, ends[at] - sizes[at], flat)
-            if of_input[at[0]]:
-                inputs.append(flat.reshape(-1))
-            else:
-                scatter(outputs, output_ends[at] - output_sizes[at], flat)
-    return Packed(chain, ends, np.concatenate(inputs), outputs, int(of_input.sum()))
+        flat = rows.view(np.uint8).reshape(len(rows), -1)
+        scatter(chain, ends[at] - sizes[at], flat)
+        if is_input[at[0]]:
+            inputs.append(flat.reshape(-1))
+        else:
+            scatter(outputs, output_ends[at] - sizes[at], flat)
+    return chain.data, np.concatenate(inputs).data, outputs.data

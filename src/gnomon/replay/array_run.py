@@ -1,8 +1,9 @@
-"""Runs of array policies: `quotes(panel)` computed ahead, then its whole course in one compiled loop.
+"""Runs of array policies: `quotes(panel)` computed ahead, then its whole course in one loop.
 
 A run of a policy is exactly that of a trader who sends `desk.quote_ticks` at the same wakes: the same records, byte for
 byte. What the loop does not cover (a quote that takes, a drawn latency, another hook beside `quotes`, amounts too large
-for int64, numba not installed) goes the ordinary way, with the same result.
+for int64) goes the ordinary way, with the same result. The loop is compiled where numba is and pays: for the runner
+`kernel`, for very many quotes, and where something else has loaded it. Otherwise Python walks over what NumPy finds.
 
 | `Quotes.at`         | wakes                     | the trader that it equals                                        |
 |---------------------|---------------------------|------------------------------------------------------------------|
@@ -14,6 +15,7 @@ The panel holds the prints of the window after its warm-up, and positions count 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -41,8 +43,12 @@ from gnomon.units import INT64_MAX, IntArray
 MOST_PRICES: Final = 1 << 22
 """Of a modelled queue: prices from the lowest print to the highest. Beyond that the tables would outgrow the tape."""
 
+MANY_QUOTES: Final = 100_000
+"""So many take Python about as much longer than numba as numba takes to load."""
+
 LARGEST_NS: Final = INT64_MAX // 2
-_LARGEST: Final = 2**60
+LARGEST: Final = 2**60
+"""Of a product of a price, lots and a unit."""
 
 
 def play_quotes(
@@ -67,19 +73,25 @@ def play_quotes(
     plan = ready(plan, trader)
     policy = Policy.of(plan, trader)
     may_loop = in_one_loop and search is not print_by_print
-    if may_loop and _is_alone(trader) and policy.is_covered() and compiled.AVAILABLE:
-        from gnomon.replay.array_course import Course  # with the kernels, and numba
+    if may_loop and _is_alone(trader) and policy.is_covered():
+        from gnomon.replay.array_course import Course  # which may bring numba
 
         stage = Stage.set(plan, sink, mode, keeps, branch)
-        course = Course(stage, policy, keeps)
+        course = Course(stage, policy, keeps, _is_worth_compiling(policy, search))
         if course.rehearse():
             stage.attach(WakeSet(0, policy.step, 0, (), ()))
             course.run()
             return stage.over()
     by_hand = ByHand(trader, policy)
     return play(
-        plan, by_hand, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch, debug=debug
-    )
+        plan, by_hand, sink=sink, mode=mode, search=search, keeps=keeps, raises=raises, branch=branch, debug=debug,
+        may_walk=in_one_loop,
+    )  # fmt: skip
+
+
+def _is_worth_compiling(policy: Policy, search: Search) -> bool:
+    is_wanted = search is not first_crossing or len(policy.at) >= MANY_QUOTES or "numba" in sys.modules
+    return is_wanted and compiled.AVAILABLE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,44 +134,26 @@ class Policy:
         """When each of its wakes is told."""
         return np.asarray(self.prints.time_ns[self.at], np.int64) + self.plan.rules.latency.feed.const_ns
 
+    @property
+    def decides_at_each_wake(self) -> bool:
+        return self.step > 1
+
+    def flags(self, _decisions: IntArray) -> int:
+        """Of each quote, as a request says them: 1 keep, 2 post-only."""
+        return self.quotes.keep + 2 * self.quotes.post_only
+
     def is_covered(self) -> bool:
         """Whether the loop has a rule for all that may happen, and int64 holds every product; but for orders that
         take, which only the course itself shows."""
-        rules, listing = self.plan.rules, self.tape.listing
-        latency, fees = rules.latency, rules.fees
-        return (
-            len(self.plan.ground.tapes) == 1
-            and rules.shorting is None
-            and self.tape.recorded is None
-            and self.plan.compute is None
-            and not (latency.feed.table or latency.entry.table or latency.reply.table)
-            and fees.asset in (FeeAsset.QUOTE, FeeAsset.RECEIVED)
-            and rules.fills.taker in (Taker.REST, Taker.AUTO, Taker.QUOTE)
-            and listing.base.name != listing.quote.name
-            and listing.hours is None
-            and self._fits(listing)
-            and self._is_within_limits()
-        )
+        return covers(self.plan, self.tape) and self._fits(self.tape.listing) and self._is_within_limits()
 
     def _fits(self, listing: Listing) -> bool:
-        """By bounds of everything that is multiplied or added up."""
-        quotes, prints, fills = self.quotes, self.prints, self.plan.rules.fills
-        latency, coarse = self.plan.rules.latency, self.tape.index.levels[-1]
-        if not (len(prints) and len(self.at)):
+        quotes = self.quotes
+        if not (len(self.prints) and len(self.at)):
             return True
         dearest = max(int(quotes.bid_ticks.max()), int(quotes.ask_ticks.max()))
         most = int(np.asarray(quotes.lots).max())
-        printed = sum(coarse.sum_qty.tolist())
-        lowest, highest = int(coarse.min_any.min()), int(coarse.max_any.max())
-        return (
-            2 * listing.notional(dearest, most) <= _LARGEST
-            and listing.base_units(most) <= _LARGEST
-            and printed * 1_000_000 <= INT64_MAX
-            and int(prints.time_ns[-1]) + latency.feed.const_ns + latency.entry.const_ns <= LARGEST_NS
-            and self.plan.end_ns <= LARGEST_NS
-            and max(fills.ahead, fills.spread_ticks, highest) <= _LARGEST
-            and (fills.resting is not Resting.QUEUE or fills.ahead != AUTO or highest - lowest < MOST_PRICES)
-        )
+        return 2 * listing.notional(dearest, most) <= LARGEST and listing.base_units(most) <= LARGEST
 
     def _is_within_limits(self) -> bool:
         """Whether the desk would let every quote go: so many a bar."""
@@ -169,6 +163,37 @@ class Policy:
         due_ns = self.due_ns()
         bars = np.maximum(0, due_ns[due_ns < self.plan.end_ns] - self.plan.start_ns) // frame
         return not len(bars) or int(np.unique(bars, return_counts=True)[1].max()) <= most
+
+
+def covers(plan: RunPlan, tape: Tape) -> bool:
+    """Whether these rules and this tape are such that a pair can be walked: by bounds of everything but the quotes."""
+    rules, listing, prints = plan.rules, tape.listing, tape.tape
+    latency, fills = rules.latency, rules.fills
+    if not (
+        isinstance(prints, Prints)
+        and len(plan.ground.tapes) == 1
+        and rules.shorting is None
+        and rules.faults.is_empty
+        and tape.recorded is None
+        and plan.compute is None
+        and not (latency.feed.table or latency.entry.table or latency.reply.table)
+        and rules.fees.asset in (FeeAsset.QUOTE, FeeAsset.RECEIVED)
+        and fills.taker in (Taker.REST, Taker.AUTO, Taker.QUOTE)
+        and listing.base.name != listing.quote.name
+        and listing.hours is None
+    ):
+        return False
+    if not len(prints):
+        return True
+    coarse = tape.index.levels[-1]
+    lowest, highest = int(coarse.min_any.min()), int(coarse.max_any.max())
+    return (
+        sum(coarse.sum_qty.tolist()) * 1_000_000 <= INT64_MAX
+        and int(prints.time_ns[-1]) + latency.feed.const_ns + latency.entry.const_ns <= LARGEST_NS
+        and plan.end_ns <= LARGEST_NS
+        and max(fills.ahead, fills.spread_ticks, highest) <= LARGEST
+        and (fills.resting is not Resting.QUEUE or fills.ahead != AUTO or highest - lowest < MOST_PRICES)
+    )
 
 
 class _Said:

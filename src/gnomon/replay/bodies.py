@@ -6,9 +6,9 @@ are places in the lists of GENESIS. Sides, types, rules and refusals are the num
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar, dataclass_transform
 
 from gnomon.errors import Invalid
 from gnomon.replay.header import RecordType
@@ -28,14 +28,58 @@ from gnomon.replay.layout import (
     u64s,
 )
 
+Shape = TypeVar("Shape")
+
+
+@dataclass_transform(
+    frozen_default=True, field_specifiers=(digest32, digests, i64, i128, rows, text, texts, u8, u16, u32, u64, u64s)
+)
+def shaped(shape: type[Shape]) -> type[Shape]:
+    """A dataclass by its fields alone: the rest is `Body`'s."""
+    return dataclass(init=False, repr=False, eq=False, slots=True)(shape)
+
+
 SCHEMA: Final = 1
 """Raised with every change of a header or a body."""
 
 
 class Body:
-    """A body knows its bytes; which record type it belongs to stands in `TYPE_OF`."""
+    """A body knows its bytes; which record type it belongs to stands in `TYPE_OF`.
+
+    All bodies share the methods that a frozen dataclass would be given one by one: there are 39 of them, and writing
+    those costs every process that replays a tenth of its start. None is a key of anything: they have no hash.
+    """
 
     __slots__ = ()
+    __match_args__: tuple[str, ...] = ()
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        names = self.__match_args__
+        if len(values) != len(names):
+            values = (*values, *(named.pop(name) for name in names[len(values) :]))
+        if named or len(values) != len(names):
+            raise TypeError(f"{type(self).__name__} has the fields {', '.join(names)}")
+        for name, value in zip(names, values, strict=True):
+            object.__setattr__(self, name, value)
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in self.__match_args__])
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._values() == other._values()
+
+    def __repr__(self) -> str:
+        said = zip(self.__match_args__, self._values(), strict=True)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in said)})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._values()
 
     def pack(self) -> bytes:
         """The bytes of the body. `Invalid` names a field whose value does not fit."""
@@ -45,7 +89,7 @@ class Body:
 # --- frame ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Genesis(Body):
     """What the run is a function of, besides its inputs."""
 
@@ -59,7 +103,7 @@ class Genesis(Body):
     assets: tuple[str, ...] = texts("each asset, by its number")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Branch(Body):
     """First record of a run that goes on from another's position."""
 
@@ -75,7 +119,7 @@ class EndReason(IntEnum):
     FAILED = 4
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class DrawTally(Body):
     """One component of chance: how often and for what it was asked."""
 
@@ -84,7 +128,7 @@ class DrawTally(Body):
     digest: bytes = digest32("BLAKE2b-256 over (entity, n), person = component")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Entry(Body):
     """One side of a movement of money, or a balance."""
 
@@ -93,7 +137,7 @@ class Entry(Body):
     amount: int = i128("units of the asset")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class End(Body):
     """Last record: why, how many, what was drawn, what is left."""
 
@@ -107,7 +151,7 @@ class End(Body):
 # --- inputs ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Attach(Body):
     """A trader takes part from here on; the header's source is its number."""
 
@@ -115,14 +159,14 @@ class Attach(Body):
     concurrency: int = u8("0 serial, 1 concurrent")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Detach(Body):
     """A trader takes part no longer."""
 
     reason: int = u8("1 it said so, 2 its connection was lost, 3 the operator")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class PriceWatch(Body):
     """Wake at the first print at or beyond a price."""
 
@@ -131,7 +175,7 @@ class PriceWatch(Body):
     price: int = i64("ticks")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Wake(Body):
     """The wake filter that a trader set."""
 
@@ -144,7 +188,7 @@ class Wake(Body):
     watches: tuple[PriceWatch, ...] = rows(PriceWatch, "prices")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class TimerSet(Body):
     """A timer asked for."""
 
@@ -165,7 +209,7 @@ class Action(IntEnum):
     QUOTE = 7
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Leg(Body):
     """One new order."""
 
@@ -183,7 +227,7 @@ class Leg(Body):
     client: int = u64("ordinal of the client order id")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class RequestPlace(Body):
     """One new order. The header's t is when it was decided."""
 
@@ -204,7 +248,7 @@ class RequestPlace(Body):
     client: int = u64("ordinal of the client order id")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class RequestCancel(Body):
     """Cancel one order, by its number or by its client id."""
 
@@ -216,7 +260,7 @@ class RequestCancel(Body):
     client: int = u64("ordinal of the client order id, where the number is 0")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class RequestCancelAll(Body):
     """Cancel every open order of an instrument."""
 
@@ -226,7 +270,7 @@ class RequestCancelAll(Body):
     instrument: int = u32("number")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class RequestAmend(Body):
     """Fewer lots for an open order, which keeps its place."""
 
@@ -238,7 +282,7 @@ class RequestAmend(Body):
     lots: int = i64("new total, lots")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class RequestReplace(Body):
     """Cancel and new in one arrival."""
 
@@ -249,7 +293,7 @@ class RequestReplace(Body):
     legs: tuple[Leg, ...] = rows(Leg, "the one that comes")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class RequestList(Body):
     """Orders that belong together."""
 
@@ -260,7 +304,7 @@ class RequestList(Body):
     legs: tuple[Leg, ...] = rows(Leg, "OCO: two; OTO: working, pending; OTOCO: working, two legs")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class RequestQuote(Body):
     """The trader's standing pair; a price of 0 withdraws that side."""
 
@@ -274,7 +318,7 @@ class RequestQuote(Body):
     flags: int = u8("1 keep, 2 post-only")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Decision(Body):
     """One entry of the decision log: what the trader read, and what it did about it."""
 
@@ -285,7 +329,7 @@ class Decision(Body):
     notes: str = text("the trader's own words")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class ForecastSeen(Body):
     """A forecast came from outside, live or computed."""
 
@@ -294,7 +338,7 @@ class ForecastSeen(Body):
     content: bytes = digest32("content hash")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Answer(Body):
     """A recorded answer of a model or a tool."""
 
@@ -303,7 +347,7 @@ class Answer(Body):
     size: int = u64("bytes")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Credit(Body):
     """The operator changed a balance."""
 
@@ -314,7 +358,7 @@ class Credit(Body):
 # --- outputs --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Span(Body):
     """What was delivered of one layer: positions in (after, upto]."""
 
@@ -323,7 +367,7 @@ class Span(Body):
     upto: int = i64("position, inclusive")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Deliver(Body):
     """A trader was told something. Wakes that follow by rule alone extend one record; the header's t and cause are the
     last's."""
@@ -335,7 +379,7 @@ class Deliver(Body):
     spans: tuple[Span, ...] = rows(Span, "market data told")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Accept(Body):
     """An order is open; its lock went from free to locked."""
 
@@ -348,7 +392,7 @@ class Accept(Body):
     list: int = u64("list number")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Reject(Body):
     """A request came to nothing, and nothing changed."""
 
@@ -360,7 +404,7 @@ class Reject(Body):
     limit: int = i128("what it compared with")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class OrderChange(Body):
     """An order changed state other than by a fill."""
 
@@ -373,7 +417,7 @@ class OrderChange(Body):
     released: int = i128("units from locked to free; below 0 a stop locked more at its trigger")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Fill(Body):
     """One fill, explained. Its money is in the POSTING that it causes, save what its lock sets free."""
 
@@ -410,14 +454,14 @@ class Fill(Body):
     released: int = i128("units from locked to free")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class PostingGroup(Body):
     """Movements of money that sum to zero for each asset."""
 
     entries: tuple[Entry, ...] = rows(Entry, "one side each")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Quoted(Body):
     """An accepted quote: what stands on each side, and what was withdrawn. Locks and releases move money."""
 
@@ -437,14 +481,14 @@ class Quoted(Body):
     ask_released: int = i128("units of the base asset from locked to free")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class TimerFired(Body):
     """A timer came due."""
 
     timer: int = u64("number")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class RateLimit(Body):
     """An order refused by a rate limit."""
 
@@ -456,7 +500,7 @@ class RateLimit(Body):
     until: int = i64("ns, when it is over")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Fault(Body):
     """A planned fault happened."""
 
@@ -466,7 +510,7 @@ class Fault(Body):
     until: int = i64("ns, when it is over")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Trigger(Body):
     """A stop's condition was met; the order enters matching."""
 
@@ -478,7 +522,7 @@ class Trigger(Body):
 # --- notes ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Read(Body):
     """A query that changed nothing but a rate limit's window."""
 
@@ -486,7 +530,7 @@ class Read(Body):
     weight: int = u32("of the limit")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Door(Body):
     """A request refused before it reached the venue."""
 
@@ -495,7 +539,7 @@ class Door(Body):
     what: str = text("as answered")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Response(Body):
     """How an answer went over the wire."""
 
@@ -504,7 +548,7 @@ class Response(Body):
     size: int = u64("bytes")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Pending(Body):
     """At a flush: the delivery that may still be extended, as it stands. For recovery; the last one counts."""
 
@@ -519,7 +563,7 @@ class Pending(Body):
     spans: tuple[Span, ...] = rows(Span, "market data told so far")
 
 
-@dataclass(frozen=True, slots=True)
+@shaped
 class Failure(Body):
     """A trader failed: what it raised, as Python told it. The paths in it are of one machine, so it is in no digest."""
 

@@ -2,8 +2,8 @@
 
 | runner   | the search of a run                 | an array policy                         |
 |----------|-------------------------------------|-----------------------------------------|
-| `jump`   | NumPy over the block index          | in one compiled loop, where that can be |
-| `kernel` | the same, compiled (extra `fast`)   | in one compiled loop, where that can be |
+| `jump`   | NumPy over the block index          | in one loop, compiled where that pays   |
+| `kernel` | the same, compiled (extra `fast`)   | in one compiled loop                    |
 | `naive`  | print by print, without the index   | quote by quote                          |
 """
 

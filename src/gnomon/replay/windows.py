@@ -7,7 +7,8 @@ price costs two comparisons, whatever it holds.
 
 from __future__ import annotations
 
-from typing import Final
+from bisect import bisect_left
+from typing import Any, Final
 
 import numpy as np
 
@@ -32,10 +33,13 @@ class Windows:
         "_block_rows",
         "_buy",
         "_buys",
+        "_falls",
         "_first",
+        "_least",
         "_loaded",
         "_most",
         "_prints",
+        "_rises",
         "_rows",
         "_sell",
         "_sells",
@@ -54,7 +58,10 @@ class Windows:
         self._sell: list[int] = []  # of each window: the lowest price of its sellers
         self._buy: list[int] = []  # the highest of its buyers
         self._starts_ns: list[int] = []  # when its first row was printed, and that after the last
-        self._most = int(np.iinfo(prints.price.dtype).max)
+        limits = np.iinfo(prints.price.dtype)
+        self._least, self._most = int(limits.min), int(limits.max)
+        self._falls: Any = ()  # of the block: values, rows, and where those of each window begin
+        self._rises: Any = ()
         self._sells = self._buys = prints.price[:0]  # of each row: its price, or what reaches nothing
 
     def clear_until(self, position: int, thresholds: Thresholds) -> tuple[int, int]:
@@ -108,6 +115,56 @@ class Windows:
                 found = start + at
         return found, stop
 
+    def firsts(self, start: int, stop: int, bid: int, ask: int) -> tuple[int, int, int]:
+        """The first rows in [start, stop) that reach `bid`, and `ask` (-1 none), and how far was looked: to `stop`, or
+        the end of the window where `start` begins one. `start` is not before the first window."""
+        if not self._loaded <= start < self._until:
+            self._load(start)
+        inside = start - self._loaded
+        at, rest = divmod(inside, self._step)
+        if rest or at >= len(self._sell):
+            return self._firsts(start, min(stop, self._until), bid, ask)
+        until = start + self._step
+        if stop < until:
+            until = stop
+        bid_row = ask_row = -1
+        if self._sell[at] <= bid:
+            if not self._falls:
+                self._record()
+            falls, rows, bounds = self._falls
+            bid_row = rows[bisect_left(falls, -bid, bounds[at], bounds[at + 1])]
+            if bid_row >= until:
+                bid_row = -1
+        if self._buy[at] >= ask:
+            if not self._falls:
+                self._record()
+            rises, rows, bounds = self._rises
+            ask_row = rows[bisect_left(rises, ask, bounds[at], bounds[at + 1])]
+            if ask_row >= until:
+                ask_row = -1
+        return bid_row, ask_row, until
+
+    def _firsts(self, start: int, stop: int, bid: int, ask: int) -> tuple[int, int, int]:
+        """The same by comparing every row."""
+        base = self._loaded
+        rows = []
+        for mask in (
+            self._sells[start - base : stop - base] <= min(bid, self._most - 1),
+            self._buys[start - base : stop - base] >= max(ask, self._least + 1),
+        ):
+            at = int(mask.argmax())
+            rows.append(start + at if mask[at] else -1)
+        return rows[0], rows[1], stop
+
+    def _record(self) -> None:
+        """The rows of each whole window at which its lowest seller's price falls, and its highest buyer's rises."""
+        whole = len(self._sell) * self._step
+        shape = (-1, self._step)
+        lows = np.minimum.accumulate(self._sells[:whole].reshape(shape), 1)
+        highs = np.maximum.accumulate(self._buys[:whole].reshape(shape), 1)
+        self._falls = _changes(lows, -1, self._loaded)
+        self._rises = _changes(highs, 1, self._loaded)
+
     def _time_ns(self, row: int) -> int:
         return self._prints.time_ns.item(row) if row < self._rows else NEVER_NS
 
@@ -118,6 +175,7 @@ class Windows:
         price, side = prints.price[start:stop], prints.side[start:stop]
         limits = np.iinfo(price.dtype)
         self._loaded, self._until = start, start + self._block_rows
+        self._falls = self._rises = ()
         self._sells = np.where(side <= 0, price, limits.max)
         self._buys = np.where(side >= 0, price, limits.min)
         rows = len(price) - len(price) % step
@@ -127,3 +185,14 @@ class Windows:
         self._starts_ns = prints.time_ns[start : stop + 1 : step].tolist()
         if len(self._starts_ns) == rows // step:
             self._starts_ns.append(NEVER_NS)
+
+
+def _changes(extremes: Any, sign: int, base: int) -> tuple[list[int], list[int], list[int]]:
+    """Where the running extremes of each window (a row) are new: their values times `sign`, which rise within a window,
+    their rows from `base` on, and where each window begins among them."""
+    is_new = np.ones(extremes.shape, np.bool_)
+    is_new[:, 1:] = extremes[:, 1:] != extremes[:, :-1]
+    at = np.flatnonzero(is_new)
+    bounds = np.searchsorted(at, np.arange(len(extremes) + 1) * extremes.shape[1])
+    values = extremes.reshape(-1)[at].astype(np.int64) * sign
+    return values.tolist(), (at + base).tolist(), bounds.tolist()
