@@ -3,8 +3,9 @@
 A pair of orders is replaced every 100 or 1,000 prints. CPU seconds of the replay alone, each engine in its own process;
 `speed` is the CPU time a print of compiled hftbacktest, woken per trade, over the engine's. Throughput without the
 number of prints a decision means nothing, so every row has it. hftbacktest's fills are checked against the
-specification's rows A-F, to the last digit. Physical limits: the touched columns (9 bytes a print: time is not read)
-over measured bandwidth; a Python call a print; jumps in plain NumPy without orders.
+specification's rows A-F, to the last digit. Of ours, `quotes` is a Python hook a decision, `arrays` are quotes computed
+as arrays for the compiled runner, `walked` the same without numba. Physical limits: the touched columns (9 bytes a
+print: time is not read) over measured bandwidth; a Python call a print; jumps in plain NumPy without orders.
 """
 
 from __future__ import annotations
@@ -37,8 +38,18 @@ COMPILED, PYTHON = ("hftbacktest", "compiled"), ("hftbacktest", "python")
 CALLBACK = (peers.Target("trades", *PYTHON, 2.0), peers.Target("trades", "nautilus 2", "quotes", 5.0))
 TARGETS = {
     # prints a decision: how many times as fast
-    100: (peers.Target("quotes", *COMPILED, 0.5), peers.Target("arrays", *COMPILED, 1.0), *CALLBACK),
-    1_000: (peers.Target("quotes", *COMPILED, 2.0), peers.Target("arrays", *COMPILED, 2.0), *CALLBACK),
+    100: (
+        peers.Target("quotes", *COMPILED, 0.5),
+        peers.Target("walked", *COMPILED, 0.5),
+        peers.Target("arrays", *COMPILED, 1.0),
+        *CALLBACK,
+    ),
+    1_000: (
+        peers.Target("quotes", *COMPILED, 2.0),
+        peers.Target("walked", *COMPILED, 2.0),
+        peers.Target("arrays", *COMPILED, 2.0),
+        *CALLBACK,
+    ),
 }
 
 
@@ -79,6 +90,7 @@ def measured(market: seeded.Prints, given: Path, every: int, repeat: int, bandwi
         *(peers.ask(one, given, "quotes", *slow) for one in NAUTILUS),
         peers.ask(peers.GNOMON, given, "quotes", *asked),
         peers.ask(peers.GNOMON, given, "arrays", *asked),
+        peers.ask(peers.GNOMON, given, "walked", *asked),
         peers.ask(peers.GNOMON, given, "trades", *asked),
         *floors(market, every, repeat, bandwidth),
     ]
@@ -107,6 +119,7 @@ def acceptance(given: Path, every: int, latency_ns: int, fills: int, digest: str
         peers.ask(peers.HFTBACKTEST, given, "compiled", *asked),
         peers.ask(peers.GNOMON, given, "quotes", *asked),
         peers.ask(peers.GNOMON, given, "arrays", *asked),
+        peers.ask(peers.GNOMON, given, "walked", *asked),
     ]
     found = {}
     for one in said:

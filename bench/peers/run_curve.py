@@ -122,7 +122,7 @@ def main() -> None:
     tapes = tapes_of(given)
     plan = planned(given, tapes)
     if given.work == "first":
-        play(plan, policy(given, given.policy), keeps=False)
+        play(plan, policy(given, given.policy), keeps=False, search=runner(given.runner))
         sys.stdout.write(json.dumps({"has_numba": "numba" in sys.modules, "rss_mb": peak_rss_mb()}) + "\n")
         return
     search = runner(given.runner)

@@ -1,13 +1,14 @@
 """Gnomon on the work of the peers: a run of a trader through its engine, desk, exchange, ledger and journal.
 
-`quotes` decides every so many prints, `arrays` computes the same quotes as arrays, `trades` hears every print and
-decides every so many, `averages` hears every bar, `sweep` buys and holds or trades in turn. The journal is hashed and
-not written, as in a run that keeps its digests.
+`quotes` decides every so many prints, `arrays` computes the same quotes as arrays for the compiled runner, `walked` for
+plain NumPy, without numba, `trades` hears every print and decides every so many, `averages` hears every bar, `sweep`
+buys and holds or trades in turn. The journal is hashed and not written, as in a run that keeps its digests.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -20,9 +21,12 @@ from gnomon.exchange.order import Side
 from gnomon.exchange.outcome import Filled
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Rules
+from gnomon.exchange.search import first_crossing
 from gnomon.market.block_index import BlockIndex
+from gnomon.replay.engine import Search
 from gnomon.replay.ground import Ground, Tape, bars_from_prints
 from gnomon.replay.run import Played, RunPlan, play
+from gnomon.replay.runners import runner
 from gnomon.trader.desk import Desk
 from gnomon.trader.events import Bar, Trade
 from gnomon.trader.limits import Limits
@@ -148,13 +152,15 @@ def quoting(given: Any) -> None:
         if given.work == "trades":
             Hearing.every = given.every
             return Hearing()
-        if given.work == "arrays":
+        if given.work in ("arrays", "walked"):
             Computing.every = given.every
             return Computing()
         Quoting.wake = {"every_nth_print": given.every}
         return Quoting()
 
-    timed(plan, trader, given.repeat, {"prints": len(tape.tape)})
+    timed(
+        plan, trader, given.repeat, {"prints": len(tape.tape)}, runner("kernel" if given.work == "arrays" else "jump")
+    )
 
 
 def averaging(given: Any) -> None:
@@ -163,11 +169,11 @@ def averaging(given: Any) -> None:
     timed(plan, Averages, given.repeat, {"bars": len(tape.tape)})
 
 
-def timed(plan: RunPlan, trader: Any, repeat: int, counts: dict[str, int]) -> None:
+def timed(plan: RunPlan, trader: Any, repeat: int, counts: dict[str, int], search: Search = first_crossing) -> None:
     if hasattr(trader(), "quotes"):
-        play(plan, trader(), keeps=False)  # compilation is apart, as it is for the peers
-    _, cpu_s = least(trader, lambda one: play(plan, one, keeps=False), repeat)
-    emit("gnomon", cpu_s=cpu_s, **counts, **figures(play(plan, trader())))
+        play(plan, trader(), keeps=False, search=search)  # compilation is apart, as it is for the peers
+    _, cpu_s = least(trader, lambda one: play(plan, one, keeps=False, search=search), repeat)
+    emit("gnomon", cpu_s=cpu_s, **counts, has_numba="numba" in sys.modules, **figures(play(plan, trader())))
 
 
 def sweeping(given: Any) -> None:
@@ -186,7 +192,14 @@ def sweeping(given: Any) -> None:
 
 def main() -> None:
     given = asked()
-    works = {"quotes": quoting, "arrays": quoting, "trades": quoting, "averages": averaging, "sweep": sweeping}
+    works = {
+        "quotes": quoting,
+        "arrays": quoting,
+        "walked": quoting,
+        "trades": quoting,
+        "averages": averaging,
+        "sweep": sweeping,
+    }
     if given.work not in works:
         raise SystemExit(f"NotImplementedError: no {given.work!r} yet; there is {', '.join(works)}")
     works[given.work](given)
