@@ -274,6 +274,11 @@ class Journals:
         self.folder.mkdir(parents=True, exist_ok=True)
         return SideLog(self._path(run, "side.jsonl"))
 
+    def discard(self, run: str) -> None:
+        """A journal that is to be written anew from its inputs is gone; nothing where there is none."""
+        for ending in ("journal", "index"):
+            self._path(run, ending).unlink(missing_ok=True)
+
     def beside(self, run: str, ending: str) -> Path:
         """The path of something else that is kept of a run."""
         return self._path(run, ending)

@@ -468,3 +468,105 @@ runs: Final = Table(
     _needed("journal", Text),  # full or digest
     _needed("created_at", BigInteger),
 )
+
+# --- sessions and bots ------------------------------------------------------------------
+
+bots: Final = Table(
+    "bots",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _needed("workspace", Text),
+    _needed("name", Text),
+    _needed("revision", Integer),  # the newest of `bot_revisions`
+    _needed("kind", Text),  # strategy, agent, remote
+    _needed("tier", Text),  # auto, native, shim, unmodified
+    _needed("concurrency", Text),  # serial, concurrent
+    _needed("status", Text),  # active, disabled, archived
+    _needed("note", Text),
+    Column("session", Text, index=True),  # where its keys trade; null while unbound
+    Column("entry", Text),  # name of the session's entry
+    _needed("created_at", BigInteger),
+    _needed("updated_at", BigInteger),
+    UniqueConstraint("workspace", "name", name="uq_bots_name"),
+)
+
+bot_revisions: Final = Table(
+    "bot_revisions",
+    metadata,
+    Column("bot", Text, ForeignKey("bots.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    _needed("spec", Text),  # JSON
+    _needed("created_at", BigInteger),
+)
+
+bot_keys: Final = Table(
+    "bot_keys",
+    metadata,
+    Column("api_key", Text, primary_key=True),
+    _needed("bot", Text, ForeignKey("bots.id"), index=True),
+    _needed("kind", Text),  # hmac, ed25519, rsa
+    _needed("secret", Text),  # of hmac: sealed (`seal.Seal`)
+    _needed("public_key", Text),  # of the others: PEM
+    _needed("permissions", Text),  # JSON
+    _needed("ip_allow", Text),  # JSON
+    Column("expires_at", BigInteger),
+    _needed("created_at", BigInteger),
+)
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _needed("workspace", Text, index=True),
+    _needed("name", Text),
+    _needed("status", Text),  # `replay.session.Status`
+    _needed("enabled", SmallInteger),
+    _needed("spec", Text),  # as TOML or JSON, with its seed
+    _needed("seed", Text),  # u64, decimal
+    _needed("config", Text),  # digest, empty until the first start
+    _needed("pace", Text),  # lockstep, max or a factor
+    _needed("port", Integer),  # its own, or 0
+    _needed("reason", Text),
+    _needed("created_at", BigInteger),
+    _needed("updated_at", BigInteger),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+)
+
+session_runs: Final = Table(
+    "session_runs",  # a bot's starts in a session, open and over
+    metadata,
+    Column("session", Text, ForeignKey("sessions.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # counts the starts
+    _needed("run", Text, unique=True),
+    _needed("bot", Text, ForeignKey("bots.id"), index=True),
+    _needed("revision", Integer),
+    _needed("entry", Text),
+    _needed("tier", Text),
+    _needed("status", Text),
+    _needed("reason", Text),
+    Column("parent", Text),  # run that it branched from
+    Column("branched_at", BigInteger),  # virtual ns
+    _needed("started_at", BigInteger),
+    Column("ended_at", BigInteger),  # null while it is open
+)
+Index(
+    "uq_session_runs_open",  # a bot has at most one open run
+    session_runs.c.bot,
+    unique=True,
+    sqlite_where=session_runs.c.ended_at.is_(None),
+    postgresql_where=session_runs.c.ended_at.is_(None),
+)
+
+telemetry: Final = Table(
+    "telemetry",  # what runtimes of bots say about themselves; never in a digest
+    metadata,
+    Column("bot", Text, ForeignKey("bots.id"), primary_key=True),
+    Column("instance", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _needed("workspace", Text),
+    _needed("received_at", BigInteger),
+    _needed("state", Text),
+    _needed("document", Text),  # JSON, as received
+)
+Index("ix_telemetry_received", telemetry.c.bot, telemetry.c.received_at)
