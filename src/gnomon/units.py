@@ -27,6 +27,7 @@ Lots = NewType("Lots", int)
 Money = NewType("Money", int)
 Nanoseconds = NewType("Nanoseconds", int)
 
+MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 60 * MINUTE_NS

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.exchange.venue import BUY, SELL, UNIT, Driver, Venue, accepted, limit, listing, market, refusal, rules, stop
 
+from gnomon.exchange.exchange import Exchange
 from gnomon.exchange.listing import Filters
 from gnomon.exchange.order import (
     Amend,
@@ -19,7 +22,7 @@ from gnomon.exchange.order import (
     Request,
     TimeInForce,
 )
-from gnomon.exchange.outcome import Accepted, Rejected
+from gnomon.exchange.outcome import Accepted, Refusal, Rejected
 from gnomon.exchange.rules import Taker
 from gnomon.units import INT64_MAX
 
@@ -208,3 +211,49 @@ def test_numbers_are_given_to_accepted_orders_alone(venue: type[Venue]) -> None:
     assert [one.number for one in driver.open_orders()] == [1, 2]
     driver.send(Place(0, SELL, OrderType.LIMIT, 2_000, 110))
     assert accepted(driver.send(limit(BUY, 90, 1))).number == 3
+
+
+# --- asking without sending -----------------------------------------------------------------------------------------
+
+places = st.builds(
+    Place,
+    st.just(0),
+    st.sampled_from([BUY, SELL]),
+    st.sampled_from(OrderType),
+    st.integers(0, 100),
+    st.sampled_from([0, 5, 95, 100, 101, 105, 2_000]),
+    st.sampled_from([TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTX]),
+    st.sampled_from([0, 95, 100, 101, 2_000]),
+    st.sampled_from([0, 5, 100]),
+    st.sampled_from([0, 500 * UNIT]),
+    client=st.integers(0, 2),
+)
+
+
+@given(place=places, at_ns=st.integers(2, 6))
+def test_what_would_be_refused_is_what_is_refused(place: Place, at_ns: int) -> None:
+    tape = [(time_ns, price, 100, side) for time_ns, price, side in [(1, 100, -1), (3, 96, 1), (5, 104, -1)]]
+    driver = Driver(Exchange, rules({"USD": 10**9, "BTC": 10**6}), tape, listing(filters=FILTERED))
+    driver.send(limit(BUY, 50, 20, client=1))
+    driver.until(at_ns)
+    exchange = driver.exchange
+    assert isinstance(exchange, Exchange)
+    before = exchange.books[0].position
+    broken = exchange.check(place, at_ns)
+    assert exchange.books[0].position == before
+    told = [one for one in driver.send(place, at_ns) if isinstance(one, Rejected)]
+    if broken is not None:
+        assert [(one.refusal, one.received, one.limit) for one in told] == [broken]
+    else:  # what is left is what the book holds
+        assert {one.refusal for one in told} <= {Refusal.NO_LIQUIDITY}
+
+
+def test_an_order_may_be_asked_for_as_if_another_had_ended() -> None:
+    driver = Driver(Exchange, rules(), TAPE, listing(filters=Filters(max_orders=1)))
+    driver.send(limit(BUY, 90, 5, client=3))
+    exchange = driver.exchange
+    assert isinstance(exchange, Exchange)
+    same = limit(BUY, 91, 5, client=3)
+    assert exchange.check_itself(same, 1) == (Refusal.MAX_ORDERS, 2, 1)
+    assert exchange.check_itself(same, 1, without=1) is None
+    assert exchange.check_itself(limit(BUY, 91, 5, instrument=4), 1) == (Refusal.UNKNOWN_INSTRUMENT, 4, 0)

@@ -301,9 +301,11 @@ def test_an_order_never_trades_with_a_print_of_its_own_instant() -> None:
 def test_a_request_is_at_the_venue_one_nanosecond_later_at_the_earliest(entry_ns: int) -> None:
     prints = tape_of((10, 100, 9, 1), (10, 100, 9, -1), (12, 100, 9, -1))
     how = rules(TOUCHED, latency=Latency(entry=Leg(entry_ns)))
-    run = play(plan(ground(prints), how, window=(T0, T0 + 50)), Told(print_1=bid(100)))
-    assert [at_ns - T0 for at_ns, _ in run.told] == [11, 12]
-    assert _when(run) == [(12, 2)]
+    for may_walk in (True, False):
+        trader = Told(print_1=bid(100))
+        run = play(plan(ground(prints), how, window=(T0, T0 + 50)), trader, may_walk=may_walk)
+        assert [at_ns - T0 for at_ns, _ in run.told] == [11, 12]
+        assert _when(run) == [(12, 2)]
 
 
 def test_a_trader_is_told_of_an_instant_once_all_of_its_prints_have_happened() -> None:

@@ -8,9 +8,9 @@ from itertools import product
 import pytest
 
 from gnomon.clock import parse_instant
-from gnomon.errors import Conflict, Invalid
+from gnomon.errors import Conflict, Invalid, NotFound, Refused
 from gnomon.exchange.rules import FeeAsset
-from gnomon.replay.session import MOVES, Drive, Session, Status, move
+from gnomon.replay.session import ACTIONS, MOVES, Drive, Session, Status, document_of, move, pace_of, with_plans
 
 TEXT = """
 [session]
@@ -80,6 +80,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ("seed = 7", "seed = ", "the session is not TOML", "docs/replay.md"),
         ('dataset = "spy"', "dataset = 3", "3 is neither a name nor a list of names", '"a"'),
         ("seed = 7", "halts = 3", "halts is 3, not a list of tables", "docs/replay.md"),
+        ("seed = 7", 'rate_limits = "of"', "rate_limits is 'of'", "did you mean off?"),
         ("seed = 7", "forecasts = 3", "forecasts is 3, not a table", "docs/replay.md"),
         ('trader = "sma_cross"', 'trader = "sma_cross"\nparams = 3', "params of [[entry]] 2 is 3", "docs/replay.md"),
         (TEXT, "session = 3", "[session] is 3, not a table", "docs/replay.md"),
@@ -108,6 +109,38 @@ def test_the_drive_is_said_by_name_or_by_the_pace_lockstep(words: str, drive: Dr
     assert Session.parse(f'[session]\ndataset = "x"\n{words}').drive is drive
 
 
+def test_on_the_wire_an_entry_need_not_name_its_trader() -> None:
+    text = '[session]\ndataset = "x"\npace = "lockstep"\n[[entry]]\nname = "mine"\n[[entry]]\ntrader = "sma_cross"\n'
+    assert [(one.name, one.trader) for one in Session.parse(text).entries] == [
+        ("mine", "remote"),
+        ("sma_cross", "sma_cross"),
+    ]
+    with pytest.raises(Invalid, match="names no trader"):
+        Session.parse(text.replace('pace = "lockstep"', ""))
+
+
+@pytest.mark.parametrize(
+    ("given", "pace"),
+    [
+        ("max", "max"),
+        ("lockstep", "lockstep"),
+        ("60", "60"),
+        (60, "60"),
+        ("1.50x", "1.5"),
+        ("0.1", "0.1"),
+        (10_000, "10000"),
+    ],
+)
+def test_a_pace_is_a_word_or_a_factor(given: object, pace: str) -> None:
+    assert pace_of(given) == pace
+
+
+@pytest.mark.parametrize("given", ["", "0", "0.09", "10001", "-1", "nan", "inf", "fast", None, "1e3000"])
+def test_a_pace_that_is_neither_is_refused(given: object) -> None:
+    with pytest.raises(Invalid, match="pace is"):
+        pace_of(given)
+
+
 # --- the table of sessions.md 4.1 -----------------------------------------------------------------------------------
 
 C, S, R, P = Status.CREATED, Status.STARTING, Status.RUNNING, Status.PAUSED
@@ -121,28 +154,46 @@ TABLE: dict[tuple[Status, str], Status] = {
     (P, "step"): P,
     **{(one, action): one for one in (R, P) for action in ("seek", "pace")},
     **{(one, "stop"): Status.STOPPED for one in (R, P)},
-    (R, "end"): Status.COMPLETED,
-    (R, "error"): Status.FAILED,
+    **{(one, "end"): Status.COMPLETED for one in (R, P)},  # paused: by a step
+    **{(one, "error"): Status.FAILED for one in (S, R, P)},
     (P, "resume"): R,
     (P, "start"): R,  # a synonym
     **{(one, "start"): S for one in DONE},
+    **{(one, "delete"): one for one in (C, *DONE)},
+    **{(one, "enable"): one for one in Status},
+    **{(one, "disable"): P if one is R else one for one in Status},
     # repeating what is in effect changes nothing
     (P, "pause"): P,
     (R, "resume"): R,
+    (R, "start"): R,
+    (S, "start"): S,
     (Status.STOPPED, "stop"): Status.STOPPED,
 }
-ACTIONS = sorted({action for _, action in TABLE} | {action for _, action in MOVES} | {"fly"})
+EVENTS = {"attached", "timeout", "end", "error"}
+EVERY = sorted({action for _, action in TABLE} | {action for _, action in MOVES} | {"fly"})
 
 
-@pytest.mark.parametrize(("status", "action"), list(product(Status, ACTIONS)))
+@pytest.mark.parametrize(("status", "action"), list(product(Status, EVERY)))
 def test_every_status_and_action_answers_as_the_table_says(status: Status, action: str) -> None:
     if (status, action) in TABLE:
         assert move(status, action) is TABLE[status, action]
         return
     with pytest.raises(Conflict) as error:
         move(status, action)
-    allowed = sorted(name for where, name in TABLE if where is status)
-    assert error.value.detail == {"status": str(status), "action": action, "allowed": allowed}
+    allowed = sorted(name for where, name in TABLE if where is status and name not in EVENTS)
+    assert error.value.detail == {
+        "error": "illegal_transition", "status": str(status), "action": action, "allowed": allowed,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "action"), list(product(Status, EVERY)))
+def test_a_disabled_session_takes_no_control(status: Status, action: str) -> None:
+    if action in ACTIONS and action not in ("enable", "disable", "delete"):
+        with pytest.raises(Refused) as error:
+            move(status, action, enabled=False)
+        assert error.value.detail["error"] == "session_disabled"
+    elif (status, action) in TABLE:
+        assert move(status, action, enabled=False) is TABLE[status, action]  # its events go on
 
 
 @pytest.mark.parametrize(
@@ -160,3 +211,22 @@ def test_a_word_that_means_nothing_is_refused_with_those_that_do(key: str, value
     assert refused.value.hint == hint
     defaults = Session.of({"session": {"dataset": "x"}})
     assert (defaults.journal, str(defaults.forecasts.origin), defaults.time_check) == ("full", "ledger", "lenient")
+
+
+def test_a_text_gets_more_plans_of_faults_with_their_versions() -> None:
+    text = '[session]\ndataset = "x"\n[rules]\nfaults = ["rate-storm"]\n'
+    pinned = with_plans(text, ["flaky-acks"])
+    assert document_of(pinned)["rules"]["faults"] == {"entry": ["rate-storm@1", "flaky-acks@1"]}
+    assert with_plans(pinned) == pinned
+    found = Session.parse(pinned).rules.faults
+    assert found == Session.parse(with_plans('[session]\ndataset = "x"\n', ["rate-storm", "flaky-acks"])).rules.faults
+
+
+def test_a_text_without_faults_stays_as_it_is() -> None:
+    text = '[session]\ndataset = "x"   # spaced\n'
+    assert with_plans(text) == text
+
+
+def test_a_plan_that_there_is_not_is_refused() -> None:
+    with pytest.raises(NotFound, match="no fault plan 'flaky'"):
+        with_plans('[session]\ndataset = "x"\n', ["flaky"])

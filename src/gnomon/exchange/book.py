@@ -40,6 +40,7 @@ class Book:
         "_last",
         "_market_most",
         "_rows",
+        "_step_ticks",
         "_times",
         "_worth",
         "ambiguous_bars",
@@ -78,7 +79,6 @@ class Book:
         purse: Purse,
         shown: Shown | None = None,
     ) -> None:
-        self.listing = listing
         self.tape = tape
         self.has_bars = isinstance(tape, Bars)
         self.prints = tape if isinstance(tape, Prints) else Prints.empty()  # of an instrument that has them
@@ -88,13 +88,7 @@ class Book:
         self._rows = len(tape)
         self._last = 0
         self._worth = purse.notional_unit
-        rules = listing.filters
-        self._market_most = rules.market_max_lots or INT64_MAX
-        self._bounds = (
-            rules.min_price_ticks, rules.max_price_ticks or INT64_MAX, max(1, rules.min_lots),
-            rules.max_lots or INT64_MAX, rules.step_lots, rules.min_notional_units,
-            rules.max_notional_units or INT64_MAX, rules.max_orders or INT64_MAX,
-        )  # fmt: skip
+        self.relist(listing)
         self.liquidity = liquidity
         self.is_quoted = not isinstance(liquidity, NoLiquidity)  # whether takers find more than own orders
         self.shown = shown  # what is recorded of quotes and depth
@@ -115,6 +109,17 @@ class Book:
         self.path_of = -1  # the bar that the path is of
         self.path_flags = 0
         self.ambiguous_bars = 0
+
+    def relist(self, listing: Listing) -> None:
+        """The listing with the filters that hold from now on."""
+        self.listing, rules = listing, listing.filters
+        self._market_most = rules.market_max_lots or INT64_MAX
+        self._step_ticks = rules.step_ticks
+        self._bounds = (
+            rules.min_price_ticks, rules.max_price_ticks or INT64_MAX, max(1, rules.min_lots),
+            rules.max_lots or INT64_MAX, rules.step_lots, rules.min_notional_units,
+            rules.max_notional_units or INT64_MAX, rules.max_orders or INT64_MAX,
+        )  # fmt: skip
 
     @property
     def is_idle(self) -> bool:
@@ -137,6 +142,15 @@ class Book:
             is_over = time_ns >= self.bars.close_ns.item(row)
             self._last = (self.bars.close if is_over else self.bars.open).item(row)
 
+    @property
+    def read(self) -> tuple[int, int]:
+        """How far the tape has been read, and the last price of a bar."""
+        return self.position, self._last
+
+    @read.setter
+    def read(self, kept: tuple[int, int]) -> None:
+        self.position, self._last = kept
+
     def last_price(self) -> int:
         """Ticks of the last print, or of a bar's open while it lasts and its close after that; 0 before the first."""
         if self.has_bars:
@@ -152,6 +166,7 @@ class Book:
             and small <= price * lots * self._worth <= large
             and (len(working.orders) < count or working.count(self.listing.number) < count)
             and (step == 1 or lots % step == 0)
+            and (self._step_ticks == 1 or price % self._step_ticks == 0)
         )
 
     def is_plain_market(self, lots: int, working: Counted) -> bool:

@@ -76,6 +76,8 @@ def _price(price: int, rules: Filters) -> Broken | None:
         return Broken(Refusal.PRICE_FILTER, price, rules.min_price_ticks)
     if price and rules.max_price_ticks and price > rules.max_price_ticks:
         return Broken(Refusal.PRICE_FILTER, price, rules.max_price_ticks)
+    if price % rules.step_ticks:
+        return Broken(Refusal.PRICE_FILTER, price, rules.step_ticks)
     return None
 
 

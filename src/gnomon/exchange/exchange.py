@@ -7,6 +7,7 @@ sees of the market. Whoever drives it (`replay.engine`) brings events in the tot
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -30,7 +31,7 @@ from gnomon.exchange.funds import Purse, purses
 from gnomon.exchange.hours import closed, waits_for_open, while_open
 from gnomon.exchange.ledger import Ledger, Posting
 from gnomon.exchange.liquidity import Liquidity, NoLiquidity, RecordedLiquidity, SyntheticQuote
-from gnomon.exchange.listing import Asset, Listing
+from gnomon.exchange.listing import Asset, Filters, Listing
 from gnomon.exchange.matching import on_print, plan, reach, take
 from gnomon.exchange.order import (
     STOP_TYPES,
@@ -50,7 +51,7 @@ from gnomon.exchange.order import (
     Status,
     TimeInForce,
 )
-from gnomon.exchange.outcome import Outcome, Quoted, Refusal, Rejected, Triggered
+from gnomon.exchange.outcome import Outcome, Quoted, Refusal, Rejected, Role, Rule, Triggered
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.recorded import BookMoved, Recorded, Shown
 from gnomon.exchange.rules import AUTO, FeeAsset, FillMoment, Resting, Rules, Taker
@@ -95,7 +96,23 @@ class Entry(NamedTuple):
     order: int
 
 
-Event = Arrival | Printed | BookMoved | BarPoint | Entry | Deadline
+class RuleChanged(NamedTuple):
+    """From now on other filters hold for an instrument. What is open stays as it is."""
+
+    time_ns: int
+    instrument: int
+    filters: Filters
+
+
+class Raced(NamedTuple):
+    """A resting order is filled at its own price just before a cancel of it arrives: the fault `cancel_race`."""
+
+    time_ns: int
+    order: int
+    lots: int  # at most
+
+
+Event = Arrival | Printed | BookMoved | BarPoint | Entry | Deadline | RuleChanged | Raced
 """What the venue is told. A print, or a move of the recorded book, that concerns no order need not be told:
 `Book.position` says how far it has read."""
 
@@ -174,11 +191,33 @@ class Exchange:
             self._point(told)
         elif kind is BookMoved:
             self._move(told)
+        elif kind is RuleChanged:
+            self._change_rules(told)
+        elif kind is Raced:
+            self._race(told)
         else:
             self._begin_triggered(told)
         while working.freed:
             self._free(working.freed.pop(0), event)
         return out
+
+    def _change_rules(self, event: RuleChanged) -> None:
+        """`listings` has what holds now; each book and purse has it too."""
+        book = self.books[event.instrument]
+        listing = replace(book.listing, filters=event.filters)
+        self.listings[event.instrument] = book.purse.listing = listing
+        book.relist(listing)
+
+    def _race(self, event: Raced) -> None:
+        order = self.working.orders.get(event.order)
+        if order is None:
+            return
+        self._see(order.instrument, event.time_ns)
+        book = self.books[order.instrument]
+        if order in (*book.bids, *book.asks):
+            self.working.fill(
+                book, order, order.price, min(event.lots, order.remaining), Rule.POSTED, Role.MAKER, position=-1
+            )
 
     def _move(self, event: BookMoved) -> None:
         self._see_prints(event)
@@ -279,6 +318,32 @@ class Exchange:
         ]
         kinds += [one.type for one in beside]
         return len(kinds), sum(kind in STOP_TYPES for kind in kinds) if place.type in STOP_TYPES else 0
+
+    def check(self, place: Place, time_ns: int) -> Broken | None:
+        """What a new order that arrived now would be refused for, its funds aside. Nothing is changed."""
+        return self.check_itself(place, time_ns) or self._as_of(place, time_ns, self._check_market)
+
+    def check_itself(self, place: Place, time_ns: int, without: int = 0) -> Broken | None:
+        """The same without what the market says of it, and as if the open order `without` had ended."""
+        order = self.working.find(without)
+        others = _together(order) if order is not None else ()
+
+        def look(place: Place, time_ns: int) -> Broken | None:
+            return closed(place, self.books.get(place.instrument), time_ns) or self._check(place, others)
+
+        return self._as_of(place, time_ns, look)
+
+    def _as_of(self, place: Place, time_ns: int, look: Callable[[Place, int], Broken | None]) -> Broken | None:
+        """With the book as it stands at an instant; what the engine has not told of it yet, it tells still."""
+        book = self.books.get(place.instrument)
+        if book is None:
+            return look(place, time_ns)
+        kept = book.read
+        book.see(time_ns)
+        try:
+            return look(place, time_ns)
+        finally:
+            book.read = kept
 
     def _check_market(self, place: Place, time_ns: int) -> Broken | None:
         """Whether it would trigger, would take or would find nothing, as the market stands."""
@@ -507,7 +572,7 @@ class Exchange:
             times = self.books[event.instrument].bars.times_ns(event.position)
             self._begin_pending(pending, times[event.point])
         else:
-            assert isinstance(event, Arrival | Entry | Deadline)
+            assert isinstance(event, Arrival | Entry | Deadline | Raced)
             self._begin_pending(pending, event.time_ns)
 
     def _begin_pending(self, pending: OrderList, time_ns: int) -> None:
@@ -563,19 +628,19 @@ class Exchange:
         place = Place(order.instrument, order.side, order.type, lots, order.price, order.tif, order.stop)
         return checks.filters(place, self.books[order.instrument], 0, 0)
 
-    def _replace(self, event: Arrival, replace: Replace) -> None:
+    def _replace(self, event: Arrival, request: Replace) -> None:
         """Cancel and new in one arrival. A new order that is wrong in itself leaves the old one as it is."""
-        order = self.working.find(replace.number)
-        if order is None or order.instrument != replace.order.instrument:
-            self._reject(event, Broken(Refusal.UNKNOWN_ORDER, replace.number), replace.number)
+        order = self.working.find(request.number)
+        if order is None or order.instrument != request.order.instrument:
+            self._reject(event, Broken(Refusal.UNKNOWN_ORDER, request.number), request.number)
             return
-        broken = closed(replace.order, self.books[order.instrument], event.time_ns)
-        broken = broken or self._check(replace.order, without=_together(order))
+        broken = closed(request.order, self.books[order.instrument], event.time_ns)
+        broken = broken or self._check(request.order, without=_together(order))
         if broken:
-            self._reject(event, broken, replace.number)
+            self._reject(event, broken, request.number)
             return
         self.working.finish(order, Status.CANCELED)
-        self._place(event, replace.order)
+        self._place(event, request.order)
 
     # --- the standing pair --------------------------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ class Filters:
     min_lots: int = 1
     max_lots: int = NO_LIMIT
     step_lots: int = 1
+    step_ticks: int = 1
     market_max_lots: int = NO_LIMIT
     min_notional_units: int = NO_LIMIT
     max_notional_units: int = NO_LIMIT
@@ -64,6 +65,13 @@ class Filters:
                 raise Invalid(f"filter {one.name} is {getattr(self, one.name)}", hint="0 switches it off")
         if self.step_lots < 1:
             raise Invalid(f"filter step_lots is {self.step_lots}", hint="at least 1 lot")
+        if self.step_ticks < 1:
+            raise Invalid(f"filter step_ticks is {self.step_ticks}", hint="at least 1 tick")
+
+    def document(self) -> dict[str, int]:
+        """Every bound by name; a step of one tick, which is what a tick is, goes without saying."""
+        unsaid = ("step_ticks",) if self.step_ticks == 1 else ()
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in unsaid}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,6 @@ class Listing:
             "tick": str(self.tick.normalize()),
             "lot": str(self.lot.normalize()),
             "may_short": self.may_short,
-            "filters": {one.name: getattr(self.filters, one.name) for one in fields(self.filters)},
+            "filters": self.filters.document(),
             **hours,
         }

@@ -8,14 +8,14 @@ arithmetic of fees, listings and the ledger.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from gnomon.errors import Invalid
 from gnomon.exchange.bars import Bars
-from gnomon.exchange.exchange import Arrival, Entry, Event, Printed
+from gnomon.exchange.exchange import Arrival, Entry, Event, Printed, Raced, RuleChanged
 from gnomon.exchange.fees import fee_units, reserve_units
 from gnomon.exchange.ledger import Ledger, Posting
 from gnomon.exchange.listing import Asset, Listing
@@ -252,7 +252,7 @@ class NaiveExchange:
     def apply(self, event: Event) -> list[Outcome]:
         """What comes of one event, in order."""
         self.out = []
-        if isinstance(event, Arrival | Entry | Deadline):
+        if isinstance(event, Arrival | Entry | Deadline | Raced):
             self.now_ns = event.time_ns
         if isinstance(event, Printed):
             self._print(event.instrument, event.position)
@@ -264,7 +264,11 @@ class NaiveExchange:
             self._stop_taking(event)
         elif isinstance(event, Arrival):
             self._request(event)
-        if isinstance(event, Arrival | Entry | Deadline):
+        elif isinstance(event, RuleChanged):
+            self.books[event.instrument].listing = replace(self.books[event.instrument].listing, filters=event.filters)
+        elif isinstance(event, Raced):
+            self._race(event)
+        if isinstance(event, Arrival | Entry | Deadline | Raced):
             for one in self._due():
                 self._begin(one, event.time_ns)
         return self.out
@@ -288,6 +292,14 @@ class NaiveExchange:
 
     def _refuse(self, event: Arrival, why: Broken, number: int = 0) -> None:
         self.out.append(Rejected(event.number, *why, number))
+
+    def _race(self, event: Raced) -> None:
+        """Whoever rests is filled at its own price, as if by a print that nobody recorded."""
+        for one in self.open:
+            if one.order.number == event.order and one.stands == "resting":
+                lots = min(event.lots, one.order.remaining)
+                self._fill(one.order, one.order.price, lots, About(Rule.POSTED, Role.MAKER))
+                return
 
     # --- prints -------------------------------------------------------------------------------------------------------
 
@@ -1040,6 +1052,8 @@ class NaiveExchange:
             or not order.executed + order.prevented < amend.lots < order.lots
         ):
             broken = Refusal.NO_CHANGE, amend.lots, order.lots
+        broken = broken or self._check_price(order.instrument, order.price)
+        broken = broken or self._check_price(order.instrument, order.stop)
         broken = broken or self._check_lots(order.type, order.instrument, amend.lots)
         broken = broken or self._check_notional(order.instrument, order.price or order.stop, amend.lots, 0)
         if broken:
@@ -1050,21 +1064,21 @@ class NaiveExchange:
         released = self._release(order, min(order.lock, self._need(order)))
         self.out.append(Changed(order.number, order.status, order.executed, order.remaining, released))
 
-    def _replace(self, event: Arrival, replace: Replace) -> None:
+    def _replace(self, event: Arrival, request: Replace) -> None:
         """Cancel and new in one arrival. A new order that is wrong in itself leaves the old one as it is."""
-        one = self._find(replace.number)
-        if one is None or one.order.instrument != replace.order.instrument:
-            self._refuse(event, (Refusal.UNKNOWN_ORDER, replace.number, 0), replace.number)
+        one = self._find(request.number)
+        if one is None or one.order.instrument != request.order.instrument:
+            self._refuse(event, (Refusal.UNKNOWN_ORDER, request.number, 0), request.number)
             return
         gone = one.order.pair.legs if one.order.pair is not None else [one.order]
         for following in self._list_of(one.order):
             gone = [following.working, *following.legs]
-        broken = self._check_open(replace.order) or self._check(replace.order, without=gone)
+        broken = self._check_open(request.order) or self._check(request.order, without=gone)
         if broken:
-            self._refuse(event, broken, replace.number)
+            self._refuse(event, broken, request.number)
             return
         self._finish(one.order, Status.CANCELED)
-        self._place(event, replace.order)
+        self._place(event, request.order)
 
     def _quote(self, event: Arrival, quote: Quote) -> None:
         """The standing pair: cancels first, then the bid, then the ask."""
@@ -1138,7 +1152,10 @@ class NaiveExchange:
     def _check_price(self, instrument: int, price: int) -> Broken | None:
         filters = self.books[instrument].listing.filters
         low, high = filters.min_price_ticks, filters.max_price_ticks
-        return _bounded(Refusal.PRICE_FILTER, price, low, high) if price else None
+        broken = _bounded(Refusal.PRICE_FILTER, price, low, high) if price else None
+        if broken is None and price % filters.step_ticks:
+            broken = Refusal.PRICE_FILTER, price, filters.step_ticks
+        return broken
 
     def _check_lots(self, kind: OrderType, instrument: int, lots: int) -> Broken | None:
         filters = self.books[instrument].listing.filters

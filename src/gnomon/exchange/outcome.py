@@ -34,6 +34,7 @@ class Refusal(IntEnum):
     INSUFFICIENT_BALANCE = 30
     UNKNOWN_ORDER = 40
     NO_CHANGE = 41
+    RATE_LIMIT = 50  # turned away before it reached the venue
 
 
 class Rule(IntEnum):

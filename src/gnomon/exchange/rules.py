@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gnomon.errors import Invalid, nearest
 from gnomon.exchange.draws import LatencyTable
+from gnomon.exchange.fault_plan import FaultPlan
 from gnomon.exchange.latency import LatencyCurve, curve_of
 from gnomon.units import SECOND_NS
 from gnomon.units import decimal as exact
@@ -329,6 +330,7 @@ class Rules:
     latency: Latency = Latency()
     balances: Mapping[str, Decimal] = field(default_factory=dict)  # opening, by asset
     shorting: Shorting | None = None  # nothing is sold short
+    faults: FaultPlan = field(default_factory=FaultPlan)  # nothing goes wrong
 
     def __post_init__(self) -> None:
         if self.shorting is not None and self.fees.asset is not FeeAsset.QUOTE:
@@ -339,7 +341,7 @@ class Rules:
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Rules:
         """From the table `[rules]` of a session. `preset` is one of realistic, ideal, hostile; the rest refines it."""
-        known = {"fills", "fees", "latency", "balances", "preset", "shorting"}
+        known = {"fills", "fees", "latency", "balances", "preset", "shorting", "faults"}
         for name in given:
             if name not in known:
                 raise Invalid(f"rules has no section {name!r}", hint=_near(name, known))
@@ -350,6 +352,7 @@ class Rules:
             Latency.parse(given.get("latency", {})),
             {str(name): exact(amount) for name, amount in given.get("balances", {}).items()},
             Shorting.parse(given["shorting"]) if "shorting" in given else None,
+            FaultPlan.parse(given["faults"]) if "faults" in given else FaultPlan(),
         )
 
     def with_balances(self, balances: Mapping[str, Decimal]) -> Rules:
@@ -358,8 +361,10 @@ class Rules:
     def document(self) -> dict[str, Any]:
         """JSON-ready, no default left out, integers and text alone."""
         shorting = {"shorting": _plain(self.shorting)} if self.shorting is not None else {}
+        faults = {} if self.faults.is_empty else {"faults": self.faults.document()}
         return {
             **shorting,
+            **faults,
             "fills": _plain(self.fills),
             "fees": _plain(self.fees),
             "latency": _plain(self.latency),

@@ -15,13 +15,14 @@ from gnomon.exchange.draws import Draws
 from gnomon.exchange.exchange import Arrival, BarPoint, Entry, Event, Exchange, Printed
 from gnomon.exchange.latency import LatencyCurve
 from gnomon.exchange.order import CancelAll, OrderType, Request
-from gnomon.exchange.outcome import Outcome, Triggered
+from gnomon.exchange.outcome import Outcome, Refusal, Rejected, Triggered
 from gnomon.exchange.rules import Leg
 from gnomon.exchange.search import first_crossing
 from gnomon.exchange.thresholds import IDLE, Thresholds
 from gnomon.market.block_index import BlockIndex
 from gnomon.market.lanes import Lane
 from gnomon.replay.book_watch import BookWatch, book_watches
+from gnomon.replay.faults import Fault, Faults
 from gnomon.replay.streams import NEVER_NS, Stream, TradeStream
 from gnomon.replay.windows import Windows
 
@@ -57,6 +58,10 @@ class Keeper(Protocol):
         """The trader has asked for other wakes."""
         ...
 
+    def fault(self, lane: int, one: Fault, cause: int, request: int, /) -> int:
+        """A planned fault happened; the seq of its record."""
+        ...
+
 
 class Sitter(Protocol):
     """The desk, as the engine drives it."""
@@ -79,12 +84,17 @@ OWN: Final = ""
 WATCH: Final = "\n"
 """Of one that stands for prices to be watched."""
 
+LATER: Final = "\r"
+"""Of one that stands for requests that were decided between two wakes, after everything of that instant."""
+
 VENUE, TRADER, FIRST_LAYER = 0, 1, 2
+_RULE: Final = int(Lane.RULE)
 _PRINT: Final = int(Lane.PRINT)
 _BOOK: Final = int(Lane.BOOK)
 _ARRIVAL: Final = int(Lane.ARRIVAL)
 _TIMER: Final = int(Lane.TIMER)
 _DELIVERY: Final = int(Lane.DELIVERY)
+_AFTER: Final = _DELIVERY + 10
 _UNKNOWN: Final = Thresholds()  # equal to IDLE, but not the same
 
 _make = tuple.__new__
@@ -208,6 +218,14 @@ class Replay:
         self._entry, self._reply, self._may_overtake = latency.entry, latency.reply, latency.may_overtake
         self._last_reply_ns = 0
         self._now_ns = start_ns
+        self._faults: Faults | None = None
+
+    def suffer(self, faults: Faults) -> None:
+        """What goes wrong in this run: told once, before it begins."""
+        self._faults = faults
+        faults.write = self._keeper.fault
+        for due in faults.instants():
+            self._push(due.time_ns, _RULE, VENUE, due)
 
     def run(self) -> None:
         """To the end of the window."""
@@ -238,8 +256,23 @@ class Replay:
             else:
                 assert stream is not None
                 self._wake(stream, heap[0][0] if heap and heap[0][0] < end_ns else end_ns)
-            if desk.outbox or desk.alarms or desk.is_deciding:
-                self._send()
+            if (desk.outbox or desk.alarms or desk.is_deciding) and self._send():
+                return
+
+    @property
+    def streams(self) -> Sequence[Stream]:
+        return self._streams
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing was asked for, and nothing waits to happen."""
+        return not (self._pushed or self._requests or self._exchange.working.orders)
+
+    def goes_on(self, now_ns: int, requests: int, arrivals: Sequence[tuple[int, int, Arrival]]) -> None:
+        """What came before was done elsewhere: `requests` were sent, and some have yet to arrive (time, source)."""
+        self._now_ns, self._requests = now_ns, requests
+        for at_ns, source, arrival in arrivals:
+            self._push(at_ns, _ARRIVAL, source, arrival)
 
     def start(self) -> None:
         """What the trader asked for before the first wake."""
@@ -279,9 +312,13 @@ class Replay:
 
     def _apply(self, at_ns: int, lane: int, source: int, event: Event) -> None:
         self._now_ns = at_ns
+        if self._faults is not None and type(event) is Arrival:
+            race = self._faults.arriving(self._exchange, at_ns, event.number, event.request)
+            if race is not None and (raced := self._exchange.apply(race)):
+                self._answer(at_ns, lane, source, race, raced, event.number)
         outcomes = self._exchange.apply(event)
         if outcomes:
-            self._answer(at_ns, lane, source, event, outcomes)
+            self._answer(at_ns, lane, source, event, outcomes, event[2] if type(event) is Arrival else 0)
         if self._deadlines:
             self._push_deadlines()
 
@@ -313,8 +350,8 @@ class Replay:
             if book is not None and book.position < upto:
                 book.position = upto  # it has been printed, and concerned no order
 
-    def _send(self) -> None:
-        """What a hook left in the outbox is on its way; so are the alarms that it set."""
+    def _send(self) -> bool:
+        """What a hook left in the outbox is on its way; so are the alarms that it set. Whether to stop here."""
         desk, now_ns = self._desk, self._now_ns
         if desk.is_deciding:
             desk.close_decision()
@@ -330,6 +367,9 @@ class Replay:
                     arrival_ns = self._last_arrival_ns
                 self._last_arrival_ns = arrival_ns
             self._keeper.sent(now_ns, number, arrival_ns, request)
+            if self._faults is not None and (seq := self._faults.sent(now_ns, number, request)):
+                self._turn_away(arrival_ns, number, seq)
+                continue
             arrival = _make(Arrival, (arrival_ns, now_ns, number, request))
             if is_alone and self._is_next(arrival_ns):
                 self._apply(arrival_ns, _ARRIVAL, TRADER, arrival)
@@ -338,6 +378,15 @@ class Replay:
         outbox.clear()
         if desk.alarms:
             self._set_alarms(now_ns)
+        return False
+
+    def _turn_away(self, arrival_ns: int, number: int, seq: int) -> None:
+        """A request that gets no further than the door: its answer is due when another's would have been."""
+        due_ns, desk = self._told_at(arrival_ns, seq), self._desk
+        asked = len(desk.alarms)
+        desk.hear(due_ns, [Rejected(number, Refusal.RATE_LIMIT)])
+        if len(desk.alarms) > asked:
+            self._own.append((due_ns, seq - 1, seq))
 
     def _is_next(self, arrival_ns: int) -> bool:
         """Whether nothing at all comes before an arrival, so that it need not wait in the heap."""
@@ -359,6 +408,8 @@ class Replay:
                 self._push(due_ns, _DELIVERY, TRADER, None)
             elif name == WATCH:
                 self._keeper.rewoken(now_ns)
+            elif name == LATER:
+                self._push(due_ns, _AFTER, TRADER, None)
             else:
                 self._timers += 1
                 due_ns = max(due_ns, now_ns + 1)
@@ -424,6 +475,13 @@ class Replay:
         elif lane == _DELIVERY:
             self._now_ns = self._desk.now_ns = at_ns
             self._tell_own(at_ns)
+        elif lane == _AFTER:
+            self._now_ns = self._desk.now_ns = at_ns
+            self._desk.alarm(LATER)
+        elif lane == _RULE:
+            assert self._faults is not None
+            self._now_ns = at_ns
+            self._faults.begin(payload, self._exchange)
         else:
             self._apply(at_ns, lane, source, payload)
 
@@ -435,18 +493,27 @@ class Replay:
             self._keeper.told_own(at_ns, TRADER, (due[0][1], due[-1][2]))
             self._desk.alarm(OWN)
 
-    def _answer(self, at_ns: int, lane: int, source: int, event: Any, outcomes: list[Outcome]) -> None:
+    def _told_at(self, at_ns: int, seq: int) -> int:
+        """When an answer of an instant, its last record being `seq`, is known to the trader."""
+        reply = self._reply
+        due_ns = at_ns + (reply.const_ns if reply.table is None else self._delay(reply, "latency.reply", seq))
+        if not self._may_overtake:
+            if due_ns < self._last_reply_ns:
+                due_ns = self._last_reply_ns
+            self._last_reply_ns = due_ns
+        return due_ns
+
+    def _answer(
+        self, at_ns: int, lane: int, source: int, event: Any, outcomes: list[Outcome], request: int = 0
+    ) -> None:
         after, upto = self._keeper.came(at_ns, lane, source, event, outcomes)
         if lane <= _BOOK and type(event) is not BarPoint:
             for outcome in outcomes:
                 if type(outcome) is Triggered:
                     self._push(at_ns, _ARRIVAL, VENUE, Entry(at_ns, outcome.number))
-        reply = self._reply
-        due_ns = at_ns + (reply.const_ns if reply.table is None else self._delay(reply, "latency.reply", upto))
-        if not self._may_overtake:
-            if due_ns < self._last_reply_ns:
-                due_ns = self._last_reply_ns
-            self._last_reply_ns = due_ns
+        due_ns = self._told_at(at_ns, upto)
+        if self._faults is not None:
+            upto = self._faults.came(at_ns, lane, request, outcomes, upto)
         desk = self._desk
         desk.hear(due_ns, outcomes)
         if desk.alarms:

@@ -71,6 +71,7 @@ REFUSED: Final = {
     Refusal.INSUFFICIENT_BALANCE: "it needs more than is free",
     Refusal.UNKNOWN_ORDER: "no such order is open",
     Refusal.NO_CHANGE: "it would change nothing that may be changed so",
+    Refusal.RATE_LIMIT: "too many requests, as the session's faults have it: it was turned away at the door",
 }
 
 

@@ -29,6 +29,7 @@ from gnomon.exchange.outcome import Outcome
 from gnomon.replay.bodies import (
     Decision,
     Deliver,
+    Detach,
     EndReason,
     ForecastSeen,
     RequestAmend,
@@ -41,7 +42,7 @@ from gnomon.replay.bodies import (
     TimerSet,
     Wake,
 )
-from gnomon.replay.engine import OWN, WATCH
+from gnomon.replay.engine import LATER, OWN, WATCH
 from gnomon.replay.header import RecordType
 from gnomon.replay.record import Record, Recorded
 from gnomon.trader.desk import Finished
@@ -55,6 +56,14 @@ class Failed(Exception):
     """Here the trader failed, as the Record says."""
 
 
+class Left(Finished):
+    """Here somebody ended it from outside, as the Record says."""
+
+    def __init__(self, ends: EndReason) -> None:
+        super().__init__("as recorded")
+        self.ends = ends
+
+
 @dataclass(slots=True)
 class Said:
     """What was said after one call of the trader."""
@@ -63,6 +72,7 @@ class Said:
     alarms: list[tuple[int, str]] = field(default_factory=list)
     decisions: list[Decision | ForecastSeen] = field(default_factory=list)
     wake: Wake | None = None
+    leaves: Detach | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +85,9 @@ class Script:
     calls: int
     reason: EndReason
     is_attached: bool = False
+    is_detached: bool = False
+    called_ns: int = 0  # of the last call
+    later: dict[int, list[tuple[int, Said]]] = field(default_factory=dict)  # by call: when, and what was said then
 
     @classmethod
     def of(cls, record: Record) -> Script:
@@ -89,17 +102,22 @@ class Script:
         if one.type is RecordType.DELIVER:
             told = cast(Deliver, one.body)
             self.calls += told.wakes
+            self.called_ns = one.t
             self.own.update(range(told.own_after + 1, told.own_upto + 1))
         elif one.type is RecordType.TIMER:
             self.calls += 1
+            self.called_ns = one.t
         elif one.type is RecordType.WAKE and not self.is_attached:
-            self.wake, self.is_attached = cast(Wake, one.body), True
+            self.wake, self.is_attached, self.called_ns = cast(Wake, one.body), True, one.t
         elif one.type is RecordType.WAKE:
-            said = self.said.setdefault(self.calls, Said())
+            said = self._said_at(one.t)
             said.wake = cast(Wake, one.body)
             said.alarms.append((0, WATCH))
+        elif one.type is RecordType.DETACH:
+            self.is_detached = True
+            self.later.setdefault(self.calls, []).append((one.t, Said(leaves=cast(Detach, one.body))))
         elif one.type in (RecordType.REQUEST, RecordType.TIMER_SET, RecordType.DECISION, RecordType.FORECAST):
-            said = self.said.setdefault(self.calls, Said())
+            said = self._said_at(one.t)
             body = one.body
             if isinstance(body, Decision | ForecastSeen):
                 said.decisions.append(body)
@@ -108,6 +126,16 @@ class Script:
             else:
                 said.requests.append(request_of(body))
 
+    def _said_at(self, t: int) -> Said:
+        """Where what was said at an instant belongs: to the last call, or to a later moment of a trader that speaks
+        between calls, as one on the wire may."""
+        if t <= self.called_ns:
+            return self.said.setdefault(self.calls, Said())
+        later = self.later.setdefault(self.calls, [])
+        if not later or later[-1][0] != t:
+            later.append((t, Said()))
+        return later[-1][1]
+
 
 class Ghost:
     """Desk and trader in one. `rewrite` puts a decision, or a forecast that was read, into the journal as it was, `seq`
@@ -115,6 +143,7 @@ class Ghost:
 
     __slots__ = (
         "_calls",
+        "_later",
         "_rewrite",
         "_script",
         "_seq",
@@ -127,7 +156,7 @@ class Ghost:
     )
 
     def __init__(
-        self, script: Script, rewrite: Callable[[Decision | ForecastSeen, int], object], seq: Callable[[], int]
+        self, script: Script, rewrite: Callable[[Decision | ForecastSeen | Detach, int], object], seq: Callable[[], int]
     ) -> None:
         self.now_ns = 0
         self.outbox: list[Request] = []
@@ -139,6 +168,7 @@ class Ghost:
         self._calls = 0
         self.wake: Wake | None = None
         self._waiting: list[Decision | ForecastSeen] = []
+        self._later: list[Said] = []
 
     def begin(self) -> None:
         self._say()
@@ -159,8 +189,15 @@ class Ghost:
         if self._seq() in self._script.own:  # whether the trader listened when this was said
             self.alarms.append((due_ns, OWN))
 
-    def alarm(self, _name: str) -> None:
-        self.called()
+    def alarm(self, name: str) -> None:
+        if name == LATER:
+            said = self._later.pop(0)
+            if said.leaves is not None:
+                self._rewrite(said.leaves, self.now_ns)
+                raise Left(self._script.reason)
+            self._utter(said)
+        else:
+            self.called()
 
     def close_decision(self) -> None:
         for decision in self._waiting:
@@ -176,15 +213,26 @@ class Ghost:
     def _say(self) -> None:
         said = self._script.said.get(self._calls)
         if said is not None:
-            self.outbox.extend(said.requests)
-            self.alarms.extend(said.alarms)
-            self._waiting.extend(said.decisions)
-            self.wake = said.wake
-            self.is_deciding = bool(said.decisions or said.alarms)  # as the desk: it wants the engine to look now
-        if self._calls == self._script.calls and self._script.reason is EndReason.STOPPED:
+            self._utter(said)
+        for at_ns, said in self._script.later.get(self._calls, ()):
+            self._later.append(said)
+            self.alarms.append((at_ns, LATER))
+            self.is_deciding = True
+        if (
+            self._calls == self._script.calls
+            and self._script.reason is EndReason.STOPPED
+            and not self._script.is_detached
+        ):
             raise Finished("as recorded")
         if self._calls == self._script.calls and self._script.reason is EndReason.FAILED:
             raise Failed
+
+    def _utter(self, said: Said) -> None:
+        self.outbox.extend(said.requests)
+        self.alarms.extend(said.alarms)
+        self._waiting.extend(said.decisions)
+        self.wake = said.wake
+        self.is_deciding = bool(said.decisions or said.alarms)  # as the desk: it wants the engine to look now
 
 
 def request_of(body: Any) -> Request:

@@ -51,7 +51,7 @@ class Tape:
         return isinstance(self.tape, Bars)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Ground:
     """Everything of the market that a run can read. `digest` is the dataset's, 32 bytes; `archive` what was
     said, `quotes` the recorded best prices by the number of the listing."""

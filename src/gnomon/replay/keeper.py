@@ -29,6 +29,8 @@ from gnomon.replay.bodies import (
     TimerSet,
     Trigger,
 )
+from gnomon.replay.bodies import Fault as FaultBody
+from gnomon.replay.faults import Fault
 from gnomon.replay.journal import Journal
 
 PRINT_SIDES: Final = {1: 1, -1: 2, 0: 0}
@@ -105,6 +107,21 @@ class JournalKeeper:
         """Seq of the delivery or timer that the trader is answering."""
         return self._told
 
+    # --- what others have written ------------------------------------------------------------------------------------
+
+    def goes_on(self, told: int) -> None:
+        """The last delivery has this seq."""
+        self._told = told
+
+    def sent_before(self, number: int, seq: int) -> None:
+        """A request that has not arrived has its record."""
+        self._requests[number] = seq
+
+    def made_before(self, number: int, instrument: int, side: Side, seq: int) -> None:
+        """An open order was made by the record of this seq."""
+        self._orders[number] = instrument, side
+        self._made[number] = seq
+
     # --- outputs ------------------------------------------------------------------------------------------------------
 
     def told(self, source: int, layer: int, after: int, upto: int, wakes: int, first_ns: int, last_ns: int) -> None:
@@ -127,6 +144,12 @@ class JournalKeeper:
         for outcome in outcomes:
             self._writers[type(outcome)](lane, now_ns, cause, source, outcome)
         return after, self.journal.seq
+
+    def fault(self, lane: int, one: Fault, cause: int, request: int = 0) -> int:
+        """A planned fault happened: because of a record, or of a request that is not answered yet. The seq."""
+        why = cause or (self._requests.get(request, 0) if request else 0)
+        body = FaultBody(one.kind, one.entry, one.entity, one.until_ns)
+        return self.journal.put(body, lane, one.at_ns, why, 0)
 
     def opened(self, now_ns: int, postings: Sequence[Posting]) -> None:
         """The opening balances."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from gnomon.errors import Invalid
+from gnomon.errors import Invalid, NotFound
 from gnomon.exchange.listing import Asset, Filters, Listing
 from gnomon.market.calendar import Hours
 from gnomon.market.instrument import Instrument
-from gnomon.units import MONEY_DECIMALS, Grid
+from gnomon.replay.session import BOUNDS, Bound
+from gnomon.units import INT64_MAX, MONEY_DECIMALS, Grid
 
 QUOTES: Final = (
     "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI", "USD", "EUR", "GBP", "JPY", "TRY", "BTC", "ETH", "BNB",
@@ -81,6 +82,34 @@ def listings(
         )
         for number, ((base, quote), one) in enumerate(zip(pairs, traded, strict=True))
     )
+
+
+def bounded(listed: tuple[Listing, ...], bound: Bound) -> tuple[Listing, ...]:
+    """The listings with a session's filters. `NotFound` for an instrument that it has not; `Invalid` off the grid."""
+    wanted = bound.instrument.upper()
+    chosen = {one.id for one in listed if wanted in ("", one.id.upper(), one.id.partition(":")[2].upper())}
+    if not chosen:
+        known = ", ".join(sorted(one.id for one in listed))
+        raise NotFound(f"filters of {bound.instrument!r}", hint=f"the session has {known}")
+    return tuple(
+        replace(one, filters=replace(one.filters, **_units(one, bound.limits))) if one.id in chosen else one
+        for one in listed
+    )
+
+
+def _units(listing: Listing, limits: Mapping[str, Decimal]) -> dict[str, int]:
+    """Bounds in the listing's own units, by the names of `Filters`."""
+    steps = {"price": listing.tick, "qty": listing.lot, "money": Decimal(1).scaleb(-listing.quote.scale)}
+    fields = {"price": "ticks", "qty": "lots", "money": "units"}
+    found = {}
+    for name, limit in limits.items():
+        kind = BOUNDS[name]
+        count, rest = divmod(limit, steps.get(kind, Decimal(1)))
+        if rest or count > INT64_MAX:
+            raise Invalid(f"{name} = {limit} of {listing.id}", hint=f"a multiple of {steps[kind]}")
+        field = name if kind == "count" else f"{name.removesuffix('_qty')}_{fields[kind]}"
+        found[field] = int(count)
+    return found
 
 
 def _decimals(step: Decimal) -> int:

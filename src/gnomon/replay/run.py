@@ -27,6 +27,7 @@ from gnomon.replay.bodies import (
     Attach,
     Branch,
     Decision,
+    Detach,
     EndReason,
     Failure,
     ForecastSeen,
@@ -36,6 +37,7 @@ from gnomon.replay.bodies import (
 )
 from gnomon.replay.digests import Digests, canonical, config_digest
 from gnomon.replay.engine import FIRST_LAYER, TRADER, Replay, Search, Sitter
+from gnomon.replay.faults import Faults
 from gnomon.replay.feed import Feed, LaggedBars, LaggedTrades, LaggedView
 from gnomon.replay.ghost import Ghost, Script
 from gnomon.replay.ground import ENGINE_VERSION, Ground, check_walkable, tables
@@ -44,6 +46,7 @@ from gnomon.replay.keeper import JournalKeeper, Writer
 from gnomon.replay.lent import lent
 from gnomon.replay.needs import as_recorded, quiet_until, ready
 from gnomon.replay.record import Record
+from gnomon.replay.runners import print_by_print
 from gnomon.replay.snapshots import KeptDraws, Snapshot, Taking, TakingReplay, restore, resumed
 from gnomon.replay.streams import BarStream, Stream, TradeStream
 from gnomon.replay.view import DepthView, TapeView
@@ -144,10 +147,10 @@ class _Course(JournalKeeper):
     def decided(self, decision: Decided) -> None:
         contents: tuple[bytes, ...] = ()
         if decision.forecasts:
-            contents = tuple(self._content(name, decision.now_ns) for name in decision.forecasts)
+            contents = tuple(self.content(name, decision.now_ns) for name in decision.forecasts)
         self.write_decision(decision.now_ns, decision.pack(), decision.notes, contents)
 
-    def _content(self, name: str, now_ns: int) -> bytes:
+    def content(self, name: str, now_ns: int) -> bytes:
         """The content hash of a forecast, which is recorded when it is read for the first time."""
         if name not in self._read:
             assert self.wire is not None
@@ -163,8 +166,8 @@ class _Course(JournalKeeper):
             wake = self.filter.extended([PriceWatch(*one) for one in asked], now_ns)
             self.journal.put(wake, Lane.DELIVERY, now_ns, self.cause, TRADER)
 
-    def rewrite(self, decision: Decision | ForecastSeen, now_ns: int) -> None:
-        """A decision, or a forecast that was read for it, as a Record has it."""
+    def rewrite(self, decision: Decision | ForecastSeen | Detach, now_ns: int) -> None:
+        """A decision, a forecast that was read for it, or an end from outside, as a Record has it."""
         self.journal.put(decision, Lane.DELIVERY, now_ns, self.cause, TRADER)
 
 
@@ -180,10 +183,11 @@ def play(
     branch: Branch | None = None,
     debug: bool = False,
     taking: Taking | None = None,
+    may_walk: bool = True,
 ) -> Played:
     """Run a trader through the plan. `branch` says from where in another run it goes on, and moves nothing else.
     `debug` refuses the use of trades and bars that were kept beyond their hook. `taking` keeps snapshots of the engine;
-    a compiled loop has none.
+    a compiled loop has none. `may_walk` lets a trader who sends its standing pair alone be walked (`pair_run`).
 
     A trader that raises ends it: its open orders are cancelled, positions stay, the traceback stands in the journal.
     Then what it raised is raised here too, or with `raises=False` is in what is answered. One that computes its
@@ -198,7 +202,7 @@ def play(
     plan = ready(plan, trader)
     stage = Stage.set(plan, sink, mode, keeps, branch, _draws(plan, taking))
     depth = DepthView.of(plan.ground, plan.rules.latency.feed.slowest_ns)
-    desk = Desk(_desk_plan(plan), stage.view, stage.course.wire, depth, stage.course)
+    desk = Desk(desk_plan(plan), stage.view, stage.course.wire, depth, stage.course)
     wake = wake_of(trader.wakes(), plan.ground, stage.bar_layer, trader.hook)
     stage.attach(wake)
     engine = stage.engine(stage.streams(wake, _lending(trader.hook) if debug else trader.hook), desk, search, taking)
@@ -207,12 +211,24 @@ def play(
     def begin() -> None:
         desk.begin(trader)
         engine.start()
+        if may_walk and search is not print_by_print:
+            walk_pairs(stage, engine, desk, keeps)
         engine.run()
 
     played = stage.run(engine, begin, desk.end)
     if played.error is not None and raises:
         raise played.error
     return played
+
+
+def walk_pairs(stage: Stage, engine: Replay, desk: Desk, keeps: bool) -> None:
+    """The course of a trader who says nothing but its standing pair, for as long as it is that."""
+    if len(engine.streams) == 1 and isinstance(engine.streams[0], TradeStream):
+        from gnomon.replay.pair_run import PairRun  # which no other run needs
+
+        run = PairRun.of(stage, engine, desk, keeps)
+        if run is not None:
+            run.run()
 
 
 def play_again(
@@ -332,11 +348,25 @@ class Stage:
         said = after_market(window, wake, hook, tell, self.course.wire)
         return [*before_market(window, wake, hook), *watched.values(), *market, *said]
 
-    def engine(self, streams: Sequence[Stream], desk: Sitter, search: Search, taking: Taking | None = None) -> Replay:
+    def pieces(self, streams: Sequence[Stream], desk: Sitter, search: Search) -> tuple[Any, ...]:
+        """What an engine is made of."""
         indexes = {one.listing.number: one.index for one in self.plan.ground.tapes}
         window = self.plan.start_ns, self.plan.end_ns
-        pieces = self.exchange, indexes, streams, desk, self.course, self.draws, *window, search
-        return Replay(*pieces) if taking is None else TakingReplay(*pieces, taking=taking, keeper=self.course)
+        return self.exchange, indexes, streams, desk, self.course, self.draws, *window, search
+
+    def engine(self, streams: Sequence[Stream], desk: Sitter, search: Search, taking: Taking | None = None) -> Replay:
+        pieces = self.pieces(streams, desk, search)
+        engine = Replay(*pieces) if taking is None else TakingReplay(*pieces, taking=taking, keeper=self.course)
+        if (faults := self.faults()) is not None:
+            engine.suffer(faults)
+        return engine
+
+    def faults(self) -> Faults | None:
+        """What goes wrong in this run; None where nothing does."""
+        plan = self.plan
+        if plan.rules.faults.is_empty:
+            return None
+        return Faults(plan.rules.faults, self.draws, plan.ground.listings, plan.start_ns)
 
     def run(self, engine: Replay, begin: Callable[[], None], end: Callable[[], None]) -> Played:
         reason, why, error, at_ns = EndReason.FAILED, "", None, self.plan.end_ns
@@ -345,7 +375,7 @@ class Stage:
                 begin()
                 reason = EndReason.WINDOW
             except Finished as finished:
-                reason, why = EndReason.STOPPED, finished.reason
+                reason, why = getattr(finished, "ends", EndReason.STOPPED), finished.reason
                 engine.wind_down()
             except Exception as raised:
                 error = raised
@@ -360,9 +390,13 @@ class Stage:
 
     def over(self) -> Played:
         """What came of a course that has reached the window's end, told by whoever went through it."""
-        digests = _end(self.journal, self.exchange, self.draws, self.plan.end_ns, EndReason.WINDOW)
+        return self.closed(EndReason.WINDOW, "", self.plan.end_ns)
+
+    def closed(self, reason: EndReason, why: str, at_ns: int) -> Played:
+        """What came of a course that is over."""
+        digests = _end(self.journal, self.exchange, self.draws, at_ns, reason)
         self.exchange.ledger.check()
-        return _played(self.exchange, self.course, digests, EndReason.WINDOW, "", None)
+        return _played(self.exchange, self.course, digests, reason, why, None)
 
     def _bid_farewell(self, end: Callable[[], None]) -> Exception | None:
         """The trader's last call, when its course is over: whatever it raises changes nothing of what came of it."""
@@ -412,7 +446,8 @@ def _genesis(plan: RunPlan, exchange: Exchange) -> Genesis:
     )
 
 
-def _desk_plan(plan: RunPlan) -> trader_plan.Plan:
+def desk_plan(plan: RunPlan) -> trader_plan.Plan:
+    """What the desk of a run is told of its session."""
     return trader_plan.Plan(
         listings=plan.ground.listings,
         start_ns=plan.start_ns,

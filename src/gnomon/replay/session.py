@@ -23,22 +23,23 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
 from gnomon.clock import Timeframe, iso, parse_instant
-from gnomon.errors import Conflict, Invalid, nearest
+from gnomon.errors import Conflict, Invalid, Refused, nearest
 from gnomon.exchange.draws import U64_MAX
 from gnomon.exchange.rules import Rules
 from gnomon.forecast.forecast import DEFAULT_LOOKBACK_BARS
+from gnomon.replay.faults import named, with_names
 from gnomon.units import decimal as exact
 
 SESSION_KEYS: Final = (
     "name", "dataset", "instruments", "from", "to", "timeframe", "warmup", "drive", "pace", "seed", "time_check",
-    "forecasts", "journal", "stall_s", "start_policy", "together", "halts",
+    "forecasts", "journal", "stall_s", "start_policy", "start_timeout_s", "together", "halts", "filters", "rate_limits",
 )  # fmt: skip
 OUTLOOK_KEYS: Final = {
     "ledger": ("from",),
@@ -47,9 +48,24 @@ OUTLOOK_KEYS: Final = {
 }
 MILLISECOND_NS: Final = 1_000_000
 HALT_KEYS: Final = ("instrument", "from", "to")
-ENTRY_KEYS: Final = ("name", "trader", "params", "balances")
+BOUNDS: Final = {
+    "min_price": "price", "max_price": "price", "min_qty": "qty", "max_qty": "qty", "step": "qty",
+    "market_max_qty": "qty", "min_notional": "money", "max_notional": "money",
+    "max_orders": "count", "max_stop_orders": "count",
+}  # fmt: skip
+"""What a session may bound, and in what."""
+ENTRY_KEYS: Final = ("name", "trader", "params", "balances", "tier")
+TIERS: Final = ("auto", "native", "shim", "unmodified")
+
+REMOTE: Final = "remote"
+"""The trader of an entry whose bot is on the wire, where none is named."""
+
+SLOWEST: Final = Decimal("0.1")
+FASTEST: Final = Decimal(10_000)
+"""Virtual seconds a second of the wall."""
 
 JOURNALS: Final = ("full", "digest")
+RATE_LIMITS: Final = ("virtual", "wall", "off")
 TIME_CHECKS: Final = ("lenient", "virtual", "wall", "off")
 
 
@@ -69,6 +85,7 @@ class Entry:
     trader: str
     params: Mapping[str, Any] = field(default_factory=dict)
     balances: Mapping[str, Decimal] = field(default_factory=dict)
+    tier: str = "auto"  # on the wire: how the venue knows that the bot has decided; auto: by how it connects
 
 
 class Origin(StrEnum):
@@ -119,6 +136,14 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """Filters of one instrument, or of all where none is named: by the words of `BOUNDS`; 0 switches a bound off."""
+
+    instrument: str
+    limits: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
 class Halt:
     """No trading in one instrument for a while: [from, to), UTC ns."""
 
@@ -150,6 +175,8 @@ class Session:
     forecasts: Outlook = field(default_factory=Outlook)
     time_check: str = "lenient"
     halts: tuple[Halt, ...] = ()
+    filters: tuple[Bound, ...] = ()
+    rate_limits: str = "virtual"
 
     @classmethod
     def parse(cls, text: str) -> Session:
@@ -164,21 +191,25 @@ class Session:
         if not table.get("dataset"):
             raise Invalid("[session] names no dataset", hint="`gnomon datasets` lists what is stored")
         window = {name: _instant(table[key]) for name, key in (("from_ns", "from"), ("to_ns", "to")) if key in table}
+        drive = _drive(table.get("drive", "inprocess"), str(table.get("pace", "max")))
+        entries = enumerate(_list(document, "entry"), 1)
         session = cls(
             datasets=_names(table["dataset"]),
             name=str(table.get("name", "")),
             instruments=_names(table.get("instruments", [])),
             timeframe=Timeframe.parse(str(table["timeframe"])) if "timeframe" in table else None,
             warmup_bars=_whole(table.get("warmup", 0), "warmup"),
-            drive=_drive(table.get("drive", "inprocess"), str(table.get("pace", "max"))),
+            drive=drive,
             pace=str(table.get("pace", "max")),
             seed=_seed(table.get("seed")),
-            rules=Rules.parse(_table(document.get("rules", {}), "[rules]")),
-            entries=tuple(_entry(one, number) for number, one in enumerate(_list(document, "entry"), 1)),
+            rules=Rules.parse(_with_plans(_table(document.get("rules", {}), "[rules]"))),
+            entries=tuple(_entry(one, number, is_wired=drive is not Drive.IN_PROCESS) for number, one in entries),
             journal=_word(table, "journal", JOURNALS),
             forecasts=Outlook.of(table.get("forecasts", "ledger")),
             time_check=_word(table, "time_check", TIME_CHECKS),
             halts=tuple(_halt(one, number) for number, one in enumerate(_list(table, "halts"), 1)),
+            filters=tuple(_bound(one, number) for number, one in enumerate(_list(table, "filters"), 1)),
+            rate_limits=_word(table, "rate_limits", RATE_LIMITS),
             **window,
         )
         if session.to_ns and session.from_ns >= session.to_ns:
@@ -187,6 +218,19 @@ class Session:
                 hint="`from` is the first instant, `to` the first one after the last",
             )
         return session
+
+
+def pace_of(value: Any) -> str:
+    """`lockstep`, `max`, or a factor from 0.1 to 10000, as its shortest text; `Invalid` otherwise."""
+    if value in ("lockstep", "max"):
+        return str(value)
+    try:
+        factor = exact(str(value).removesuffix("x"))
+    except Invalid:
+        factor = Decimal(0)
+    if not SLOWEST <= factor <= FASTEST:
+        raise Invalid(f"pace is {value!r}", hint=f"lockstep, max, or a factor from {SLOWEST} to {FASTEST}")
+    return f"{factor.normalize():f}"
 
 
 def document_of(text: str) -> dict[str, Any]:
@@ -212,6 +256,23 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
+def with_plans(text: str, names: Sequence[str] = ()) -> str:
+    """A session's text with these plans of faults beside its own, all pinned to their versions, so that it says the
+    same for ever. The text as it is where it has no faults. `NotFound` for a plan that there is not."""
+    document = document_of(text)
+    rules = document.get("rules", {})
+    given = rules.get("faults", []) if isinstance(rules, dict) else []
+    if not (given or names):
+        return text
+    document["rules"] = {**rules, "faults": with_names(given, names)}
+    return json.dumps(document, default=str, sort_keys=True)
+
+
+def _with_plans(rules: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The rules with the entries of fault plans in the place of their names."""
+    return {**rules, "faults": named(rules["faults"])} if "faults" in rules else rules
+
+
 def _list(table: Mapping[str, Any], key: str) -> list[Any]:
     """The tables under a key; none where it is absent."""
     value = table.get(key, [])
@@ -220,16 +281,20 @@ def _list(table: Mapping[str, Any], key: str) -> list[Any]:
     return value
 
 
-def _entry(value: Any, number: int) -> Entry:
+def _entry(value: Any, number: int, *, is_wired: bool) -> Entry:
+    """One entry. On the wire nobody needs to say what the bot is: it connects."""
     where = f"[[entry]] {number}"
     table = _table(value, where)
     _known(table, ENTRY_KEYS, where)
+    if is_wired and not table.get("trader"):
+        table = {**table, "trader": REMOTE}
     if not table.get("trader"):
         raise Invalid(f"[[entry]] {number} names no trader", hint='e.g. trader = "sma_cross"')
     given = _table(table.get("balances", {}), f"balances of {where}")
     balances = {str(name): exact(amount) for name, amount in given.items()}
     name = str(table.get("name", table["trader"]))
-    return Entry(name, str(table["trader"]), dict(_table(table.get("params", {}), f"params of {where}")), balances)
+    params = dict(_table(table.get("params", {}), f"params of {where}"))
+    return Entry(name, str(table["trader"]), params, balances, _word(table, "tier", TIERS))
 
 
 def _word(table: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> str:
@@ -252,6 +317,16 @@ def _halt(value: Any, number: int) -> Halt:
     if halt.from_ns >= halt.to_ns:
         raise Invalid(f"halt {number} ends before it begins", hint="`from` is its first instant, `to` the one after it")
     return halt
+
+
+def _bound(value: Any, number: int) -> Bound:
+    table = _table(value, f"filter {number}")
+    _known(table, ("instrument", *BOUNDS), f"filter {number}")
+    limits = {name: exact(table[name]) for name in BOUNDS if name in table}
+    for name, limit in limits.items():
+        if limit < 0 or (BOUNDS[name] == "count" and limit % 1):
+            raise Invalid(f"filter {number}: {name} = {table[name]!r}", hint="0 switches a bound off; counts are whole")
+    return Bound(str(table.get("instrument", "")), limits)
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -304,11 +379,17 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+ACTIONS: Final = ("start", "pause", "resume", "step", "seek", "pace", "stop", "delete", "enable", "disable")
+"""What an operator can do to a session. The other moves are events: attached, timeout, end, error."""
+
+DISABLED: Final = ("enable", "disable", "delete")
+"""What can be done to a session that is disabled."""
+
+ENDED: Final = (Status.COMPLETED, Status.STOPPED, Status.FAILED)
+
 MOVES: Final[dict[tuple[Status, str], Status]] = {
     (Status.CREATED, "start"): Status.STARTING,
-    (Status.COMPLETED, "start"): Status.STARTING,
-    (Status.STOPPED, "start"): Status.STARTING,
-    (Status.FAILED, "start"): Status.STARTING,
+    **{(one, "start"): Status.STARTING for one in ENDED},
     (Status.STARTING, "attached"): Status.RUNNING,
     (Status.STARTING, "timeout"): Status.FAILED,
     (Status.RUNNING, "pause"): Status.PAUSED,
@@ -323,22 +404,42 @@ MOVES: Final[dict[tuple[Status, str], Status]] = {
     (Status.PAUSED, "stop"): Status.STOPPED,
     (Status.RUNNING, "end"): Status.COMPLETED,
     (Status.RUNNING, "error"): Status.FAILED,
+    # a step that comes to the window's end, or fails, ends it as running on would have
+    (Status.PAUSED, "end"): Status.COMPLETED,
+    (Status.PAUSED, "error"): Status.FAILED,
+    (Status.STARTING, "error"): Status.FAILED,
     # what is in effect already changes nothing
     (Status.PAUSED, "pause"): Status.PAUSED,
     (Status.RUNNING, "resume"): Status.RUNNING,
+    (Status.RUNNING, "start"): Status.RUNNING,
+    (Status.STARTING, "start"): Status.STARTING,
     (Status.STOPPED, "stop"): Status.STOPPED,
+    # the row goes
+    **{(one, "delete"): one for one in (Status.CREATED, *ENDED)},
+    **{(one, "enable"): one for one in Status},
+    **{(one, "disable"): one for one in Status},
+    (Status.RUNNING, "disable"): Status.PAUSED,
 }
-"""Every move there is. Deleting is possible where `start` is, and while created."""
+"""Every move there is."""
 
 
-def move(status: Status, action: str) -> Status:
-    """The status after an action; `Conflict` with what is allowed where there is no such move."""
+def move(status: Status, action: str, *, enabled: bool = True) -> Status:
+    """The status after an action or an event.
+
+    `Conflict` with what is allowed where there is no such move, `Refused` for what a disabled session does not take.
+    """
+    if not enabled and action in ACTIONS and action not in DISABLED:
+        raise Refused(
+            f"the session is disabled and cannot {action}",
+            hint="enable it first",
+            detail={"error": "session_disabled", "status": str(status), "action": action, "allowed": ["enable"]},
+        )
     try:
         return MOVES[status, action]
     except KeyError:
-        allowed = sorted({name for where, name in MOVES if where is status})
+        allowed = sorted(name for where, name in MOVES if where is status and name in ACTIONS)
         raise Conflict(
             f"a {status} session cannot {action}",
-            hint=f"now: {', '.join(allowed) or 'nothing'}",
-            detail={"status": str(status), "action": action, "allowed": allowed},
+            hint=f"now: {', '.join(allowed)}",
+            detail={"error": "illegal_transition", "status": str(status), "action": action, "allowed": allowed},
         ) from None

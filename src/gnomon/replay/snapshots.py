@@ -197,14 +197,14 @@ FIELDS: Final[Mapping[type, tuple[_Fields, _Fields]]] = {
         ("position", "bids", "asks", "stops", "takers", "waiting", "pair_bid", "pair_ask", "open_left", "open_of",
          "path", "path_of", "path_flags", "ambiguous_bars", "_last"),
         ("listing", "tape", "has_bars", "prints", "bars", "purse", "resting", "liquidity", "is_quoted", "shown",
-         "current", "_beyond", "_bounds", "_market_most", "_rows", "_times", "_worth"),
+         "current", "_beyond", "_bounds", "_market_most", "_step_ticks", "_rows", "_times", "_worth"),
     ),
     SyntheticQuote: (("_taken", "_taken_at"), ("_fills", "_prints")),
     Shown: (("_taken",), ("recorded", "asks_quotes", "moves", "_at", "_seen")),
     Replay: (
         ("_timers", "_requests", "_last_arrival_ns", "_last_reply_ns", "_now_ns"),
         ("_exchange", "_deadlines", "_streams", "_desk", "_keeper", "_draws", "_end_ns", "_watches", "_prints_of",
-         "_heap", "_pushed", "_entry", "_own", "_reply", "_may_overtake", "_due", "_taking", "_journal"),
+         "_heap", "_pushed", "_entry", "_own", "_reply", "_may_overtake", "_due", "_taking", "_journal", "_faults"),
     ),
     Watch: (
         ("passed",),
@@ -302,6 +302,8 @@ def take(engine: Replay, keeper: JournalKeeper) -> Snapshot:
     journal, draws = keeper.journal, engine._draws
     if not isinstance(draws, KeptDraws):
         raise Refused("the tallies of these draws cannot be written down", hint="give the run `KeptDraws`")
+    if engine._faults is not None:
+        raise Refused("a snapshot does not hold faults", hint="run this session without snapshots")
     if engine._desk.outbox or engine._desk.alarms or engine._desk.is_deciding:
         raise Refused("the trader is in the middle of a word", hint="take a snapshot between two steps")
     journal.flush()
@@ -376,8 +378,8 @@ class TakingReplay(Replay):
         self._due = keeper.journal.seq + taking.every
         _document(self, keeper, StateWriter())  # what is not known is refused before anything has happened
 
-    def _send(self) -> None:
-        super()._send()
+    def _send(self) -> bool:
+        is_over = super()._send()
         if self._journal.seq >= self._due:
             self._due = self._journal.seq + self._taking.every
             keeper: Any = self._keeper
@@ -386,6 +388,7 @@ class TakingReplay(Replay):
             except Refused as refusal:  # it must not be taken for a fault of the trader
                 self._due = NEVER_NS
                 self._taking.sink.refuse(refusal.message)
+        return is_over
 
     def wind_down(self) -> None:
         self._due = NEVER_NS  # nobody goes on from where the trader has gone

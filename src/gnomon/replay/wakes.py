@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 from gnomon.exchange.prints import Prints
 from gnomon.replay import notices
@@ -15,25 +15,16 @@ from gnomon.replay.streams import Stream
 from gnomon.replay.watches import DOWN, UP, WatchStream
 from gnomon.replay.wire import Wire
 from gnomon.trader.events import Trade
+from gnomon.trader.trader import heard
 
 OWN, TIMERS, NEWS, QUOTES, SESSION, DEGRADED, PRICES = 1, 2, 4, 8, 16, 32, 64
 """Flags of a WAKE record."""
-
-_OF_HOOK: Final[dict[str, tuple[tuple[str, Any], ...]]] = {
-    "trade": (("every_nth_print", 0), ("volume", 0), ("price_cross", None)),
-    "bar": (("closed_bars", False),),
-    "quote": (("quotes", False),),
-    "session": (("session", False),),
-    "degraded": (("degraded", False),),
-}
-"""By hook: the names of a filter that nothing else hears, each with what switches it off."""
 
 
 def wake_of(wakes: Any, ground: Ground, bar_layer: int, hook: Callable[[str], Any]) -> Wake:
     """`trader.trader.Wake` as it is recorded: less the wakes that the trader has no hook for. A price of its class is
     watched on every tape of prints: upward, or with a minus sign downward."""
-    unheard = {name: nothing for kind, names in _OF_HOOK.items() if hook(kind) is None for name, nothing in names}
-    wakes = replace(wakes, **unheard)
+    wakes = heard(wakes, hook)
     flags = (
         (OWN, wakes.own_events),
         (TIMERS, wakes.timers),

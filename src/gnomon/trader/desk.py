@@ -43,7 +43,7 @@ from gnomon.trader.calc import calc
 from gnomon.trader.decisions import Decision, Diary, Seen
 from gnomon.trader.events import BestQuote, Timer
 from gnomon.trader.market import Book, Depth, Document, Issued, Market, News, Printed
-from gnomon.trader.orders import Blotter, Fill, Heard, Order, OrderRequest, Rejected, Working, hear
+from gnomon.trader.orders import Blotter, Fill, Heard, Late, Order, OrderRequest, Rejected, Working, hear
 from gnomon.trader.panel import Panel, panel_of
 from gnomon.trader.plan import Plan, bar_name, base36
 from gnomon.trader.sizing import Number
@@ -659,6 +659,19 @@ class Desk:
 
     # --- whoever drives it --------------------------------------------------------------------------------------------
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether own events are to wake it: its trader has a hook for them, or brackets wait for their fills."""
+        return self._is_listening
+
+    def client_id(self, ordinal: int) -> str:
+        """The client id of the order that was the so many-th to get one, of the newest first; empty for none."""
+        return next((one.id for one in reversed(self._by_id.values()) if one.place.client == ordinal), "")
+
+    def assets(self) -> dict[str, int]:
+        """The numbers of the assets by name, as fills speak of them."""
+        return {asset.name: number for number, asset in enumerate(self._account.assets)}
+
     def begin(self, trader: Any) -> None:
         """Sit down: the clock stands at the session's start."""
         self.trader = trader
@@ -687,6 +700,12 @@ class Desk:
             self.alarms.append((due_ns, OWN))
         if len(heard) >= KEPT_HEARD:
             self._compact()
+
+    def hear_late(self, catch_up: Callable[[], None] | None) -> None:
+        """Whoever drives the desk brings what the venue says only when `catch_up` asks for it: before it is read. None:
+        at once again."""
+        heard = list(self._heard) if catch_up is None else Late(self._heard, catch_up)
+        self._heard = self._account.heard = self._blotter.heard = heard
 
     def take_watches(self) -> list[tuple[int, int, int]]:
         """The prices to be watched that were asked for: instrument, 1 up or 2 down, ticks."""

@@ -16,10 +16,10 @@ order before the answer has arrived.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gnomon.exchange.listing import Listing
 from gnomon.exchange.order import OrderType, Place, Quote, SelfTrade, Side, Status, TimeInForce
@@ -231,6 +231,23 @@ Heard = tuple[int, Sequence[Outcome | Declined]]
 """What was said, and when it is known."""
 
 
+class Late(list[Any]):
+    """What was heard, where somebody is asked for the newest before it is counted."""
+
+    __slots__ = ("_catch_up",)
+
+    def __init__(self, heard: Iterable[Heard], catch_up: Callable[[], None]) -> None:
+        super().__init__(heard)
+        self._catch_up = catch_up
+
+    def __len__(self) -> int:
+        self._catch_up()
+        return super().__len__()
+
+    def __bool__(self) -> bool:
+        return super().__len__() > 0
+
+
 def hear(heard: list[Heard], due_ns: int, outcomes: Sequence[Outcome | Declined]) -> None:
     """Keep what was said in the order in which it is known."""
     if heard and due_ns < heard[-1][0]:
@@ -266,6 +283,7 @@ WORDS: Final = {
     Refusal.INSUFFICIENT_BALANCE: "insufficient balance",
     Refusal.UNKNOWN_ORDER: "unknown order",
     Refusal.NO_CHANGE: "nothing would change",
+    Refusal.RATE_LIMIT: "too many requests",
 }
 
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import numpy as np
@@ -100,6 +100,23 @@ class Wake:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 0:
                 raise Invalid(f"wake {name} is {value!r}", hint="a whole number, 0 for never")
+
+
+_UNHEARD: Final[Mapping[str, tuple[tuple[str, Any], ...]]] = {
+    "trade": (("every_nth_print", 0), ("volume", 0), ("price_cross", None)),
+    "bar": (("closed_bars", False),),
+    "quote": (("quotes", False),),
+    "session": (("session", False),),
+    "degraded": (("degraded", False),),
+}
+"""By hook: the names of a filter that nothing else hears, each with what switches it off."""
+
+
+def heard(wakes: Wake, hook: Callable[[str], Any]) -> Wake:
+    """The filter less the wakes that the trader has no hook for."""
+    return replace(
+        wakes, **{name: off for kind, names in _UNHEARD.items() if hook(kind) is None for name, off in names}
+    )
 
 
 class Strategy:
