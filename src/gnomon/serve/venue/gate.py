@@ -1,0 +1,75 @@
+"""The door's own state of one course: its rule for timestamps, its limits, the answers that may be asked for again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+from gnomon.serve.venue.faults import WireFaults
+from gnomon.serve.venue.limits import Limits
+from gnomon.serve.venue.refusal import VenueRefusal
+from gnomon.serve.venue.stamps import StampRule
+
+Reply = Callable[[Any, VenueRefusal | None], None]
+
+MOST_ANSWERS: Final = 1_024
+"""Wake keys remembered a course: a bot repeats a request after a lost connection, not a thousand requests later."""
+
+
+class Answers:
+    """Answers by wake key (`<n>-<k>`): a repeated request gets the first answer, and makes no new input.
+
+    The answer may still be under way: then whoever asks again waits for it too.
+    """
+
+    __slots__ = ("_by_wake",)
+
+    def __init__(self) -> None:
+        self._by_wake: OrderedDict[str, list[Reply] | tuple[Any, VenueRefusal | None]] = OrderedDict()
+
+    def repeat(self, wake: str, reply: Reply) -> bool:
+        """Answer as the first time, now or with it; False where the key is new, which is then under way."""
+        found = self._by_wake.get(wake)
+        if found is None:
+            self._by_wake[wake] = []
+            if len(self._by_wake) > MOST_ANSWERS:
+                self._by_wake.popitem(last=False)
+            return False
+        if isinstance(found, list):
+            found.append(reply)
+        else:
+            reply(*found)
+        return True
+
+    def keep(self, wake: str, value: Any, refusal: VenueRefusal | None) -> None:
+        """The answer of a key, given or read back from a journal."""
+        waiting = self._by_wake.get(wake)
+        self._by_wake[wake] = (value, refusal)
+        if isinstance(waiting, list):
+            for reply in waiting:
+                reply(value, refusal)
+
+
+class Gate:
+    """What the door keeps beside a course. Made once a course by whoever makes the course.
+
+    `requests` and `in_work` tell a barrier what arrived and what is not answered yet; calls that no course is
+    found for are in no count.
+    """
+
+    __slots__ = ("answers", "faults", "in_work", "limits", "requests", "shows_time", "stamps")
+
+    def __init__(self, stamps: StampRule | None = None, limits: Limits | None = None) -> None:
+        self.stamps = stamps or StampRule()
+        self.limits = limits or Limits()
+        self.answers = Answers()
+        self.faults: WireFaults | None = None
+        self.requests = 0
+        self.in_work = 0
+        self.shows_time = False  # answers say what time it is, to the nanosecond: a bot in lock-step has no other clock
+
+    def suffer(self, faults: WireFaults) -> None:
+        """What goes wrong from now on."""
+        self.faults = faults
+        self.stamps.skew_ns = faults.skew_ns

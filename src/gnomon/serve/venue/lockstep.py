@@ -1,0 +1,406 @@
+"""Lock-step: virtual time waits for a bot. It moves to the bot's next wake when the last one was acknowledged, and
+nowhere else; so what a run comes to does not depend on how long anybody took.
+
+Two kinds of bots speak it (`determinism` in the docs): native ones are woken by their filter, send the requests of a
+wake before its acknowledgement, and get every frame on one socket; shimmed ones are shown the streams that they
+subscribe to, an event a wake, and acknowledge by asking for the next message.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from gnomon.clock import Timeframe
+from gnomon.errors import Invalid
+from gnomon.exchange.outcome import Outcome
+from gnomon.replay.bodies import EndReason
+from gnomon.replay.live import SAID_SO, Decided, Said, Waking, Wanted
+from gnomon.serve.venue.call import UserEvent
+from gnomon.serve.venue.course import BotCourse
+from gnomon.serve.venue.group import Streams
+from gnomon.serve.venue.inputs import InputLog
+from gnomon.serve.venue.symbols import Symbols
+from gnomon.trader.events import Candle
+from gnomon.trader.pulse import native
+from gnomon.trader.trader import Wake
+from gnomon.units import MILLISECOND_NS
+
+IDLE, BUSY, HELD, OVER = "idle", "busy", "held", "over"
+
+
+class Socket(Protocol):
+    """What a lock-step bot is told through."""
+
+    def send_text(self, text: bytes, /) -> None: ...
+
+
+class Builders(Streams, Protocol):
+    """Makes the market's events of a wake, and those of subscribed streams (`serve.venue.streams`)."""
+
+    def kline_event(self, number: int, interval: str, row: int, /) -> bytes: ...
+
+    def trade_event(self, number: int, position: int, /) -> bytes: ...
+
+    def book_ticker_event(self, number: int, now_ns: int, /) -> bytes: ...
+
+
+USER = "@user"
+"""The stream of user events."""
+
+
+class Frame(NamedTuple):
+    """One message of a wake: of which stream (empty: of the clock's own), the wrapper's members as JSON without braces,
+    and its time: that of the wake, of an own event when it was due."""
+
+    stream: str
+    members: bytes
+    at_ns: int
+
+
+class LockStep:
+    """The clock of one bot."""
+
+    def __init__(
+        self, course: BotCourse, streams: Builders, symbols: Symbols, log: InputLog, timeframe: Timeframe,
+        ended: Callable[[LockStep], None], may_go: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        self.course = course
+        self.is_native = False  # it has said what wakes it
+        self.state = BUSY  # until it has said that it is there, by acknowledging 0
+        self.n = 0  # of the newest wake that was told
+        self.since_ns = 0  # virtual time of it
+        self._streams = streams
+        self._symbols = symbols
+        self._log = log
+        self._interval = str(timeframe)
+        self._ended = ended
+        self._may_go = may_go
+        self._own: list[tuple[int, bytes]] = []  # events that are due and not told yet
+        self._outcomes: list[Frame] = []  # the same for a native bot
+        self._frames: list[Frame] = []  # of the newest wake
+        self._pending: list[tuple[int, list[Frame]]] = []  # wakes that happened while an answer was waited for
+        self._is_open = False  # the start is acknowledged: as wake 0
+        self.sockets: list[Any] = []
+        self.users: list[tuple[Any, int | None]] = []  # sockets that hear user events, and under what number
+        self._of_stream: dict[str, list[Any]] = {}
+        self._leaves = ""
+        self._timers: list[tuple[int, str]] = []
+        self._watches: list[tuple[int, int, int]] = []
+
+    # --- what a bot says ----------------------------------------------------------------------------------------------
+
+    def control(self, method: str, params: Sequence[Any], logs: bool = True) -> None:
+        """ACK, WAKE, TIMER or BYE. `Invalid` for what makes no sense where it is said."""
+        if method == "ACK":
+            self._acknowledge(int(params[0]), params[1] if len(params) > 1 and params[1] else {}, logs)
+        elif method == "WAKE":
+            self._filter(params[0] if params else {}, logs)
+        elif method == "TIMER":
+            self._timers.append((int(params[0]), str(params[1])))
+        elif method == "BYE":
+            self._bye(params[0] if params else {}, logs)
+        else:
+            raise Invalid(f"no lock-step method {method!r}", hint="ACK, WAKE, TIMER, BYE")
+
+    def _filter(self, asked: Mapping[str, Any], logs: bool) -> None:
+        if logs:
+            self._log.write("wake", dict(asked))
+        self.is_native = self.course.holds = True
+        if self.course.is_begun:
+            self._watches += [(int(number), int(way), int(ticks)) for number, way, ticks in asked.get("watches", ())]
+            return
+        known = {one.name for one in fields(Wake)}
+        wakes = Wake(**{name: _tuple(value) for name, value in asked.items() if name in known})
+        self.course.wants = wakes, Wanted(int(asked.get("warmup", 0)), tuple(asked.get("needs", ())))
+
+    def _acknowledge(self, n: int, more: Mapping[str, Any], logs: bool) -> None:
+        if n < self.n or self.state == OVER or (n == self.n and self.state != BUSY and self._is_open):
+            return  # a repetition: it was heard
+        if n > self.n:
+            raise Invalid(f"ACK of wake {n}, the newest is {self.n}", hint="acknowledge what was told")
+        said = self._said(more)
+        if logs:
+            timers = [[str(at_ns), name] for at_ns, name in said.timers]
+            self._log.write("ack", n, {**more, "timers": timers})
+        self.state = IDLE
+        if "timers" in more:
+            said.timers = [(int(at_ns), name) for at_ns, name in more["timers"]]
+        if self._leaves or (self.course.is_begun and self.course.run.is_over):
+            self._close(said)
+        elif not self._is_open:
+            self._is_open = True
+            self.course.run.open(said)
+            self.go_on()
+        elif more.get("finish") is not None:
+            self._leaves = str(more["finish"])
+            self.course.run.finish(said, self._leaves)
+            self._tell_end()
+        else:
+            if self.is_native:
+                self.course.run.answer(said)
+            else:
+                self.course.run.send(said)
+            self.go_on()
+
+    def _said(self, more: Mapping[str, Any]) -> Said:
+        decisions = [
+            Decided(base64.b64decode(one["packed"]), tuple(one.get("notes", ())), tuple(one.get("forecasts", ())))
+            for one in more.get("decisions", ())
+        ]
+        timers, self._timers = self._timers, []
+        watches, self._watches = self._watches, []
+        listens = more.get("listens")
+        held = self.course.take_held()
+        return Said(decisions, held, timers, None if listens is None else bool(listens), watches)
+
+    def _bye(self, more: Mapping[str, Any], logs: bool) -> None:
+        if self.state == OVER:
+            return
+        if logs:
+            self._log.write("bye", dict(more))
+        run, said = self.course.run, self._said(more)
+        if more.get("error"):
+            run.fail(said, str(more["error"]))
+        elif not run.is_over:
+            run.detach(SAID_SO, "the bot has left")
+        self._close(Said())
+
+    # --- what a bot is told -------------------------------------------------------------------------------------------
+
+    def tell(self, due_ns: int, event: UserEvent) -> None:
+        """A user event is due: it comes with the next wake, at the latest."""
+        self._own.append((due_ns, event.body))
+
+    def tell_outcomes(self, due_ns: int, outcomes: Sequence[Outcome]) -> None:
+        """The same to a native bot, as the exchange words it."""
+        event = orjson.dumps({"e": "outcomes", "list": native.outcomes_document(outcomes)})
+        self._outcomes.append(Frame("", b'"event":' + event, due_ns))
+
+    def go_on(self) -> None:
+        """To the next wake, if the bot is idle and the session lets it."""
+        while self.state in (IDLE, HELD) and self._is_open:
+            if not self._may_go():
+                self.state = HELD
+                return
+            self.state = IDLE
+            if self.is_native:
+                self._next_native()
+            else:
+                self._next_shown()
+
+    def _next_native(self) -> None:
+        course = self.course
+        waking = course.step(course.plan.end_ns)
+        if waking is None:
+            self._tell_end()
+        else:
+            frames = self._left(waking.kind, [*self._own_frames(), *self._frames_of(waking)])
+            if frames:
+                self._tell(waking.at_ns, frames)
+            else:  # lost on the way, by a fault: nobody is there to answer it
+                course.run.answer(Said())
+
+    def _next_shown(self) -> None:
+        """The next of: an own event or a timer, an event of a subscribed stream."""
+        if self._pending:
+            self._tell(*self._pending.pop(0))
+            return
+        course, streams = self.course, self._streams
+        at_ns = streams.next_ns
+        waking = course.step(min(at_ns, course.plan.end_ns))
+        if waking is not None:
+            frames = self._shown(waking)
+            course.run.answer(Said())
+            if frames:
+                self._tell(waking.at_ns, frames)
+        elif course.run.is_over:
+            self._tell_end()
+        else:
+            now_ns = course.now_ns
+            found = [(now_ns, [_market(name, body, now_ns)]) for name, body in streams.take(now_ns)]
+            self._pending += [one for one in found if self._left("stream", one[1])]
+
+    def _left(self, kind: str, frames: list[Frame]) -> list[Frame]:
+        """What faults leave of a wake. Timers are the bot's own, and come through."""
+        faults = self.course.faults
+        if faults is None:
+            return frames
+        is_deaf = kind == "own" and not any(one.stream == USER for one in frames)
+        return [
+            one
+            for one in frames
+            if one.stream == USER
+            or (kind == "timer" and not one.stream)
+            or not (is_deaf if kind == "own" else faults.freezes(one.stream, one.at_ns))
+        ]
+
+    def _shown(self, waking: Waking) -> list[Frame]:
+        if waking.kind == "timer":
+            return [*self._own_frames(), Frame("", b'"event":' + _timer(waking), waking.at_ns)]
+        return self._own_frames()
+
+    def hurry(self, course: BotCourse, number: int) -> None:
+        """A request of a bot that waits for its answer: time moves until that is due. Wakes on the way come after."""
+        if not self.is_native:
+            course.bring(number, self._put_by)
+
+    def _put_by(self, waking: Waking) -> None:
+        frames = self._shown(waking)
+        if frames:
+            self._pending.append((waking.at_ns, frames))
+
+    def _own_frames(self) -> list[Frame]:
+        """Own events that are due; each says when it was."""
+        if self.is_native and self.course.tells_outcomes is not None:
+            outcomes, self._outcomes = self._outcomes, []
+            self._own.clear()
+            return outcomes
+        own, self._own = self._own, []
+        number = (self.users[0][1] or 0) if self.users else 0
+        return [Frame(USER, b'"subscriptionId":%d,"event":%b' % (number, body), due_ns) for due_ns, body in own]
+
+    def _frames_of(self, waking: Waking) -> list[Frame]:
+        kind, at_ns, what = waking
+        if kind == "own":
+            return [Frame("", b'"event":' + orjson.dumps({"e": "own", "E": at_ns // MILLISECOND_NS}), at_ns)]
+        if kind == "timer":
+            return [Frame("", b'"event":' + _timer(waking), at_ns)]
+        if kind == "bar":
+            return [self._closed(one, at_ns) for one in what.candles.values() if one.is_new]
+        if kind == "trade":
+            number = what.listing.number
+            body = self._streams.trade_event(number, what.position)
+            body = b'%b,"side":%d}' % (body[:-1], what.side)  # 0 where it is unknown, which `m` cannot say
+            return [_market(self._name(number, "trade"), body, at_ns)]
+        if kind == "quote":
+            number = what.instrument
+            return [_market(self._name(number, "bookTicker"), self._streams.book_ticker_event(number, at_ns), at_ns)]
+        return [Frame("", b'"event":' + orjson.dumps(_said_event(waking)), at_ns)]
+
+    def _closed(self, candle: Candle, at_ns: int) -> Frame:
+        number, interval = candle.listing.number, self._interval
+        body = self._streams.kline_event(number, interval, candle.position)
+        body = b'%b,"n_row":%d}}' % (body[:-2], candle.position)  # which row it is, beside Binance's members
+        return _market(self._name(number, f"kline_{interval}"), body, at_ns)
+
+    def _name(self, number: int, kind: str) -> str:
+        return f"{self._symbols.symbol(number).lower()}@{kind}"
+
+    def _tell(self, at_ns: int, frames: list[Frame]) -> None:
+        self.n += 1
+        self.since_ns = at_ns
+        self.state = BUSY
+        self._frames = frames
+        self._send()
+
+    def _tell_end(self) -> None:
+        now_ns = self.course.now_ns
+        reason = self._leaves or "window"
+        event = orjson.dumps({"e": "sessionEnd", "E": now_ns // MILLISECOND_NS, "reason": reason})
+        self._tell(now_ns, [*self._own_frames(), Frame("", b'"event":' + event, now_ns)])
+
+    def _send(self) -> None:
+        """The newest wake, on the first socket for a native bot; on whichever asked for a stream for another."""
+        last = len(self._frames) - 1
+        for i, (stream, members, at_ns) in enumerate(self._frames):
+            more = b',"more":true' if i < last else b""
+            text = b'{%b,"n":%d,"t":"%d"%b}' % (members, self.n, at_ns, more)
+            for socket in self._sockets_of(stream):
+                socket.send_text(text)
+
+    def _sockets_of(self, stream: str) -> Sequence[Any]:
+        if self.is_native:
+            return self.sockets[:1]
+        if stream == USER:
+            return [one for one, _ in self.users] or self.sockets[:1]
+        return self._of_stream.get(stream) or self.sockets[:1]
+
+    # --- sockets ------------------------------------------------------------------------------------------------------
+
+    def attach(self, socket: Any, resume: int | None) -> None:
+        """A socket of the bot; one that resumes from an earlier wake is told the newest again."""
+        self.sockets.append(socket)
+        if len(self.sockets) == 1 and self.state == BUSY and (resume is None or resume < self.n):
+            self._send()
+
+    def detach(self, socket: Any) -> None:
+        if socket in self.sockets:
+            self.sockets.remove(socket)
+        self.unsubscribe(socket, [name for name, found in self._of_stream.items() if socket in found])
+        self.users = [one for one in self.users if one[0] is not socket]
+
+    def end_user(self, socket: Any, number: int) -> None:
+        self.users = [one for one in self.users if one != (socket, number)]
+
+    def subscribe(self, socket: Any, names: Sequence[str]) -> Sequence[str]:
+        """Streams that a shimmed bot is shown from now on; those that are refused."""
+        refused = list(self._streams.subscribe(names, self.course.now_ns))
+        for name in names:
+            if name not in refused and socket not in self._of_stream.setdefault(name, []):
+                self._of_stream[name].append(socket)
+        return refused
+
+    def unsubscribe(self, socket: Any, names: Sequence[str]) -> None:
+        for name in names:
+            found = self._of_stream.get(name, [])
+            if socket in found:
+                found.remove(socket)
+                self._streams.unsubscribe([name])
+                if not found:
+                    del self._of_stream[name]
+
+    # --- ends ---------------------------------------------------------------------------------------------------------
+
+    def stop(self, who: int, why: str, ends: EndReason = EndReason.STOPPED) -> None:
+        """From outside, here and now. Its bot is told, unless it is to come back: nothing else will wake it."""
+        if self.state != OVER:
+            if not self.course.run.is_over:
+                self.course.run.detach(who, why, ends)
+            self._leaves = self._leaves or why
+            self._close(Said())
+            if ends is not EndReason.SEEK:
+                self._tell_end()
+                self.state = OVER
+
+    def _close(self, said: Said) -> None:
+        self.state = OVER
+        self.course.run.close(said.decisions)
+        self._ended(self)
+
+    def replay(self, line: Sequence[Any]) -> None:
+        """One line of the input log, again."""
+        if line[0] == "wake":
+            self.control("WAKE", [line[1]], logs=False)
+        elif line[0] == "ack":
+            self.control("ACK", [line[1], line[2]], logs=False)
+        elif line[0] == "bye":
+            self.control("BYE", [line[1]], logs=False)
+
+
+def _market(stream: str, body: bytes, at_ns: int) -> Frame:
+    return Frame(stream, b'"stream":"%b","data":%b' % (stream.encode(), body), at_ns)
+
+
+def _timer(waking: Waking) -> bytes:
+    return orjson.dumps({"e": "timer", "E": waking.at_ns // MILLISECOND_NS, "name": waking.what})
+
+
+def _said_event(waking: Waking) -> dict[str, Any]:
+    """Forecasts, calendar events, phases and silences: what Binance has no word for."""
+    head: dict[str, Any] = {"e": waking.kind, "E": waking.at_ns // MILLISECOND_NS}
+    what = waking.what
+    if waking.kind == "forecast":
+        instrument, issued = what
+        return {**head, "instrument": instrument, "forecast": native.issued_document(issued)}
+    if waking.kind == "calendar":
+        return {**head, "event": native.event_document(what)}
+    return {**head, "what": str(what)}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

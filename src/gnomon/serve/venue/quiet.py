@@ -1,0 +1,112 @@
+"""Lock-step with bots that know nothing of it: after each step the venue waits until every socket has returned a ping
+that was sent behind the step's events, no request is in work, and nothing new has come for a while.
+
+A pong proves that an event was received, not that it was decided on; hence the quiet window, and hence no promise: a
+run driven so is replayable, and how often it repeats is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from gnomon.clock import Clock
+from gnomon.serve.venue.group import Group
+
+QUIET_S: Final = 0.02
+IDLE_S: Final = 0.2
+IDLE_STEP_NS: Final = 1_000_000_000
+PONG_S: Final = 5.0
+
+
+class Quiet:
+    """Moves a group's clock from event to event."""
+
+    def __init__(self, group: Group, clock: Clock, factor: float, end_ns: int, ended: Callable[[], None]) -> None:
+        self.group = group
+        self.flow = "flowing"
+        self.speed_measured = 0.0
+        self._clock = clock
+        self._factor = factor
+        self._end_ns = end_ns
+        self._ended = ended
+        self._is_held = False
+        self._fast_until_ns = 0
+        self._steps = 0
+        self._missing: set[int] = set()
+        self._pinged = b""
+        self._all_ponged = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def ponged(self, socket: object, payload: bytes) -> None:
+        """A socket has returned a ping: it has received what was sent before."""
+        if payload == self._pinged:
+            self._missing.discard(id(socket))
+            if not self._missing:
+                self._all_ponged.set()
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def stop(self) -> None:
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+        self._is_held = True
+
+    def hold(self) -> None:
+        self._is_held = True
+
+    def go(self) -> None:
+        self._is_held = False
+
+    def set_factor(self, factor: float) -> None:
+        self._factor = factor
+
+    def hasten(self, to_ns: int) -> None:
+        self._fast_until_ns = to_ns
+
+    async def _run(self) -> None:
+        group, last_ns = self.group, self._end_ns - 1
+        while group.now_ns < last_ns and not (group.courses and group.is_over):
+            if self._is_held:
+                await asyncio.sleep(0.002)
+                continue
+            at_ns = group.next_ns
+            if at_ns > last_ns:  # nothing is shown to anybody: they ask
+                await self._silence(IDLE_S)
+                at_ns = group.now_ns + IDLE_STEP_NS
+            told = group.told
+            group.advance(min(max(at_ns, group.now_ns), last_ns))
+            self._steps += 1
+            if group.told != told:
+                await self._barrier()
+        self._ended()
+
+    async def _barrier(self) -> None:
+        self.flow = "waiting_bot"
+        payload, self._missing = b"%d" % self._steps, {id(one) for one in self.group.sockets}
+        self._pinged = payload
+        for one in self.group.sockets:
+            one.ping(payload)
+        if self._missing:
+            self._all_ponged.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ponged.wait(), PONG_S)
+        await self._silence(QUIET_S)
+        self.flow = "flowing"
+
+    async def _silence(self, quiet_s: float) -> None:
+        """Until no request is in work and none has come for so long."""
+        seen, since = -1, 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            gates = [getattr(one, "gate", None) for one in self.group.courses]
+            came = sum(gate.requests for gate in gates if gate is not None)
+            busy = any(gate.in_work for gate in gates if gate is not None)
+            if came != seen or busy:
+                seen, since = came, loop.time()
+            elif loop.time() - since >= quiet_s:
+                return
+            await asyncio.sleep(min(quiet_s, 0.002))

@@ -1,0 +1,72 @@
+"""Lock-step with bots that know nothing of it: the next event waits for pongs, for open requests and for quiet."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.serve.venue.test_group import Listener, group_of
+from tests.serve.venue.test_paced import until
+
+from gnomon.clock import SimClock
+from gnomon.serve.venue.gate import Gate
+from gnomon.serve.venue.quiet import Quiet
+from gnomon.serve.venue.symbols import Symbols
+
+
+class Pinged(Listener):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pings: list[bytes] = []
+
+    def ping(self, payload: bytes) -> None:
+        self.pings.append(payload)
+
+
+def test_the_next_event_comes_when_every_socket_has_returned_the_ping_and_nothing_is_in_work() -> None:
+    async def scene() -> None:
+        group, course = group_of()
+        course.gate = Gate()
+        one, two = Pinged(), Pinged()
+        name = f"{Symbols(course.ground.listings).symbol(0).lower()}@trade"
+        for socket in (one, two):
+            group.sockets.append(socket)
+            group.subscribe(socket, [name])
+        drive = Quiet(group, SimClock(1), 0, course.plan.end_ns, lambda: None)
+        drive.start()
+        await until(lambda: bool(two.pings))
+        told = len(one.told)
+        assert told == len(two.told) > 0
+        assert len(one.pings) == 1
+        drive.ponged(one, one.pings[0])
+        await asyncio.sleep(0.1)
+        assert len(one.told) == told, "the other has not received it yet"
+        course.gate.in_work = 1
+        drive.ponged(two, two.pings[0])
+        await asyncio.sleep(0.1)
+        assert len(one.told) == told, "a request is open"
+        assert drive.flow == "waiting_bot"
+        course.gate.in_work = 0
+        await until(lambda: len(one.told) > told)
+        assert len(one.told) > told
+        drive.stop()
+
+    asyncio.run(scene())
+
+
+def test_bots_that_only_poll_are_given_time_and_then_moved_on() -> None:
+    over: list[Any] = []
+
+    async def scene() -> None:
+        group, course = group_of()
+        course.gate = Gate()
+        drive = Quiet(group, SimClock(1), 0, course.plan.end_ns, lambda: over.append(1))
+        start_ns = group.now_ns
+        drive.start()
+        await asyncio.sleep(0.1)
+        assert group.now_ns == start_ns, "it may still ask"
+        await until(lambda: group.now_ns > start_ns)
+        assert (group.now_ns - start_ns) % 1_000_000_000 == 0 < group.now_ns - start_ns
+        drive.stop()
+
+    asyncio.run(scene())

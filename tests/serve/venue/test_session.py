@@ -1,0 +1,357 @@
+"""Live sessions: what an operator may do with them, and that nothing of it moves a digest."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.replay.scene import restless
+from tests.serve.venue.live_scene import BARS, FEES, NativeBot, Scene
+
+from gnomon.errors import Conflict, Invalid
+from gnomon.replay.session import Status
+from gnomon.serve.venue.session import LiveSession
+from gnomon.serve.venue.venue import Venue
+from gnomon.trader.trader import Strategy
+from gnomon.units import MINUTE_NS
+
+
+class Swings(Strategy):
+    """Buys and sells in turn, with a limit far off that it takes back."""
+
+    def on_start(self, desk: Any) -> None:
+        self.n = 0
+        desk.after("90s", "tick")
+
+    def on_bar(self, desk: Any, bar: Any) -> None:
+        self.n += 1
+        last = desk.price_ticks(0)
+        if self.n % 7 == 1:
+            desk.buy(0, usd=500)
+        elif self.n % 7 == 4 and desk.position(0):
+            desk.sell(0)
+        elif self.n % 7 == 5:
+            desk.buy(0, qty="0.1", limit=last / 200)
+        elif self.n % 7 == 6:
+            desk.cancel_all()
+        desk.note(f"{self.n} {bar.time_ns} {desk.now}")
+
+    def on_timer(self, desk: Any, name: str) -> None:
+        desk.note(name)
+        desk.after("5m", name)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(tmp_path_factory.mktemp("live"))
+
+
+def run(course: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(course())
+
+
+async def to_the_end(bot: NativeBot, live: LiveSession, most: int = 10_000) -> None:
+    for _ in range(most):
+        bot.hear()
+        if live.status not in (Status.RUNNING, Status.STARTING):
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(live.state())
+
+
+def test_a_session_in_lock_step_ends_with_the_fingerprint_of_the_run_in_process(scene: Scene) -> None:
+    created = scene.create()
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        assert live.status is Status.STARTING
+        assert live.flow()["who"] == [f"bot@{created.session.id}"]
+        bot = NativeBot(venue, created, Swings())
+        bot.begin()
+        assert live.status is Status.RUNNING
+        assert live.flow()["state"] == "waiting_bot"
+        await to_the_end(bot, live)
+        assert bot.runtime.is_over
+
+    run(course)
+    (stored,) = scene.stored(created)
+    inside = scene.in_process(created, Swings())
+    assert stored.status == "completed"
+    assert stored.fingerprint == inside.digests.fingerprint.hex()
+    assert stored.counts["fills"] == inside.fills > 20
+    assert scene.replays.verify(stored).outcome.name == "VERIFIED"
+    assert scene.sessions.get(created.session.id).status is Status.COMPLETED
+    assert not list((scene.folder / "journals").glob(f"{stored.id}.inputs"))
+
+
+def test_pausing_fifty_times_and_stepping_moves_no_digest(scene: Scene) -> None:
+    created = scene.create()
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        bot = NativeBot(venue, created, Swings())
+        bot.begin()
+        for _ in range(50):
+            live.pause()
+            while bot.hear():
+                pass
+            before = live.now_ns
+            assert live.flow()["state"] == "paused"
+            assert bot.hear() == 0, "the clock stands"
+            live.step(events=1)
+            assert bot.hear() == 1
+            assert bot.hear() == 0
+            assert live.now_ns > before
+            live.resume()
+            bot.hear(2)
+        await to_the_end(bot, live)
+
+    run(course)
+    (stored,) = scene.stored(created)
+    assert stored.fingerprint == scene.in_process(created, Swings()).digests.fingerprint.hex()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_venue_that_is_killed_goes_on_from_its_inputs_to_the_same_fingerprint(scene: Scene, seed: int) -> None:
+    """Killed at random moments: nothing of the old process is left but what it had written."""
+    created = scene.create()
+    dice = random.Random(seed)
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        bot = NativeBot(venue, created, Swings())
+        bot.begin()
+        for _ in range(6):
+            bot.hear(dice.randrange(1, 40))
+            if bot.runtime.is_over:
+                break
+            kill(venue, live)
+            venue = scene.venue()
+            venue.restore()
+            live = venue._live[created.session.id]
+            assert live.status is Status.RUNNING
+            bot.move(venue)
+        await to_the_end(bot, live)
+
+    run(course)
+    (stored,) = scene.stored(created)
+    assert stored.fingerprint == scene.in_process(created, Swings()).digests.fingerprint.hex()
+    assert scene.replays.verify(stored).outcome.name == "VERIFIED"
+
+
+FAULTS = """
+faults = ["flaky-acks", { fault = "rate_limit", when = { request_no = 5 }, params = { seconds = 400 } },
+          { fault = "user_stream_lost", when = { at = "+40m" } }, { fault = "stale", when = { at = "+90m" } }]
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_so_does_one_where_faults_are_planned(scene: Scene, seed: int) -> None:
+    def course(kills: int) -> str:
+        created = scene.create(rules=FEES + FAULTS)
+        dice = random.Random(seed)
+
+        async def played() -> None:
+            venue = scene.venue()
+            live = scene.launch(venue, created)
+            bot = NativeBot(venue, created, Swings())
+            bot.begin()
+            for _ in range(kills):
+                bot.hear(dice.randrange(1, 40))
+                if bot.runtime.is_over:
+                    break
+                kill(venue, live)
+                venue = scene.venue()
+                venue.restore()
+                live = venue._live[created.session.id]
+                bot.move(venue)
+            await to_the_end(bot, live)
+
+        run(played)
+        (stored,) = scene.stored(created)
+        assert scene.replays.verify(stored).outcome.name == "VERIFIED"
+        assert stored.summary["faults"]["verdicts"]
+        return stored.fingerprint
+
+    assert course(5) == course(0)
+
+
+def test_a_paced_session_that_is_killed_goes_on_where_its_clock_stood(scene: Scene) -> None:
+    created = scene.create(session='drive = "paced"\npace = 100\nstart_policy = "now"\nstall_s = 1')
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        written = live.places[0].log.path
+        for _ in range(1_000):
+            if written.exists() and b'"clock"' in written.read_bytes():
+                break
+            await asyncio.sleep(0.02)
+        stood_ns = int(written.read_text().splitlines()[-1].rpartition(",")[2].rstrip("]"))
+        assert live.stage.start_ns < stood_ns <= live.now_ns
+        kill(venue, live)
+        again = scene.venue()
+        again.restore()
+        assert again._live[created.session.id].now_ns >= stood_ns
+        again._live[created.session.id].stop()
+
+    run(course)
+    (stored,) = scene.stored(created)
+    assert scene.replays.verify(stored).outcome.name == "VERIFIED"
+
+
+def kill(venue: Venue, live: LiveSession) -> None:
+    """What a dead process does: nothing more."""
+    live._rest()
+    for place in live.places:
+        place.log.close()
+        place.sink.close()
+    venue._live.clear()
+
+
+def test_bots_of_one_session_do_not_touch_each_other(scene: Scene) -> None:
+    alone, together = scene.create("a"), scene.create("a", "b")
+
+    async def course() -> None:
+        venue = scene.venue()
+        lives = [scene.launch(venue, one) for one in (alone, together)]
+        bots = [NativeBot(venue, alone, Swings()), NativeBot(venue, together, Swings()),
+                NativeBot(venue, together, restless(3, bars=True), seat=1)]  # fmt: skip
+        for bot in bots:
+            bot.begin()
+        dice = random.Random(1)
+        while any(live.status is Status.RUNNING for live in lives):
+            dice.choice(bots).hear(dice.randrange(4))
+
+    run(course)
+    (one,), (first, second) = scene.stored(alone), scene.stored(together)
+    assert one.fingerprint == first.fingerprint != second.fingerprint
+
+
+def test_a_bot_that_is_woken_and_says_nothing_is_seen_to_stall_and_nothing_moves(scene: Scene) -> None:
+    created = scene.create(session='pace = "lockstep"\nstall_s = 1')
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        bot = NativeBot(venue, created, Swings())
+        bot.begin()
+        before = live.now_ns
+        for _ in range(1_000):
+            if live.flow()["state"] == "stalled":
+                break
+            await asyncio.sleep(0.02)
+        assert live.flow()["state"] == "stalled"
+        assert live.flow()["event"] == 1
+        assert scene.sessions.open_runs(created.session.id)[0].status == "stalled"
+        assert live.now_ns == before
+        live.stop()
+
+    run(course)
+    (stored,) = scene.stored(created)
+    assert (stored.status, stored.reason) == ("stopped", "stopped by the operator")
+    assert scene.replays.verify(stored).outcome.name == "VERIFIED"
+
+
+def test_a_seek_back_ends_the_run_and_branches_another(scene: Scene) -> None:
+    created = scene.create()
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        bot = NativeBot(venue, created, Swings())
+        bot.begin()
+        bot.hear(60)
+        to_ns = live.stage.start_ns + 10 * MINUTE_NS
+        live.seek(to_ns, "jump")
+        assert bot.ear.closed == 1001
+        assert {"e": "serverShutdown", "E": to_ns // 1_000_000} in bot.ear.frames
+        again = NativeBot(venue, created, Swings())
+        again.begin()
+        for _ in range(1_000):
+            if again.ear.frames:
+                break
+            await asyncio.sleep(0.01)
+        await to_the_end(again, live)
+        assert again.wakes >= BARS - 12
+
+    run(course)
+    parent, branch = scene.stored(created)
+    assert (parent.status, parent.reason) == ("stopped", "seek")
+    assert branch.parent == parent.fingerprint
+    for one in (parent, branch):
+        assert scene.replays.verify(one).outcome.name == "VERIFIED"
+
+
+def test_a_seek_forward_is_only_pace(scene: Scene) -> None:
+    created = scene.create(session='drive = "paced"\npace = 10\nstart_policy = "now"')
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        await asyncio.sleep(0.05)
+        live.seek(live.stage.end_ns - 1, "fast")
+        for _ in range(2_000):
+            if live.status is Status.COMPLETED:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(live.state())
+
+    run(course)
+    (stored,) = scene.stored(created)
+    assert stored.status == "completed"
+
+
+def test_what_makes_no_sense_is_refused_and_changes_nothing(scene: Scene) -> None:
+    created = scene.create()
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = venue.open(scene.sessions.get(created.session.id))
+        with pytest.raises(Conflict, match="a created session cannot pause"):
+            live.pause()
+        live.start()
+        with pytest.raises(Invalid, match="is not in the window"):
+            live.seek(0, "fast")
+        live.stop() if live.status is Status.RUNNING else None
+        live.close()
+
+    run(course)
+
+
+def test_bots_that_never_come_end_the_start(scene: Scene) -> None:
+    created = scene.create(session='pace = "lockstep"\nstart_timeout_s = 0.1')
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        for _ in range(1_000):
+            if live.status is Status.FAILED:
+                break
+            await asyncio.sleep(0.02)
+        assert live.status is Status.FAILED
+        assert live.state()["reason"] == "bots_missing"
+
+    run(course)
+    assert not scene.sessions.open_runs(created.session.id)
+
+
+def test_a_bot_that_trades_elsewhere_cannot_be_bound_twice(scene: Scene, tmp_path: Path) -> None:
+    del tmp_path
+    created = scene.create()
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        with pytest.raises(Conflict):
+            scene.sessions.begin_run(created.session.id, created.seats[0].bot, "run_other", 1)
+        live.close()
+
+    run(course)
