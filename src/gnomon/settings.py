@@ -43,9 +43,21 @@ class Settings(BaseSettings):
     )
     operator_token: str = Field(
         default="",
-        description="Who changes jobs and schedules over HTTP shows it as a bearer token; "
-        "empty: only clients of the gateway's own machine may.",
+        description="Who changes jobs, schedules and sessions over HTTP shows it as a bearer token; empty: on the "
+        "gateway only clients of its own machine may, on the venue it is in the file venue.token.",
         repr=False,
+    )
+
+    venue_host: str = Field(default="127.0.0.1", description="Address the venue binds to.")
+    venue_port: int = Field(default=3001, ge=0, le=65535, description="Port of the venue; 0 takes a free one.")
+    venue_url: str = Field(default="", description="Where clients reach it; empty: its host and port.")
+    venue_ports: str = Field(
+        default="", description="First and last of the ports that sessions are given, one each: 3001-3020; empty: none."
+    )
+    secret_key: str = Field(
+        default="",
+        repr=False,
+        description="What secrets of bots are sealed under, 32 characters or more; empty: the file secret.key.",
     )
 
     executor_id: str = Field(default="worker-0", min_length=1, description="The stable name of this worker's slot.")
@@ -98,6 +110,22 @@ class Settings(BaseSettings):
         """The sources that may be asked."""
         names = tuple(part.strip() for part in self.sources.split(",") if part.strip())
         return () if names == ("none",) else names
+
+    @property
+    def venue_address(self) -> str:
+        """The URL of the venue, without a slash at its end."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.venue_host, self.venue_host)
+        return (self.venue_url or f"http://{host}:{self.venue_port}").rstrip("/")
+
+    @property
+    def session_ports(self) -> tuple[int, ...]:
+        """The ports that sessions are given, but for the venue's own."""
+        if not self.venue_ports:
+            return ()
+        first, _, last = self.venue_ports.partition("-")
+        if not (first.isdigit() and (last or first).isdigit()) or not 0 < int(first) <= int(last or first) < 1 << 16:
+            raise Invalid(f"setting venue_ports: {self.venue_ports!r}", hint="first and last port, e.g. 3001-3020")
+        return tuple(one for one in range(int(first), int(last or first) + 1) if one != self.venue_port)
 
     @property
     def root(self) -> Path:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gnomon.score.trials import Deflated
     from gnomon.store.forecasts import StoredForecast
     from gnomon.store.runs import StoredRun
+    from gnomon.store.sessions import StoredSession
 
 SESSION_WIDTH: Final = 28
 """Of a session's name in a table: one of many datasets is as long as all their names, and the figures need the room."""
@@ -63,6 +64,16 @@ def progress_bar() -> Iterator[Progress]:
             bar.update(task, completed=done, total=total, description=doing)
 
         yield report
+
+
+def sessions_table(sessions: Iterable[StoredSession]) -> Table:
+    """One line a session."""
+    table = _table("session", "name", "status", "pace", "created", "started", "reason")
+    for one in sessions:
+        started = iso(one.started_at) if one.started_at else ""
+        status = str(one.status) if one.enabled else f"{one.status}, disabled"
+        table.add_row(one.id, one.name[:SESSION_WIDTH], status, one.pace, iso(one.created_at), started, one.reason)
+    return table
 
 
 def weights_table(held: Iterable[Held]) -> Table:

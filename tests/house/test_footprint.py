@@ -30,6 +30,7 @@ NOT_LOADED = {
     "gnomon": PURE | {"numpy", "typing_extensions"},
     "gnomon.errors": PURE | {"numpy"},
     "gnomon.settings": HEAVY | SQL | FRAMES | {"numpy", "fastapi", "httpx"},
+    "gnomon.lockstep": (PURE | {"numpy", "orjson"}) - {"asyncio", "http", "socket"},
     "gnomon.units": PURE,
     "gnomon.clock": PURE,
     "gnomon.chance": PURE,
@@ -38,6 +39,7 @@ NOT_LOADED = {
     "gnomon.exchange": PURE,
     "gnomon.replay": PURE,
     "gnomon.trader": PURE,
+    "gnomon.trader.pulse": HEAVY | SQL | FRAMES | {"fastapi", "starlette", "uvicorn", "pydantic", "httpx", "asyncio"},
     "gnomon.compat": PURE,
     "gnomon.score": PURE,
     "gnomon.report": PURE - PICTURES - {"socket"},  # matplotlib brings it
@@ -65,7 +67,8 @@ def loaded_by(statements: str) -> set[str]:
 
 
 def modules_of(name: str) -> list[str]:
-    """The module, or all modules of the package; migrations only run inside Alembic."""
+    """The module, or all modules of the package but those of an inner one that has a row of its own; migrations only
+    run inside Alembic."""
     folder = SOURCES.joinpath(*name.split("."))
     if name == "gnomon" or not folder.is_dir():
         return [name]
@@ -74,7 +77,9 @@ def modules_of(name: str) -> list[str]:
         for file in sorted(folder.rglob("*.py"))
         if "migrations" not in file.parts and not NETWORK.search(file.read_text(encoding="utf-8"))
     )
-    return [".".join(file.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__") for file in files]
+    names = [".".join(file.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__") for file in files]
+    inner = tuple(one for one in NOT_LOADED if one.startswith(f"{name}."))
+    return [one for one in names if not one.startswith(inner)] if inner else names
 
 
 NETWORK = re.compile(

@@ -154,6 +154,36 @@ def test_a_halt_is_a_hole_in_the_hours_of_its_instrument(store: Store) -> None:
             session(halts=[wrong])
 
 
+def test_a_session_bounds_what_may_be_ordered(store: Store) -> None:
+    bounds = {"min_qty": "0.001", "max_qty": "9000", "min_notional": "5", "max_orders": 20}
+    plain = stage_of(store, shipped_instruments(), session())
+    bound = stage_of(store, shipped_instruments(), session(filters=[{"instrument": "ethusdt", **bounds}]))
+    btc, eth = bound.ground.listings
+    assert btc == plain.ground.listings[0]
+    assert Decimal(eth.filters.min_lots) * eth.lot == Decimal("0.001")
+    assert Decimal(eth.filters.max_lots) * eth.lot == 9000
+    assert eth.filters.min_notional_units == eth.quote.units(Decimal(5))
+    assert (eth.filters.max_orders, eth.filters.max_stop_orders) == (20, 50)
+    assert bound.ground.digest != plain.ground.digest
+    both = stage_of(store, shipped_instruments(), session(filters=[{"min_notional": 5}])).ground.listings
+    assert all(one.filters.min_notional_units == one.quote.units(Decimal(5)) for one in both)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"least": "5"}, {"max_orders": "1.5"}, {"min_notional": "-1"}, {"min_notional": "dear"}]
+)
+def test_a_filter_that_is_none_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(Invalid):
+        session(filters=[wrong])
+
+
+def test_a_filter_off_the_grid_or_of_no_instrument_is_refused(store: Store) -> None:
+    with pytest.raises(Invalid, match="min_qty = 1E-11 of binance:BTCUSDT"):
+        stage_of(store, shipped_instruments(), session(filters=[{"min_qty": "0.00000000001"}]))
+    with pytest.raises(NotFound, match="filters of 'SPY'"):
+        stage_of(store, shipped_instruments(), session(filters=[{"instrument": "SPY", "max_orders": 3}]))
+
+
 @pytest.fixture
 def feed(tmp_path: Path) -> Store:
     """A recording of prints, quotes and depth, whose book is known from its second message on."""

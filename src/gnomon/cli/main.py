@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gnomon.cli import data, forecasts, keeping, processes, replay, weights, work
+from gnomon.cli import data, forecasts, keeping, processes, pulse, replay, sessions, weights, work
 from gnomon.cli.verb import app
 
-__all__ = ["app", "data", "forecasts", "keeping", "main", "processes", "replay", "weights", "work"]
+__all__ = ["app", "data", "forecasts", "keeping", "main", "processes", "pulse", "replay", "sessions", "weights", "work"]
 
 
 def main() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gnomon.cli.verb import app, opened, serve, settings_of, verb
-from gnomon.terminal import say
+from gnomon.terminal import say, show_json
 
 if TYPE_CHECKING:
     from gnomon.market.instrument import Instruments
@@ -27,6 +29,44 @@ def serve_gateway(
     """The gateway: REST, metrics and the page."""
     settings, store, configured = opened()
     _serve_gateway(settings, store, configured, host, port)
+
+
+@serve.command("venue")
+@verb
+def serve_venue(
+    host: Annotated[str, typer.Option(help="Default: GNOMON_VENUE_HOST.")] = "",
+    port: Annotated[int, typer.Option(help="Default: GNOMON_VENUE_PORT; 0 takes a free one.", min=-1, max=65535)] = -1,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON once it serves.")] = False,
+) -> None:
+    """The venue: live sessions behind a Binance-shaped REST, WebSocket and WebSocket API."""
+    from gnomon.cli.sessions import bots_of, token_of
+    from gnomon.compat.named import trader_of
+    from gnomon.jobs.replay import Replays
+    from gnomon.serve.venue import process
+    from gnomon.serve.venue.control import Control
+    from gnomon.serve.venue.fleet import TelemetryDoor
+    from gnomon.serve.venue.venue import Venue
+    from gnomon.store.health import TelemetryStore
+    from gnomon.store.sessions import SessionStore
+    from gnomon.wallclock import WallClock
+
+    settings, store, configured = opened()
+    clock, bots, sessions = WallClock(), bots_of(settings, store.engine), SessionStore(store.engine)
+    venue = Venue(bots, sessions, Replays(store, settings.root, configured, clock, trader_of), clock)
+    telemetry = TelemetryDoor(TelemetryStore(store.engine), bots, clock, bots.open_key, venue.sockets_of)
+    control = Control(sessions, venue, clock, token_of(settings), telemetry.fleet)
+    door = process.door_of(venue, control, telemetry)
+    ports = {one: partial(sessions.of_port, one) for one in settings.session_ports}
+
+    def ready(addresses: Sequence[tuple[str, int]]) -> None:
+        urls = [f"http://{address}:{number}" for address, number in addresses]
+        if as_json:
+            show_json({"urls": urls})
+        else:
+            say(f"venue on {', '.join(urls)}")
+
+    address, number = host or settings.venue_host, settings.venue_port if port < 0 else port
+    process.run(venue, door, address, number, ports, ready)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from itertools import product
@@ -47,6 +48,9 @@ def replay(
     debug: Annotated[bool, typer.Option("--debug", help="Refuse trades and bars kept beyond their hook.")] = False,
     snapshots: Annotated[int, typer.Option("--snapshots", min=0, help="Keep one after so many records; 0 none.")] = 0,
     report: Annotated[Path | None, typer.Option("--report", help="Write the page of the run to this file.")] = None,
+    faults: Annotated[
+        list[str] | None, typer.Option("--faults", help="A plan of faults by name; may be repeated.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a session in process, at full pace: every entry, or the one trader that is named."""
@@ -56,7 +60,7 @@ def replay(
     if branch or at or spec is None:
         done = [_branched(replays, spec, branch, at, trader, params_of(param), seed, runner, debug)]
     else:
-        text, session = session_of(spec)
+        text, session = session_of(spec, faults or ())
         stage = replays.stage(session)
         done = [
             replays.run(stage, text, entry, number, seed, runner, debug=debug, snapshots=snapshots)
@@ -162,19 +166,23 @@ def _order_words(one: dict[str, Any]) -> str:
 @verb
 def explain(
     run: Run,
-    fill: Annotated[str, typer.Argument(help="A fill by its number, or an order: order:17.")],
+    fill: Annotated[str, typer.Argument(help="A fill by its number, an order: order:17, or faults.")],
     as_json: Json = False,
 ) -> None:
-    """Why a fill happened: the print that allowed it, what stood before it, by which rule; or why an order had none."""
+    """Why a fill happened: the print that allowed it, what stood before it, by which rule; or why an order had none.
+    Of `faults`: which befell the run, and how its bot bore each."""
     from gnomon.replay.explain import explain_fill, explain_order
 
     replays = replays_of()
     stored = replays.runs.find(run)
+    if fill == "faults":
+        _explain_faults(replays, stored, as_json)
+        return
     stage, _ = replays.again(stored)
     record = replays.record_of(stored)
     kind, _, number = fill.rpartition(":")
     if not number.isdigit() or kind not in ("", "fill", "order"):
-        raise Invalid(f"{fill!r} is neither a fill nor an order", hint="a number, or order:17")
+        raise Invalid(f"{fill!r} is neither a fill nor an order", hint="a number, order:17, or faults")
     found = (explain_order if kind == "order" else explain_fill)(record, stage.ground, int(number))
     if as_json:
         show_json({"run": stored.id, "sentences": list(found.sentences), "neighbours": list(found.neighbours)})
@@ -182,6 +190,18 @@ def explain(
     say(*found.sentences)
     if found.neighbours:
         say("", *found.neighbours)
+
+
+def _explain_faults(replays: Replays, stored: StoredRun, as_json: bool) -> None:
+    from gnomon.score.fault_verdicts import fault_report, in_words
+
+    found = fault_report(replays.record_of(stored))
+    if found is None:
+        raise NotFound(f"no fault was planned for {stored.id}", hint='faults = ["flaky-acks"] in [rules] plans some')
+    if as_json:
+        show_json({"run": stored.id, **found.row()})
+    else:
+        say(*in_words(found.row()))
 
 
 @app.command()
@@ -319,15 +339,15 @@ def replays_of() -> Replays:
     return Replays(store, settings.root, configured, WallClock(), trader_of)
 
 
-def session_of(path: Path) -> tuple[str, Session]:
-    """The text of a session file, and the session."""
-    from gnomon.replay.session import Session
+def session_of(path: Path, faults: Sequence[str] = ()) -> tuple[str, Session]:
+    """The text of a session file, and the session; `faults` are plans beside those that it names."""
+    from gnomon.replay.session import Session, with_plans
 
     if not path.is_file():
         raise NotFound(f"no session file {path}", hint="see docs/replay.md for one to begin with")
     from gnomon.sources.files.latencies import with_latencies
 
-    text = with_latencies(path.read_text(encoding="utf-8"), path.parent)
+    text = with_plans(with_latencies(path.read_text(encoding="utf-8"), path.parent), faults)
     return text, Session.parse(text)
 
 
@@ -431,6 +451,7 @@ def header_of(stored: StoredRun) -> Header:
         fingerprint=stored.fingerprint,
         versions=f"engine {stored.engine}",
         again=f"gnomon verify {stored.id}",
+        faults=stored.summary.get("faults", {}),
     )
 
 
@@ -449,7 +470,15 @@ def rules_in_words(rules: Rules) -> dict[str, str]:
         "Fees": f"maker {fees.maker / RATE_ONE:.4%}, taker {fees.taker / RATE_ONE:.4%}, in {fees.other or fees.asset}",
         "Latency": ", ".join(f"{name} {_leg(leg)}" for name, leg in legs),
         "Balances": ", ".join(f"{amount:,f} {name}" for name, amount in rules.balances.items()),
+        **({} if rules.faults.is_empty else {"Faults": _faults_in_words(rules)}),
     }
+
+
+def _faults_in_words(rules: Rules) -> str:
+    counts: dict[str, int] = {}
+    for entry in rules.faults.entries:
+        counts[entry.fault.word] = counts.get(entry.fault.word, 0) + 1
+    return ", ".join(name if n == 1 else f"{name} ({n})" for name, n in counts.items())
 
 
 def _leg(leg: Leg) -> str:

@@ -34,9 +34,11 @@ app = typer.Typer(
 )
 db = typer.Typer(help="The database.", no_args_is_help=True)
 serve = typer.Typer(help="One process each.", no_args_is_help=True)
+session = typer.Typer(help="One session on the wire.", no_args_is_help=True)
 weights = typer.Typer(help="Weights of the models on this machine.")
 app.add_typer(db, name="db")
 app.add_typer(serve, name="serve")
+app.add_typer(session, name="session")
 app.add_typer(weights, name="weights")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]

@@ -26,9 +26,10 @@ from gnomon.replay.record import Kept, Record
 from gnomon.replay.run import Played, RunPlan, play, play_again, play_from
 from gnomon.replay.runners import JUMP
 from gnomon.replay.runners import runner as search_of
-from gnomon.replay.session import Entry, Session, document_of
+from gnomon.replay.session import Drive, Entry, Session, document_of
 from gnomon.replay.snapshots import Snapshot, Taking, copy_before, fitting
 from gnomon.replay.verification import Outcome, Verification, verify
+from gnomon.score.fault_verdicts import fault_report
 from gnomon.score.played import run_record
 from gnomon.score.run_record import RunRecord
 from gnomon.score.runs import Summary, summary
@@ -43,7 +44,12 @@ from gnomon.trader.trader import Strategy
 Traders = Callable[[str, Mapping[str, Any]], Strategy]
 """A trader of a name and parameters, ready to begin."""
 
-STATUS = {EndReason.WINDOW: "completed", EndReason.STOPPED: "stopped", EndReason.FAILED: "failed"}
+STATUS = {
+    EndReason.WINDOW: "completed",
+    EndReason.STOPPED: "stopped",
+    EndReason.SEEK: "stopped",
+    EndReason.FAILED: "failed",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,10 +123,20 @@ class Replays:
             self.journals.side(run).write({"fact": "runner", "name": runner})
         if kept.refusal:
             self.journals.side(run).write({"fact": "no more snapshots", "why": kept.refusal})
+        return self.keep(run, stage, text, entry, plan, played, branch)
+
+    def keep(
+        self, run: str, stage: Stage, text: str, entry: Entry, plan: RunPlan, played: Played, branch: Branch | None
+    ) -> Done:
+        """The figures and the row of a run whose journal is whole, however it was driven."""
         window = plan.start_ns, plan.end_ns
         record = run_record(run, self.journals.read(run), plan.ground, stage.calendar, window, in_words=True)
         found = summary(record)
         stored = self._row(run, stage, text, entry, plan, played, found, journal="full", branch=branch)
+        if stage.session.drive is not Drive.IN_PROCESS and not plan.rules.faults.is_empty:
+            borne = fault_report(self.journals.read(run))
+            assert borne is not None
+            stored = replace(stored, summary={**stored.summary, "faults": borne.row()})
         self.runs.keep([stored])
         return Done(stored, record, found)
 
@@ -147,7 +163,7 @@ class Replays:
         place = Branch(bytes.fromhex(parent.fingerprint), at_ns, seq_at(self.record_of(parent), at_ns))
         document = document_of(parent.spec)
         document["session"] = {**document["session"], "from": iso(at_ns)}
-        text = json.dumps(document, default=str, sort_keys=True)
+        text = json.dumps(document, default=str)
         stage = self.stage(Session.parse(text))
         known = next((one for one in stage.session.entries if one.name == parent.entry), None)
         given = dict(params or {}) if trader else {**parent.params, **(params or {})}

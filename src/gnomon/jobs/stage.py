@@ -23,7 +23,7 @@ from gnomon.market.quotes import Quotes
 from gnomon.market.trades import Trades
 from gnomon.replay.digests import canonical, dataset_digest
 from gnomon.replay.ground import Ground, Tape, finest, finest_of, recorded_of, tape_of
-from gnomon.replay.listings import Traded, listings
+from gnomon.replay.listings import Traded, bounded, listings
 from gnomon.replay.run import RunPlan
 from gnomon.replay.session import Entry, Halt, Session
 from gnomon.replay.wire import Compute
@@ -187,6 +187,8 @@ def _ground(
         if instrument.calendar != ALWAYS or instrument.id in halts:
             hours[instrument.id] = _hours(instrument.calendar, head, halts.get(instrument.id, ()))
     listed = listings(traded, hours=hours, are_shorted=session.rules.shorting is not None)
+    for bound in session.filters:
+        listed = bounded(listed, bound)
     tapes = tuple(
         _tape(listing, trades, candles, timeframe, shelf, recorded, met, resolves)
         for listing, (trades, candles, recorded, met) in zip(listed, rows, strict=True)

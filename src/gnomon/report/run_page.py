@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from gnomon.report.wording import (
     signed_share,
 )
 from gnomon.score.execution import slippage_bps
+from gnomon.score.fault_verdicts import Verdict, expected, in_words
 from gnomon.score.round_trips import OPENING, round_trips
 from gnomon.score.run_record import RunRecord
 from gnomon.score.runs import Summary, hold_equity, summary
@@ -69,6 +70,7 @@ class Header:
     fingerprint: str = ""
     versions: str = ""
     again: str = ""
+    faults: Mapping[str, Any] = field(default_factory=dict)  # `score.fault_verdicts.FaultReport.row`
 
 
 def run_page(record: RunRecord, header: Header, figures: Summary | None = None, *, most_fills: int = MOST_FILLS) -> str:
@@ -89,6 +91,7 @@ def run_page(record: RunRecord, header: Header, figures: Summary | None = None, 
         _trips(record, {int(record.fills.number[row]) for row in _listed(record, most_fills)}),
         _fills(record, most_fills),
         _rejects(record),
+        *_faults(header),
         _identity(header),
     ]
     return page(f"{header.trader} on {symbols} · {record.run}", parts)
@@ -295,6 +298,29 @@ def _fill_row(record: RunRecord, row: int) -> tuple[Text, ...]:
         number(slipped),
         number(float(fills.position_after[row]), listing.quantity_decimals),
     )
+
+
+def _faults(header: Header) -> Iterator[str]:
+    """How each planned fault was borne, and the checks of the whole run."""
+    if not header.faults:
+        return
+    first, *_, position, refusals = in_words(header.faults)
+    columns = Column("At, UTC", "when"), Column("Fault"), Column("Expected"), Column("Verdict"), Column("Events", "n")
+    rows: list[tuple[Text, ...]] = []
+    why: list[str] = []
+    for one in header.faults["verdicts"][:MOST_REJECTS]:
+        tone = -1.0 if one["verdict"] == Verdict.VIOLATED else 0.0
+        rows.append(
+            (clock_text(int(one["at_ns"])), one["fault"], expected(one["fault"]), toned(tone, one["verdict"]),
+             str(one["events"]))
+        )  # fmt: skip
+        why.append(f"{one['why']}.")
+    twice = header.faults["checks"]["duplicates"]
+    orders = f"{plural(len(twice), 'order')} made twice." if twice else "No order was made twice."
+    yield section(
+        "Faults", quiet(f"{first} {orders} {position} {refusals}"), table(columns, rows, notes=why, kind="cards"),
+        name="faults",
+    )  # fmt: skip
 
 
 def _rejects(record: RunRecord) -> str:
