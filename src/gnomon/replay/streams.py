@@ -226,9 +226,13 @@ class BarStream:
 
 def _block(bars: Bars, closes_ns: IntArray) -> tuple[list[int], ...]:
     """The rows that close at the instants (-1 none), and their columns, as lists."""
-    rows = np.minimum(bars.close_ns.searchsorted(closes_ns), max(0, len(bars) - 1))
     if not len(bars):
         return ([-1] * len(closes_ns),) * 7
-    found = np.where(bars.close_ns[rows] == closes_ns, rows, -1)
     columns = (bars.open_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    first = int(bars.close_ns.searchsorted(closes_ns[0])) if len(closes_ns) else 0
+    block = slice(first, first + len(closes_ns))
+    if np.array_equal(bars.close_ns[block], closes_ns):  # no bar is missing, and none is there besides
+        return list(range(block.start, block.stop)), *(column[block].tolist() for column in columns)
+    rows = np.minimum(bars.close_ns.searchsorted(closes_ns), len(bars) - 1)
+    found = np.where(bars.close_ns[rows] == closes_ns, rows, -1)
     return found.tolist(), *(column[rows].tolist() for column in columns)

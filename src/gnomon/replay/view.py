@@ -33,6 +33,7 @@ class TapeView:
         self._ground = ground
         self._liquidity = liquidity
         self._feed_ns = feed_ns
+        self._frame_ns = ground.timeframe.nominal_ns
         self._made: dict[tuple[int, str], Bars] = {}
 
     def last(self, instrument: int, now_ns: int) -> Last | None:
@@ -43,7 +44,7 @@ class TapeView:
             if not stop:
                 return None
             return Last(tape.time_ns.item(stop - 1) + self._feed_ns, tape.price.item(stop - 1))
-        stop = _closed(tape, now_ns - self._feed_ns)
+        stop = self._closed_by(tape, now_ns - self._feed_ns)
         if not stop:
             return None
         return Last(tape.close_ns.item(stop - 1) + self._feed_ns, tape.close.item(stop - 1))
@@ -101,6 +102,15 @@ class TapeView:
             said_ns = recorded.updated_ns(as_of_ns) + self._feed_ns
             return BestQuote(instrument, said_ns, best.bid, best.ask)
         return BestQuote(instrument, tape.tape.time_ns.item(best.print) + self._feed_ns, best.bid, best.ask)
+
+    def _closed_by(self, bars: Bars, now_ns: int) -> int:
+        """How many bars are closed by the instant. Where none is missing, that follows from the time."""
+        closes, count = bars.close_ns, len(bars)
+        if count:
+            stop = int((now_ns - closes.item(0)) // self._frame_ns) + 1
+            if 0 < stop <= count and closes.item(stop - 1) <= now_ns and (stop == count or closes.item(stop) > now_ns):
+                return stop
+        return _closed(bars, now_ns)
 
     def _bars(self, tape: Tape, timeframe: Timeframe) -> Bars:
         if timeframe == self._ground.timeframe:

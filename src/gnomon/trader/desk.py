@@ -45,7 +45,7 @@ from gnomon.trader.events import BestQuote, Timer
 from gnomon.trader.market import Book, Depth, Document, Issued, Market, News, Printed
 from gnomon.trader.orders import Blotter, Fill, Heard, Late, Order, OrderRequest, Rejected, Working, hear
 from gnomon.trader.panel import Panel, panel_of
-from gnomon.trader.plan import Plan, bar_name, base36
+from gnomon.trader.plan import Plan
 from gnomon.trader.sizing import Number
 from gnomon.trader.ticket import Purse, Size, Wish
 from gnomon.units import DAY_NS, INT64_MAX
@@ -87,10 +87,10 @@ class Desk:
         "_bar",
         "_bar_end_ns",
         "_bar_first",
-        "_bar_name",
         "_bar_orders",
         "_blotter",
         "_brackets",
+        "_bounds_orders",
         "_by_id",
         "_ceiling",
         "_closed",
@@ -100,12 +100,12 @@ class Desk:
         "_draws",
         "_every",
         "_forecasts",
+        "_frame_ns",
         "_heard",
         "_is_listening",
         "_listings",
         "_market",
         "_metrics",
-        "_named_bar",
         "_news",
         "_notes",
         "_on_fill",
@@ -115,6 +115,7 @@ class Desk:
         "_quotes",
         "_requests",
         "_seen",
+        "_unnamed",
         "alarms",
         "is_deciding",
         "now_ns",
@@ -146,6 +147,7 @@ class Desk:
         self._blotter = Blotter(self, plan.listings, funds, self._heard)
         self._quotes = self._blotter.quotes
         self._by_id: dict[str, Order] = {}
+        self._unnamed: list[Order] = []  # whose ids nobody has asked for yet
         self._brackets: list[Bracket] = []
         self._is_listening = False
         self._every: dict[str, int] = {}
@@ -156,8 +158,9 @@ class Desk:
         self._requests = 0
         self._asked = 0  # orders with a client id, ever: their ordinals
         self._bar = self._bar_first = self._bar_orders = 0
+        self._frame_ns = plan.timeframe.nominal_ns
         self._bar_end_ns = plan.bar_end_ns(0)
-        self._named_bar, self._bar_name = -1, ""  # the bar of the newest client id, and how its ids begin
+        self._bounds_orders = bool(plan.limits.open_orders or plan.limits.notional_pct)
         self._ceiling = plan.limits.orders_per_bar or NO_CEILING
         self._closed = ""
         self._seen: Seen | None = None
@@ -212,7 +215,9 @@ class Desk:
 
     def price_ticks(self, instrument: str | int = 0) -> int:
         """In ticks, 0 before the first."""
-        number = self._listing(instrument).number
+        return self._last_ticks(self._listing(instrument).number)
+
+    def _last_ticks(self, number: int) -> int:
         known = self._prices.get(number)
         if known is not None and known[0] == self.now_ns:
             knowable_ns, ticks = known[1], known[2]
@@ -374,7 +379,7 @@ class Desk:
         if open:
             return list(self._blotter.orders())
         self._blotter.catch_up()
-        return list(self._by_id.values())
+        return list(self._ids().values())
 
     def fills(self, since: int | str | None = None) -> list[Fill]:
         """Own fills that are known, oldest first; those known at `since` or later."""
@@ -433,7 +438,12 @@ class Desk:
     ) -> Order:
         """Buy with exactly one size, or with all free cash. `usd` is the gross budget, costs included; `pct` percent of
         equity. `tp` and `sl` guard what was filled."""
-        if type(lots) is int and _says_no_more(qty, usd, pct, limit, stop, tp, sl, tif, post_only, reduce_only):
+        if (
+            type(lots) is int
+            and qty is usd is pct is limit is stop is tp is sl is None
+            and tif == "GTC"
+            and not (post_only or reduce_only)
+        ):
             return self._take(instrument, Side.BUY, lots, label)
         wish = Wish(Side.BUY, ticket.size_of(lots, qty, usd, pct), limit, stop, tif, post_only, reduce_only)
         return self._ask(instrument, wish, tp, sl, label)
@@ -457,7 +467,12 @@ class Desk:
     ) -> Order:
         """Sell with exactly one size, or everything. `usd` is what is sold at the newest price, `pct` percent of the
         holding."""
-        if type(lots) is int and _says_no_more(qty, usd, pct, limit, stop, tp, sl, tif, post_only, reduce_only):
+        if (
+            type(lots) is int
+            and qty is usd is pct is limit is stop is tp is sl is None
+            and tif == "GTC"
+            and not (post_only or reduce_only)
+        ):
             return self._take(instrument, Side.SELL, lots, label)
         wish = Wish(Side.SELL, ticket.size_of(lots, qty, usd, pct), limit, stop, tif, post_only, reduce_only)
         return self._ask(instrument, wish, tp, sl, label)
@@ -478,7 +493,7 @@ class Desk:
         listing = self._listing(request.instrument)
         if request.client_id is not None:
             _check_id(request.client_id)
-            if request.client_id in self._by_id:
+            if request.client_id in self._ids():
                 return self._by_id[request.client_id]
         written = ticket.exactly(listing, request, self._purse(listing, "exact"))
         return self._send_or_decline(listing, written, request.side, request.type, request.label, request.client_id)
@@ -666,7 +681,7 @@ class Desk:
 
     def client_id(self, ordinal: int) -> str:
         """The client id of the order that was the so many-th to get one, of the newest first; empty for none."""
-        return next((one.id for one in reversed(self._by_id.values()) if one.place.client == ordinal), "")
+        return next((one.id for one in reversed(self._ids().values()) if one.place.client == ordinal), "")
 
     def assets(self) -> dict[str, int]:
         """The numbers of the assets by name, as fills speak of them."""
@@ -847,8 +862,9 @@ class Desk:
         if lots <= 0:
             ticket.size_of(lots, None, None, None)
         listing = self._listing(instrument)
-        short = sizing.shortfall(listing, self.price_ticks(listing.number), lots)
-        place = _make(Place, (listing.number, side, OrderType.MARKET, lots, *_PLAIN))
+        number = listing.number
+        short = sizing.shortfall(listing, self._last_ticks(number), lots)
+        place = _make(Place, (number, side, OrderType.MARKET, lots, *_PLAIN))
         return self._decline(place, short, label, None) if short else self._send(place, label)
 
     def _send_or_decline(
@@ -869,11 +885,11 @@ class Desk:
         why = self._refusal((place,))
         if why:
             return self._decline(place, why, label, given)
-        self._asked += 1
-        place = _numbered(place, self._asked)
+        self._asked = asked = self._asked + 1
+        place = _numbered(place, asked)
         self._requests += 1
         order = self._new_order(place, label, given)
-        self._blotter.sent([order])
+        self._blotter.sent((order,))
         self.outbox.append(wrap(place) if wrap else place)
         return order
 
@@ -900,7 +916,7 @@ class Desk:
     def _check_new_ids(self, names: Sequence[str]) -> None:
         for number, name in enumerate(names):
             _check_id(name)
-            if name in self._by_id or name in names[:number]:
+            if name in self._ids() or name in names[:number]:
                 raise Conflict(f"client id {name!r} was used", hint="a list is sent once: look at orders(open=False)")
 
     def base_asset(self, instrument: int) -> int:
@@ -914,24 +930,35 @@ class Desk:
     def _new_order(self, place: Place, label: str | None, given: str | None) -> Order:
         self._open_decision()
         self._bar_orders += 1
-        if not given and self._named_bar != self._bar:
-            self._named_bar, self._bar_name = self._bar, bar_name(self.session, self._bar)
-        name = given or self._bar_name + base36(self._bar_orders)
+        name = given or (self.session, self._bar, self._bar_orders)
         order = Order(self._blotter, self.session.listings[place.instrument], place, self._requests, name, label)
-        self._by_id[name] = order
+        if given:
+            self._ids()[given] = order
+        else:
+            self._unnamed.append(order)
         return order
+
+    def _ids(self) -> dict[str, Order]:
+        """The orders that have a client id by it, oldest first. Ids are made when somebody asks."""
+        if self._unnamed:
+            self._by_id.update((one.id, one) for one in self._unnamed)
+            self._unnamed.clear()
+        return self._by_id
 
     def _refusal(self, places: tuple[Place, ...]) -> str:
         """Why the desk's limits keep them here; empty where they do not."""
-        why = self._why_not()
-        if why:
-            return why
+        if self._requests >= self._ceiling or self.now_ns >= self._bar_end_ns:
+            why = self._why_not()
+            if why:
+                return why
         notional = 0
         for place in places:
             if place.side is Side.BUY:
                 listing = self.session.listings[place.instrument]
-                ticks = place.price or place.stop or (0 if place.quote_units else self.price_ticks(place.instrument))
+                ticks = place.price or place.stop or (0 if place.quote_units else self._last_ticks(place.instrument))
                 notional = max(notional, place.quote_units or listing.notional(ticks, place.lots))
+        if not self._bounds_orders:
+            return ""
         most = self.session.limits
         standing = ceilings.Standing(
             self._requests - self._bar_first,
@@ -946,8 +973,9 @@ class Desk:
         if self._closed:
             return self._closed
         if self.now_ns >= self._bar_end_ns:
-            self._bar = self.session.bar(self.now_ns)
-            self._bar_end_ns = self.session.bar_end_ns(self._bar)
+            begun_ns = self.session.start_ns
+            self._bar = bar = max(0, self.now_ns - begun_ns) // self._frame_ns
+            self._bar_end_ns = begun_ns + (bar + 1) * self._frame_ns
             self._bar_first, self._bar_orders = self._requests, 0
             most = self.session.limits.orders_per_bar
             self._ceiling = self._requests + most if most else NO_CEILING
@@ -961,7 +989,7 @@ class Desk:
         self._open_decision()
         order = Order(self._blotter, self.session.listings[place.instrument], place, 0, given or "", label)
         if given:
-            self._by_id[given] = order
+            self._ids()[given] = order
         self._blotter.declined(order, why)
         if self._is_listening:
             self.alarms.append((self.now_ns, OWN))
@@ -1015,13 +1043,6 @@ class Desk:
 
 _PLAIN: Final = tuple(Place._field_defaults[name] for name in Place._fields[4:])
 """What a MARKET order of some lots says beyond them."""
-
-
-def _says_no_more(*words: Any) -> bool:
-    return words == _NO_MORE
-
-
-_NO_MORE: Final = (None, None, None, None, None, None, None, "GTC", False, False)
 
 
 def _numbered(place: Place, client: int) -> Place:

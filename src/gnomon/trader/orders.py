@@ -26,6 +26,7 @@ from gnomon.exchange.order import OrderType, Place, Quote, SelfTrade, Side, Stat
 from gnomon.exchange.outcome import Accepted, Changed, Margined, Outcome, Quoted, Refusal, Triggered
 from gnomon.exchange.outcome import Filled as VenueFill
 from gnomon.exchange.outcome import Rejected as VenueRejected
+from gnomon.trader.plan import Plan, bar_name, base36
 from gnomon.trader.sizing import price_of
 
 
@@ -92,17 +93,17 @@ class OrderRequest:
 class Order:
     """One own order. What it says follows the deliveries up to the desk's clock.
 
-    `id` is the client order id ("" of a standing pair's sides), `number` the venue's number once it is known, `request`
-    counts the desk's requests.
+    `number` is the venue's number once it is known, `request` counts the desk's requests.
     """
 
     __slots__ = (
         "_blotter",
         "_executed_lots",
+        "_name",
         "_number",
         "_quote_units",
+        "_sent_ns",
         "_state",
-        "id",
         "label",
         "listing",
         "place",
@@ -111,24 +112,41 @@ class Order:
     )
 
     def __init__(
-        self, blotter: Blotter, listing: Listing, place: Place, request: int, name: str = "", label: str | None = None
+        self,
+        blotter: Blotter,
+        listing: Listing,
+        place: Place,
+        request: int,
+        name: str | tuple[Plan, int, int] = "",
+        label: str | None = None,
     ) -> None:
+        """`name` is its client id, or what one is made of: the bar, and the number of the order in it."""
         self._blotter = blotter
         self.listing = listing
         self.place = place
         self.request = request
-        self.id = name
+        self._name = name
         self.label = label
-        self.serial = blotter.new_serial()
-        self._state: State = Pending(blotter.clock.now_ns)
+        self.serial = blotter.made = blotter.made + 1
+        self._sent_ns = blotter.clock.now_ns
+        self._state: State | None = None  # Pending, as nothing has been heard
         self._number = 0
         self._executed_lots = 0
         self._quote_units = 0
 
     @property
+    def id(self) -> str:
+        """The client order id, "" of a standing pair's sides."""
+        name = self._name
+        if not isinstance(name, str):
+            plan, bar, number = name
+            self._name = name = bar_name(plan, bar) + base36(number)
+        return name
+
+    @property
     def state(self) -> State:
         self._blotter.catch_up()
-        return self._state
+        return self._state or Pending(self._sent_ns)
 
     @property
     def number(self) -> int:
@@ -178,7 +196,7 @@ class Order:
         place = self.place
         size = f"{place.lots} lots" if place.lots else f"{place.quote_units} units"
         price = f" at {place.price}" if place.price else ""
-        return f"<Order {self.id or self._number} {place.side.name} {size}{price} of {self.listing.id}: {self._state}>"
+        return f"<Order {self.id or self._number} {place.side.name} {size}{price} of {self.listing.id}: {self._state or Pending(self._sent_ns)}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +320,6 @@ class Blotter:
         "_assets",
         "_by_number",
         "_by_request",
-        "_serial",
         "changes",
         "clock",
         "fills",
@@ -310,6 +327,7 @@ class Blotter:
         "is_listened",
         "listings",
         "locked",
+        "made",
         "open",
         "quotes",
         "read",
@@ -324,7 +342,7 @@ class Blotter:
     ) -> None:
         self.clock = clock
         self._assets = assets
-        self._serial = 0
+        self.made = 0  # orders so far: their serials
         self.listings = {one.number: one for one in listings}
         self.heard = heard
         self.read = 0
@@ -347,10 +365,6 @@ class Blotter:
         """Refused by the desk: known at once, told to the hooks at the next wake."""
         order._state = Rejected(self.clock.now_ns, why)
         hear(self.heard, self.clock.now_ns, (Declined(order),))
-
-    def new_serial(self) -> int:
-        self._serial += 1
-        return self._serial
 
     def catch_up(self) -> None:
         """Take in everything that is known by now."""
