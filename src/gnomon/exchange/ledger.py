@@ -95,6 +95,11 @@ class Ledger:
         self.free[asset] = after
         self.borrowed[asset] += units
 
+    def stand(self, asset: int, free: int, locked: int, fees: int) -> None:
+        """What a walk has left of an asset; the market has the rest."""
+        self.free[asset], self.locked[asset], self.fees[asset] = free, locked, fees
+        self.market[asset] = -(self.balance(asset) + fees + self.opening[asset])
+
     def balance(self, asset: int) -> int:
         """Free and locked; below zero for what is sold short."""
         return self.free[asset] + self.locked[asset] - self.borrowed[asset]

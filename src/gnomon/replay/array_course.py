@@ -412,12 +412,8 @@ class Course:
         exchange, purse = self._stage.exchange, self._book.purse
         ledger = exchange.ledger
         free_quote, locked_quote, free_base, locked_base, fees_quote, fees_base = funds
-        for asset, free, locked, fees in (
-            (purse.quote, free_quote, locked_quote, fees_quote),
-            (purse.base, free_base, locked_base, fees_base),
-        ):
-            ledger.free[asset], ledger.locked[asset], ledger.fees[asset] = free, locked, fees
-            ledger.market[asset] = -(ledger.balance(asset) + fees + ledger.opening[asset])
+        ledger.stand(purse.quote, free_quote, locked_quote, fees_quote)
+        ledger.stand(purse.base, free_base, locked_base, fees_base)
         exchange.working.made, exchange.working.fills_made = made, fills
 
     def _keep(

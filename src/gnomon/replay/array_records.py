@@ -14,7 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from gnomon.market.lanes import Lane
-from gnomon.replay.bodies import Body, Deliver, Entry, Fill, PostingGroup, Quoted, Reject, RequestQuote, Span
+from gnomon.replay.bodies import (
+    Accept,
+    Body,
+    Decision,
+    Deliver,
+    Entry,
+    Fill,
+    PostingGroup,
+    Quoted,
+    Reject,
+    RequestPlace,
+    RequestQuote,
+    Span,
+)
 from gnomon.replay.header import RecordType, flag_of
 from gnomon.replay.journal import Buffer
 from gnomon.units import IntArray
@@ -28,7 +41,7 @@ _HEADER: Final = (
     ("length", "<u4"), ("type", "<u2"), ("lane", "u1"), ("flags", "u1"), ("t", "<i8"), ("seq", "<u8"), ("cause", "<u8"),
     ("source", "<u4"), ("version", "<u2"), ("zero", "<u2"),
 )  # fmt: skip
-_KINDS: Final = {"u8": "u1", "u16": "<u2", "u32": "<u4", "u64": "<u8", "i64": "<i8"}
+_KINDS: Final = {"u8": "u1", "u16": "<u2", "u32": "<u4", "u64": "<u8", "i64": "<i8", "digest": "V32"}
 
 
 def _columns(shape: type[Body]) -> list[tuple[str, Any]]:
@@ -49,7 +62,10 @@ def form(shape: type[Body], *more: tuple[Any, ...]) -> np.dtype[Any]:
 
 
 DELIVER: Final = form(Deliver, ("span", np.dtype(_columns(Span))))
+DECISION: Final = form(Decision)
 REQUEST: Final = form(RequestQuote)
+PLACE: Final = form(RequestPlace)
+ACCEPT: Final = form(Accept)
 QUOTED: Final = form(Quoted)
 REJECT: Final = form(Reject)
 FILL: Final = form(Fill)
@@ -81,6 +97,15 @@ def put(rows: Rows, name: str, value: Any) -> None:
     rows[name] = value
     if f"{name}_high" in (rows.dtype.names or ()):
         rows[f"{name}_high"] = np.asarray(value) >> 63
+
+
+def side_by_side(rows: Rows, names: Sequence[str]) -> bytes:
+    """Some of the records that stand in each row, as bytes."""
+    layout = np.dtype([(name, rows.dtype[name]) for name in names])
+    found = np.empty(len(rows), layout)
+    for name in names:
+        found[name] = rows[name]
+    return found.tobytes()
 
 
 Scatter = Callable[[Any, Any, Any], None]

@@ -9,7 +9,6 @@ No record and no digest says which of the two it was.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +30,7 @@ from gnomon.replay.run import Stage
 from gnomon.replay.streams import NEVER_NS, TradeStream
 from gnomon.replay.windows import Windows
 from gnomon.trader.desk import Desk
+from gnomon.trader.orders import Said
 from gnomon.units import INT64_MAX, IntArray
 
 HELD: Final = 4_096
@@ -45,21 +45,6 @@ _BUY, _SELL = Side.BUY, Side.SELL
 _RULES: Final = {int(one): one for one in Rule}
 _make = tuple.__new__
 _ROW, _SIDE = course.FILLED_FIELDS.index("print"), course.FILLED_FIELDS.index("side")
-
-
-How = Callable[[int, tuple[int, ...]], list[Outcome]]
-
-
-class _Said:
-    """What the venue said, made when somebody reads it; most is never read."""
-
-    __slots__ = ("_how", "_number", "_row")
-
-    def __init__(self, how: How, number: int, row: tuple[int, ...]) -> None:
-        self._how, self._number, self._row = how, number, row
-
-    def __iter__(self) -> Iterator[Outcome]:
-        return iter(self._how(self._number, self._row))
 
 
 class Spoken:
@@ -137,7 +122,7 @@ class PairRun:
         window = step if step > 1 else WINDOW_ROWS
         self._clear = int(state[course.CLEAR])  # rows before it have been met
         self._is_covered, self._is_catching = True, False
-        self._unsaid: list[tuple[int, How, int, tuple[int, ...]]] = []  # when it is heard, and what
+        self._unsaid: list[tuple[int, Said]] = []  # when it is heard, and what
         self._first_window = stream.rows.start + 1 if step > 1 else self._spoken.first
         self._windows = Windows(prints, self._first_window, window)
         self._fills = 0  # that are written
@@ -210,8 +195,8 @@ class PairRun:
 
     def _say(self) -> None:
         self._is_catching = True
-        for due_ns, how, number, row in self._unsaid:
-            self._desk.hear(due_ns, _Said(how, number, row))
+        for due_ns, said in self._unsaid:
+            self._desk.hear(due_ns, said)
         self._unsaid.clear()
         self._is_catching = False
 
@@ -252,7 +237,7 @@ class PairRun:
             self._is_covered = False
         if len(told) > before:
             due_ns = self._prints.time_ns.item(row) + self._reply_ns
-            self._unsaid.append((due_ns, self._filled, self._fills + before + 1, told[before]))
+            self._unsaid.append((due_ns, Said(self._filled, self._fills + before + 1, told[before])))
 
     def _firsts(self, start: int, stop: int, low: int, high: int) -> tuple[int, int, int]:
         """The first rows that reach the bid and the ask, -1 none, and how far was looked."""
@@ -289,7 +274,7 @@ class PairRun:
         self._pending.popleft()
         self._arrived += 1
         self._placed.append(placed)
-        self._unsaid.append((at_ns + self._reply_ns, self._quoted, number + 1, placed))
+        self._unsaid.append((at_ns + self._reply_ns, Said(self._quoted, number + 1, placed, ())))
         return True
 
     @staticmethod

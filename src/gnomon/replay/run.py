@@ -187,7 +187,8 @@ def play(
 ) -> Played:
     """Run a trader through the plan. `branch` says from where in another run it goes on, and moves nothing else.
     `debug` refuses the use of trades and bars that were kept beyond their hook. `taking` keeps snapshots of the engine;
-    a compiled loop has none. `may_walk` lets a trader who sends its standing pair alone be walked (`pair_run`).
+    a compiled loop has none. `may_walk` lets a trader who sends its standing pair alone be walked (`pair_run`),
+    and one who sends MARKET orders on bars (`bar_run`).
 
     A trader that raises ends it: its open orders are cancelled, positions stay, the traceback stands in the journal.
     Then what it raised is raised here too, or with `raises=False` is in what is answered. One that computes its
@@ -212,7 +213,7 @@ def play(
         desk.begin(trader)
         engine.start()
         if may_walk and search is not print_by_print:
-            walk_pairs(stage, engine, desk, keeps)
+            walk(stage, engine, desk, keeps)
         engine.run()
 
     played = stage.run(engine, begin, desk.end)
@@ -221,14 +222,22 @@ def play(
     return played
 
 
-def walk_pairs(stage: Stage, engine: Replay, desk: Desk, keeps: bool) -> None:
-    """The course of a trader who says nothing but its standing pair, for as long as it is that."""
-    if len(engine.streams) == 1 and isinstance(engine.streams[0], TradeStream):
-        from gnomon.replay.pair_run import PairRun  # which no other run needs
+def walk(stage: Stage, engine: Replay, desk: Desk, keeps: bool) -> None:
+    """The course of a trader who says nothing but its standing pair, or on bars nothing but MARKET orders, for as long
+    as it is that."""
+    run: Any = None
+    if len(engine.streams) == 1:
+        (stream,) = engine.streams
+        if isinstance(stream, TradeStream):
+            from gnomon.replay.pair_run import PairRun  # which no other run needs
 
-        run = PairRun.of(stage, engine, desk, keeps)
-        if run is not None:
-            run.run()
+            run = PairRun.of(stage, engine, desk, keeps)
+        elif isinstance(stream, BarStream):
+            from gnomon.replay.bar_run import BarRun
+
+            run = BarRun.of(stage, engine, desk, keeps)
+    if run is not None:
+        run.run()
 
 
 def play_again(

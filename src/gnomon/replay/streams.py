@@ -151,12 +151,16 @@ class BarStream:
         self._feed_ns = feed_ns
         start_ns, end_ns = window_ns
         closes = [one.close_ns[(one.close_ns > start_ns) & (one.close_ns <= end_ns)] for one in bars]
-        self._closes_ns = closes[0] if len(closes) == 1 else np.unique(np.concatenate(closes))
+        self._closes_ns: IntArray = closes[0] if len(closes) == 1 else np.unique(np.concatenate(closes))
         self._done = 0
         self._at = 0
         self._times: list[int] = []
         self._wakes: Iterator[tuple[int, ...]] | None = None
         self._load()
+
+    def times_ns(self, wakes: IntArray) -> IntArray:
+        """When wakes are told, by their numbers from 0."""
+        return self._closes_ns[wakes] + self._feed_ns
 
     def _load(self) -> None:
         self._done += len(self._times)

@@ -13,7 +13,7 @@ from gnomon.errors import Invalid
 from gnomon.exchange.listing import Asset, Listing
 from gnomon.exchange.order import Side
 from gnomon.exchange.outcome import Filled, Margined
-from gnomon.trader.orders import Clocked, Heard
+from gnomon.trader.orders import Clocked, Heard, Said
 
 
 class Account:
@@ -71,7 +71,13 @@ class Account:
         """Take in the fills that are known by now."""
         heard, now_ns, at, units = self.heard, self.clock.now_ns, self.read, self._units
         while at < len(heard) and heard[at][0] <= now_ns:
-            for outcome in heard[at][1]:
+            said = heard[at][1]
+            at += 1
+            if type(said) is Said and said.moves is not None:
+                for asset, more in said.moves:
+                    units[asset] += more
+                continue
+            for outcome in said:
                 if type(outcome) is Filled:
                     sign = 1 if outcome.side is Side.BUY else -1
                     units[outcome.base] += sign * outcome.base_units
@@ -80,7 +86,6 @@ class Account:
                 elif type(outcome) is Margined:
                     units[outcome.quote] -= outcome.cost
                     self.collateral[outcome.quote] += outcome.locked
-            at += 1
         self.read = at
         self._count_lots()
 

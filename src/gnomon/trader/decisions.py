@@ -40,14 +40,19 @@ class Decision(NamedTuple):
         """The same bytes for the same decision, whichever way the trader was driven."""
         bar, now_ns, requests = self.bar, self.now_ns, self.requests
         if len(requests) == 1 and not (self.forecasts or self.notes or self.metrics):  # as most are
-            text = _request_text(requests[0])
-            return f"{bar},{now_ns},{self.seen.hex()},0,1,0,0\n{len(text)}:{text}".encode()
+            return packed_alone(bar, now_ns, self.seen, requests[0])
         texts = (*self.forecasts, *map(_request_text, requests), *self.notes)
         counts = f"{len(self.forecasts)},{len(self.requests)},{len(self.notes)},{len(self.metrics)}"
         parts = [f"{bar},{now_ns},{self.seen.hex()},{counts}"]
         parts += [f"{len(one)}:{one}" for one in texts]
         parts += [f"{len(name)}:{name}={float(value).hex()}" for name, value in self.metrics]
         return "\n".join(parts).encode()
+
+
+def packed_alone(bar: int, now_ns: int, seen: bytes, request: Request) -> bytes:
+    """A decision that is one request, and says nothing else."""
+    text = _request_text(request)
+    return f"{bar},{now_ns},{seen.hex()},0,1,0,0\n{len(text)}:{text}".encode()
 
 
 class Diary(Protocol):

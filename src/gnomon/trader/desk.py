@@ -40,7 +40,7 @@ from gnomon.trader import sizing, targets, ticket
 from gnomon.trader.account import Account
 from gnomon.trader.brackets import Bracket
 from gnomon.trader.calc import calc
-from gnomon.trader.decisions import Decision, Diary, Seen
+from gnomon.trader.decisions import Decision, Diary, Seen, packed_alone
 from gnomon.trader.events import BestQuote, Timer
 from gnomon.trader.market import Book, Depth, Document, Issued, Market, News, Printed
 from gnomon.trader.orders import Blotter, Fill, Heard, Late, Order, OrderRequest, Rejected, Working, hear
@@ -89,8 +89,8 @@ class Desk:
         "_bar_first",
         "_bar_orders",
         "_blotter",
-        "_brackets",
         "_bounds_orders",
+        "_brackets",
         "_by_id",
         "_ceiling",
         "_closed",
@@ -765,6 +765,18 @@ class Desk:
         self._seen = None
         for said in (self._forecasts, self._notes, self._metrics):
             said.clear()
+
+    def take_alone(self) -> bytes:
+        """The only request in the outbox, taken with the decision that led to it: that, packed. Empty, with nothing
+        taken, where the decision says more."""
+        seen = self._seen
+        if seen is None or self._forecasts or self._notes or self._metrics:
+            return b""
+        bar = max(0, self._decision_ns - self.session.start_ns) // self._frame_ns
+        packed = packed_alone(bar, self._decision_ns, seen.digest(), self.outbox.pop())
+        self._seen = None
+        self.is_deciding = False
+        return packed
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -195,8 +195,8 @@ class Order:
     def __repr__(self) -> str:
         place = self.place
         size = f"{place.lots} lots" if place.lots else f"{place.quote_units} units"
-        price = f" at {place.price}" if place.price else ""
-        return f"<Order {self.id or self._number} {place.side.name} {size}{price} of {self.listing.id}: {self._state or Pending(self._sent_ns)}>"
+        price, state = f" at {place.price}" if place.price else "", self._state or Pending(self._sent_ns)
+        return f"<Order {self.id or self._number} {place.side.name} {size}{price} of {self.listing.id}: {state}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,28 @@ class Declined:
     order: Order
 
 
-Heard = tuple[int, Sequence[Outcome | Declined]]
+class Said:
+    """What the venue said, made when somebody reads it; most is never read.
+
+    `moves` is what it adds to the account: units by asset; None where that is to be read.
+    """
+
+    __slots__ = ("_how", "_number", "_row", "moves")
+
+    def __init__(
+        self,
+        how: Callable[[int, tuple[int, ...]], list[Outcome]],
+        number: int,
+        row: tuple[int, ...],
+        moves: tuple[tuple[int, int], ...] | None = None,
+    ) -> None:
+        self._how, self._number, self._row, self.moves = how, number, row, moves
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(self._how(self._number, self._row))
+
+
+Heard = tuple[int, Sequence[Outcome | Declined] | Said]
 """What was said, and when it is known."""
 
 
@@ -266,7 +287,7 @@ class Late(list[Any]):
         return super().__len__() > 0
 
 
-def hear(heard: list[Heard], due_ns: int, outcomes: Sequence[Outcome | Declined]) -> None:
+def hear(heard: list[Heard], due_ns: int, outcomes: Sequence[Outcome | Declined] | Said) -> None:
     """Keep what was said in the order in which it is known."""
     if heard and due_ns < heard[-1][0]:
         heard.insert(bisect_right(heard, due_ns, key=_due_ns), (due_ns, outcomes))
