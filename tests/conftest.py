@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ def _use_memory() -> None:
 
 _use_memory()
 
+START_S = 300.0
+
 settings.register_profile("patient", deadline=None)  # a first call may import half of SciPy, and machines are shared
 settings.load_profile("patient")
 
@@ -60,9 +63,10 @@ def postgresql_server() -> Iterator[str]:
     server = _server(folder / "data")
     guard = _guard(server.get_pid(), folder)
     is_off = [f"ALTER SYSTEM SET {one} = off" for one in ("fsync", "full_page_writes", "synchronous_commit")]
-    _execute(server.get_uri(), *is_off, "SELECT pg_reload_conf()")
+    has_end = [f"ALTER SYSTEM SET {one} = '5min'" for one in ("lock_timeout", "statement_timeout")]
+    _execute(server.get_uri(), *is_off, *has_end, "SELECT pg_reload_conf()")
     yield server.get_uri()
-    guard.communicate()
+    guard.communicate(timeout=120)
 
 
 @pytest.fixture
@@ -84,7 +88,26 @@ def _server(data: Path) -> Any:
 
 
 def started(server: Any) -> Any:
-    """A server of PostgreSQL that was started, for the first time or again."""
+    """A server of PostgreSQL that was started, for the first time or again. What starts it asks without an end whether
+    it is ready, and for a lock that all test processes share: hence the thread."""
+    failed: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            _start(server)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=start, daemon=True)
+    thread.start()
+    thread.join(START_S)
+    assert not thread.is_alive(), f"PostgreSQL in {server.pgdata} is not ready after {START_S:.0f} s"
+    if failed:
+        raise failed[0]
+    return server
+
+
+def _start(server: Any) -> None:
     for last in (False,) * 30 + (True,):
         try:
             server.start()
@@ -93,7 +116,6 @@ def started(server: Any) -> Any:
             if last:
                 raise
             time.sleep(2)
-    return server
 
 
 def _guard(pid: int | None, folder: Path) -> subprocess.Popen[bytes]:
@@ -184,6 +206,6 @@ def _name(url: str) -> str:
 def _execute(server: str, *statements: str) -> None:
     import psycopg
 
-    with psycopg.connect(server, autocommit=True) as connection:
+    with psycopg.connect(server, autocommit=True, connect_timeout=60) as connection:
         for statement in statements:
             connection.execute(statement)

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from tests.processes import put_down
 from typer.testing import CliRunner, Result
 
 from gnomon.cli.main import app
@@ -329,8 +330,7 @@ def test_a_worker_does_a_job_and_stops_when_it_is_told(evaluated: Path) -> None:
         worker.send_signal(signal.SIGTERM)
         out, err = worker.communicate(timeout=PATIENCE_S)
     finally:
-        worker.kill()
-        worker.wait()
+        put_down(worker)
     assert json.loads(out) == {"executor_id": "worker-0", "stopped": True}
     assert "works on all queues" in err
     assert document("jobs", "show", "score:worked")["result"]["rows"] == 0
@@ -361,8 +361,7 @@ def test_up_serves_works_and_ends_both_when_it_is_told(evaluated: Path) -> None:
         _, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, errors
     finally:
-        process.kill()
-        process.wait()
+        put_down(process)
 
 
 def free() -> int:

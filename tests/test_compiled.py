@@ -49,7 +49,9 @@ def test_without_numba_a_function_stays_as_it_is(tmp_path: Path) -> None:
         "import gnomon.forecast.kronos.packed, sys; print('numba' in sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True, timeout=600
+    )
     assert done.stdout.strip() == "False"
 
 
@@ -71,7 +73,7 @@ def test_a_numba_that_does_not_work_is_warned_of_and_leaves_tokens_as_they_are(t
     paths = os.pathsep.join([str(tmp_path), str(root / "src"), str(root)])
     environment = os.environ | {"PYTHONPATH": paths, "NUMBA_DISABLE_JIT": "0" if package else "1"}
     command = [sys.executable, "-m", "tests.forecast.kronos.draws"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("RuntimeWarning: numba is not used, which is slower") == 1
     assert why in done.stderr
@@ -85,5 +87,5 @@ def test_to_import_it_is_cheap_until_it_is_asked() -> None:
         "assert compiled.AVAILABLE and 'numba' in sys.modules\n"
         "try: compiled.ABSENT\nexcept AttributeError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=600)
     assert done.stdout.strip() == "module 'gnomon.compiled' has no attribute 'ABSENT'"

@@ -93,7 +93,9 @@ def test_a_target_is_judged_by_the_ratio_to_its_peer() -> None:
 
 def test_a_sweep_trades_at_the_bars_of_the_specification() -> None:
     script = "import json, report; print(json.dumps([report.sweep_bars(1000, d, 100_000) for d in (1, 100)]))"
-    done = subprocess.run([sys.executable, "-c", script], cwd=BENCH / "peers", capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=BENCH / "peers", capture_output=True, check=True, timeout=600
+    )
     once, often = json.loads(done.stdout)
     assert once == [[50 * k + 1] for k in range(1_000)]
     assert often[0] == list(range(1, 100_000, 1_000))

@@ -12,16 +12,20 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 LARGE = ("freqtrade",)  # half a gigabyte: made only where GNOMON_TEST_LARGE_CLIENTS is set, used wherever it is there
+INSTALL_S, INSTALL_LARGE_S = 600.0, 1800.0
 COMPILE = ("--no-compile-bytecode", "--compile-bytecode")  # ccxt has hundreds of modules that nobody imports
 COMPILE_PIP = ("--no-compile", "--compile")
+_refused: dict[str, str] = {}  # clients that could not be installed here, and what was said then
 UNREACHABLE = (
     *("connection", "timed out", "timeout", "name resolution", "name or service not known", "dns error"),
     *("error sending request", "network is unreachable", "could not fetch url", "proxyerror", "sslerror"),
@@ -35,9 +39,12 @@ def client_python(client: str) -> Path:
     if not ready.exists():
         if client in LARGE and not os.environ.get("GNOMON_TEST_LARGE_CLIENTS"):
             pytest.skip(f"{client} takes half a gigabyte: set GNOMON_TEST_LARGE_CLIENTS=1 to install it into {folder}")
-        with held(folder):
+        if client in _refused:
+            refuse(client, _refused[client])
+        seconds = INSTALL_LARGE_S if client in LARGE else INSTALL_S
+        with held(folder, 2 * seconds):
             if not ready.exists():
-                make(client, folder)
+                make(client, folder, seconds)
                 ready.touch()
     return folder / "bin" / "python"
 
@@ -52,15 +59,33 @@ def fingerprint(client: str) -> str:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Alone among all test processes of this machine."""
+def held(folder: Path, seconds: float) -> Iterator[None]:
+    """Alone among all test processes of this machine: a holder that dies lets go. Fails where another holds it for so
+    many seconds, and says which."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    until = time.monotonic() + seconds
+    with folder.with_suffix(".lock").open("a+") as lock:
+        while not _taken(lock):
+            lock.seek(0)
+            holder = lock.read() or "another"
+            assert time.monotonic() < until, f"process {holder} holds {lock.name} for longer than {seconds:.0f} s"
+            time.sleep(0.1)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         yield
 
 
-def make(client: str, folder: Path) -> None:
+def _taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def make(client: str, folder: Path, seconds: float) -> None:
+    until = time.monotonic() + seconds
     shutil.rmtree(folder, ignore_errors=True)
     python, wanted = str(folder / "bin" / "python"), str(REQUIREMENTS / f"{client}.txt")
     uv = shutil.which("uv")
@@ -72,10 +97,20 @@ def make(client: str, folder: Path) -> None:
         pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--retries", "1"]
         steps.append([*pip, COMPILE_PIP[client in LARGE], "-r", wanted])
     for step in steps:
-        done = subprocess.run(step, capture_output=True, text=True, check=False)
-        if done.returncode:
+        code, said = answer(step, until - time.monotonic())
+        if code:
             shutil.rmtree(folder, ignore_errors=True)
-            refuse(client, done.stdout + done.stderr)
+            _refused[client] = said
+            refuse(client, said)
+
+
+def answer(step: list[str], seconds: float) -> tuple[int, str]:
+    """How a step of an installation ended, and what it said; one that takes longer is killed."""
+    try:
+        done = subprocess.run(step, capture_output=True, text=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return -1, f"{' '.join(step[:4])} timed out after {seconds:.0f} s"
+    return done.returncode, done.stdout + done.stderr
 
 
 def refuse(client: str, said: str) -> None:

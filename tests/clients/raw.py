@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import struct
+import time
 from collections.abc import Iterator
 
 ORDER = b"symbol=BTCUSDT&side=BUY&type=MARKET&quantity=1&"
@@ -84,10 +85,10 @@ def framed(first: int, body: bytes, chance: random.Random) -> bytes:
 
 
 def answers(
-    address: tuple[str, int], data: bytes, opening: bytes = b"", patience_s: float = 0.3
+    address: tuple[str, int], data: bytes, opening: bytes = b"", patience_s: float = 0.3, most_s: float = 30.0
 ) -> tuple[bytes, bytes]:
     """What comes back to an opening, and everything to these bytes after it, on a connection of their own, until it
-    closes or falls silent."""
+    closes or falls silent. AssertionError where it still speaks after `most_s` seconds."""
     opened, came = b"", bytearray()
     with socket.create_connection(address, timeout=5) as wire:
         if opening:
@@ -98,10 +99,12 @@ def answers(
             wire.sendall(data)
             wire.shutdown(socket.SHUT_WR)
             wire.settimeout(patience_s)
+            until = time.monotonic() + most_s
             while chunk := wire.recv(65_536):
                 came += chunk
                 if len(came) > 1_000_000:
                     break
+                assert time.monotonic() < until, f"still speaking {most_s} s after {data[:200]!r}"
         except OSError:
             pass  # it closed on us, or has nothing more to say
     return opened, bytes(came)

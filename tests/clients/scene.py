@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +12,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.processes import end, put_down
 
 from gnomon.clock import parse_instant
 from gnomon.market.synth import synthetic_trades
@@ -113,7 +114,7 @@ class Venue:
 
     def verb(self, *words: str) -> Any:
         command = [sys.executable, "-m", "gnomon.cli", *words, "--json"]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=180, check=False)
         assert done.returncode == 0, f"gnomon {' '.join(words)}: {done.stdout}{done.stderr}\n{self.said()}"
         return json.loads(done.stdout) if done.stdout.strip() else None
 
@@ -127,14 +128,13 @@ class Venue:
     def kill(self) -> None:
         """As a machine would end it: nothing is said, nothing is closed."""
         assert self.process is not None
-        self.process.kill()
-        self.process.wait(timeout=20)
+        put_down(self.process)
 
     def serve(self) -> None:
         """The process, until it answers; after a kill the next one."""
         command = [sys.executable, "-m", "gnomon.cli", "serve", "venue", "--port", str(self.port)]
         self.process = subprocess.Popen(command, env=self.environment, stdout=self.log, stderr=self.log, text=True)
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while not self._answers():
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < until, self.said()
@@ -164,10 +164,11 @@ class Venue:
         return LiveSession(made["id"], http, ws, keys)
 
     def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=20)
-        self.log.close()
+        try:
+            if self.process is not None:
+                end(self.process)
+        finally:
+            self.log.close()
 
 
 def free_port() -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,30 @@ def test_an_environment_that_is_there_is_used(tmp_path: Path, monkeypatch: pytes
     folder.mkdir()
     (folder / ".ready").touch()
     assert environments.client_python("freqtrade") == folder / "bin" / "python"
+
+
+def test_who_waits_for_an_environment_of_another_waits_for_an_end(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def other() -> None:
+        with environments.held(tmp_path / "ccxt", 60):
+            order.append("other")
+
+    waiting = threading.Thread(target=other)
+    with environments.held(tmp_path / "ccxt", 60):
+        waiting.start()
+        with (
+            pytest.raises(AssertionError, match=r"holds .*ccxt\.lock"),
+            environments.held(tmp_path / "ccxt", 0),
+        ):
+            pass
+        order.append("first")
+    waiting.join(60)
+    assert order == ["first", "other"]
+
+
+def test_an_installation_that_hangs_is_ended_and_counts_as_out_of_reach() -> None:
+    code, said = environments.answer([sys.executable, "-c", "import time; time.sleep(600)"], 0.2)
+    assert code
+    with pytest.raises(pytest.skip.Exception, match="out of reach"):
+        environments.refuse("ccxt", said)

@@ -22,6 +22,7 @@ from tests.clients.environments import client_python
 from tests.clients.scene import BASE, QUOTE, LiveSession, Venue
 from tests.clients.signed import ask, call
 from tests.clients.walks import SCRIPTS, pinned, reconcile
+from tests.processes import put_down
 
 from gnomon.clock import iso
 
@@ -84,8 +85,11 @@ class Running:
 
     def stop(self) -> int:
         """As an operator does: Ctrl+C."""
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=60)
+        try:
+            self.process.send_signal(signal.SIGINT)
+            return self.process.wait(timeout=60)
+        finally:
+            put_down(self.process)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         with sqlite3.connect(self.database) as found:

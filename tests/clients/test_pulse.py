@@ -13,11 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.clients.scene import DATASET, Venue
+from tests.processes import running
 
 RUNS = int(os.environ.get("GNOMON_PULSE_RUNS", "3"))
 KILLS = int(os.environ.get("GNOMON_PULSE_KILLS", "4"))
@@ -121,10 +123,10 @@ def created(venue: Venue) -> tuple[str, Path]:
     return made["id"], path
 
 
-def pulse(venue: Venue, config: Path, luck: int) -> subprocess.Popen[str]:
+def pulse(venue: Venue, config: Path, luck: int) -> AbstractContextManager[subprocess.Popen[str]]:
     environment = {**venue.environment, "PYTHONHASHSEED": str(luck) if luck % 3 else "random"}
     command = [sys.executable, "-c", DAWDLING, str(luck), "pulse", "run", "--config", str(config)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return running(command, 180, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def fingerprint(venue: Venue, session: str) -> str:
@@ -141,8 +143,8 @@ def test_a_bot_that_dawdles_in_a_process_of_its_own_makes_the_run_in_process(
     own: Venue, inside: str, luck: int
 ) -> None:
     session, config = created(own)
-    bot = pulse(own, config, luck)
-    said = bot.communicate(timeout=120)
+    with pulse(own, config, luck) as bot:
+        said = bot.communicate(timeout=180)
     assert bot.returncode == 0, said
     assert fingerprint(own, session) == inside
 
@@ -150,10 +152,9 @@ def test_a_bot_that_dawdles_in_a_process_of_its_own_makes_the_run_in_process(
 def test_a_venue_that_is_killed_at_random_moments_goes_on_to_the_same_fingerprint(own: Venue, inside: str) -> None:
     session, config = created(own)
     dice: Any = random.Random(KILLS)
-    bot = pulse(own, config, 1)
-    try:
+    with pulse(own, config, 1) as bot:
         while own.verb("session", "show", session)["status"] == "starting" and bot.poll() is None:
-            time.sleep(0.05)
+            time.sleep(0.05)  # no longer than the bot may run
         for _ in range(KILLS):
             time.sleep(dice.uniform(0.1, 1.0))
             if bot.poll() is not None:
@@ -162,8 +163,5 @@ def test_a_venue_that_is_killed_at_random_moments_goes_on_to_the_same_fingerprin
             time.sleep(dice.uniform(0.0, 0.3))
             own.serve()
         said = bot.communicate(timeout=180)
-    finally:
-        if bot.poll() is None:
-            bot.kill()
     assert bot.returncode == 0, (said, own.said())
     assert fingerprint(own, session) == inside

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ import orjson
 import pytest
 from tests.clients.environments import client_python
 from tests.clients.scene import DATASET, Venue
+from tests.processes import running
 
 from gnomon.store.engine import open_engine
 from gnomon.store.runs import RunStore
 
 SOURCES = str(Path(__file__).parents[2] / "src")
 RUNS = int(os.environ.get("GNOMON_SHIM_RUNS", "3"))
+BOT_S = 120.0
 SPEC = f"""
 [session]
 dataset = "{DATASET}"
@@ -57,7 +60,7 @@ def call(verb, path, **params):
     query = urllib.parse.urlencode({**params, "timestamp": time.time_ns() // 1_000_000})
     query += "&signature=" + hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
     asked = urllib.request.Request(f"{URL}{path}?{query}", method=verb, headers={"X-MBX-APIKEY": KEY})
-    with urllib.request.urlopen(asked) as answer:
+    with urllib.request.urlopen(asked, timeout=60) as answer:
         return json.load(answer)
 side = "BUY"
 while True:
@@ -153,21 +156,22 @@ class Room:
         with urllib.request.urlopen(asked, timeout=30) as answer:
             return orjson.loads(answer.read())
 
-    def bot(self, python: str, script: Path, luck: int = 0) -> subprocess.Popen[str]:
-        """A process of the bot, under the shim."""
+    def bot(self, python: str, script: Path, luck: int = 0) -> AbstractContextManager[subprocess.Popen[str]]:
+        """A process of the bot, under the shim, that is gone with the block."""
         [bot] = self.made["bots"]
         keys = {"GNOMON_API_KEY": bot["api_key"], "SECRET": bot["api_secret"]}
         mine = {"GNOMON_VENUE_URL": self.made["base_url"], **keys, "LUCK": str(luck), "PYTHONHASHSEED": str(luck)}
         environment = {**os.environ, **mine, "PYTHONPATH": SOURCES}
         command = [python, "-m", "gnomon.shim", str(script)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return running(command, BOT_S, env=environment, text=True, **pipes)
 
     def run(self, python: str, script: Path, luck: int) -> Any:
         """The stored run of one start."""
         self.control("POST", "/start")
         try:
             with self.bot(python, script, luck) as bot:
-                _, said = bot.communicate(timeout=90)
+                _, said = bot.communicate(timeout=BOT_S)
             assert bot.returncode == 0, said[-3_000:]
         finally:
             shown = self.control("GET")

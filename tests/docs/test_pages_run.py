@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.processes import first_line, put_down
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
@@ -88,14 +89,14 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     door, stand_in = folder / "door", folder / "gnomon"
     stand_in.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{WARM}" "{door}" "$@"\n', encoding="utf-8")
     stand_in.chmod(0o755)
-    with subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, WARM, door], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as server:
-        assert server.stdin
-        assert server.stdout
-        assert server.stdout.readline() == b"ready\n"
+    )
+    try:
+        assert first_line(server) == b"ready"
         yield folder
-        server.stdin.close()
+    finally:
+        put_down(server)  # the end of its input, which a killed test process makes too, would do
 
 
 def execute(block: Block, folder: Path, commands: Path = SCRIPTS) -> subprocess.CompletedProcess[str]:
@@ -115,7 +116,7 @@ def execute(block: Block, folder: Path, commands: Path = SCRIPTS) -> subprocess.
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
-        timeout=1800,
+        timeout=600,
     )
 
 

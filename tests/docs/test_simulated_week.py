@@ -12,7 +12,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def run(script: str, *arguments: str | Path) -> str:
     command = [sys.executable, "-W", "error", EXAMPLES / script, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
 
 
 def test_every_hour_is_forecast_once_from_the_bars_that_had_closed(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.processes import end
 
 from gnomon.clock import SimClock, Timeframe, iso
 from gnomon.jobs.evaluate import Span, evaluate
@@ -71,8 +72,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         wait_for(address, process)
         yield address
     finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
+        end(process)
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:

@@ -140,7 +140,7 @@ def test_threads_give_what_a_loop_gives(forecaster, unequal):
     with ThreadPoolExecutor(4) as pool:
         for _ in range(3):
             futures = [pool.submit(forecaster.predict, [context], 24, seed=3) for context in unequal]
-            assert [fingerprint(future.result()[0]) for future in futures] == serial
+            assert [fingerprint(future.result(timeout=600)[0]) for future in futures] == serial
 
 
 def test_the_same_seed_gives_the_same_bytes(forecaster, unequal):

@@ -57,7 +57,11 @@ def test_the_docs_list_the_whole_face_and_nothing_else() -> None:
 
 def test_dir_shows_the_face_before_anything_is_loaded() -> None:
     shown = subprocess.run(
-        [sys.executable, "-c", "import gnomon; print(*dir(gnomon))"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", "import gnomon; print(*dir(gnomon))"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
     ).stdout.split()
     assert set(gnomon.__all__) <= set(shown)
 

@@ -60,7 +60,9 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 def loaded_by(statements: str) -> set[str]:
     """The modules that a fresh interpreter loads to run the statements, with every parent package."""
-    result = subprocess.run([sys.executable, "-c", ASK, statements], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", ASK, statements], capture_output=True, text=True, check=False, timeout=600
+    )
     assert result.returncode == 0, result.stderr
     modules = json.loads(result.stdout.splitlines()[-1])
     return {".".join(module.split(".")[: depth + 1]) for module in modules for depth in range(module.count(".") + 1)}

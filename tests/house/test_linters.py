@@ -14,7 +14,7 @@ RUFF = Path(sys.executable).with_name("ruff")
 
 
 def run(*command: str | Path, source: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, input=source, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=ROOT, input=source, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_the_tree_is_clean_to_ruff() -> None:

@@ -564,7 +564,7 @@ def listed() -> list[str]:
         paths = (file.relative_to(ROOT) for file in ROOT.rglob("*"))
         return [one.as_posix() for one in paths if not any(part in NOT_OURS or "cache" in part for part in one.parts)]
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=600).stdout.split("\0")
 
 
 @pytest.fixture(scope="module")

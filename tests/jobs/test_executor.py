@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.processes import first_line, put_down
 
 from gnomon.errors import Invalid, Unavailable
 from gnomon.jobs.executor import ONE_THREAD, Executor, InlineExecutor, LocalExecutor, Mapped, RayExecutor
@@ -230,14 +231,12 @@ def test_children_of_a_parent_that_was_killed_end_by_themselves(tmp_path: Path) 
         f"list(one.map(leave, {{'a': {str(tmp_path / 'left')!r}, 'b': {str(tmp_path / 'more')!r}}}))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    pid = int(parent.stdout.readline())
+    pid = int(first_line(parent))
     deadline = time.monotonic() + 600
     while not (tmp_path / "left.begun").exists():
         assert time.monotonic() < deadline, "the child never began"
         time.sleep(0.05)
-    parent.kill()
-    parent.communicate()
+    put_down(parent)
     while _runs(pid):
         assert time.monotonic() < deadline, "the child outlived its parent"
         time.sleep(0.05)
@@ -256,7 +255,9 @@ def test_a_child_loads_nothing_heavy() -> None:
     code = (
         "import sys, gnomon.jobs.executor; print(sorted({'numpy', 'sqlalchemy', 'pandas', 'ray'} & set(sys.modules)))"
     )
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=600
+    ).stdout
     assert loaded.strip() == "[]"
 
 

@@ -201,7 +201,7 @@ def test_without_lightgbm_the_catalog_says_what_is_absent_and_the_rest_works() -
         "try:\n    catalog.forecaster('ensemble-meta')\n"
         "except NotFound as error:\n    print(error.message, '|', error.hint)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=600)
     assert done.stdout.strip() == (
         "no forecaster 'ensemble-meta' here: lightgbm is not installed | install the extra: gnomon[ensemble]"
     )

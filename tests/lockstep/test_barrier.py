@@ -62,7 +62,7 @@ class Other:
 
     def _live(self) -> None:
         while True:
-            self._turn.acquire()
+            assert self._turn.acquire(timeout=60)
             if not self._does:
                 return
             self._does.pop()()
@@ -73,7 +73,7 @@ class Other:
         self._turn.release()
         assert self._done.acquire(timeout=10)
 
-    def wait(self, due_ns: int | None = None, lines: frozenset[int] = frozenset()) -> None:
+    def waits(self, due_ns: int | None = None, lines: frozenset[int] = frozenset()) -> None:
         self.do(lambda: self._room.barrier.wait(due_ns, lines, lambda: self._room.woken.append("other")))
 
     def end(self) -> None:
@@ -122,7 +122,7 @@ def test_nothing_is_acknowledged_while_anybody_is_at_work(room: Room) -> None:
     other.do(room.barrier.go_on)
     wait(room)
     assert room.take() == []
-    other.wait()
+    other.waits()
     assert room.take() == [("ACK", [0])]
     room.barrier.tell(Told(1, START_NS, True, ""))
     other.do(room.barrier.go_on)
@@ -171,14 +171,14 @@ def test_what_nobody_reads_is_taken_in_and_counts_as_seen(room: Room) -> None:
 
 def test_whoever_is_due_is_woken_and_waited_for(room: Room) -> None:
     other = Other(room)
-    other.wait(START_NS + 50)
+    other.waits(START_NS + 50)
     room.take()
     wait(room)
     room.barrier.tell(Told(1, START_NS + 50, True, "timer"))
     assert room.woken == ["other"]
     room.barrier.consider()
     assert room.take() == []
-    other.wait(START_NS + 100)
+    other.waits(START_NS + 100)
     assert room.take() == [("TIMER", [str(START_NS + 100), "shim"]), ("ACK", [1])]
     other.end()
 

@@ -44,12 +44,12 @@ class TinyVenue:
 
     def __enter__(self) -> TinyVenue:
         self._thread.start()
-        self._started.wait(10)
+        assert self._started.wait(60), "the venue does not stand after 60 s"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        self._thread.join(60)
 
     @property
     def url(self) -> str:
@@ -177,6 +177,7 @@ class Connection(asyncio.Protocol):
                 self.transport.write(bytes([0x80 | PONG, len(payload)]) + payload)
             elif opcode == CLOSE:
                 self.transport.write(bytes([0x80 | CLOSE, len(payload)]) + payload)
+                self.transport.close()  # the server goes first: clients wait ten seconds for it
             elif opcode == TEXT:
                 self._obey(json.loads(payload))
 

@@ -174,7 +174,7 @@ def test_two_runs_in_turns_are_what_each_is_alone(seed: int, monkeypatch: pytest
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(600)
     assert [found[0], found[1]] == alone
 
 

@@ -42,7 +42,7 @@ def interpreters() -> dict[str, str]:
 def _asked(path: str, code: str, seed: str = "0", folder: str = "") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
     environment["PYTHONPYCACHEPREFIX"] = folder
-    return subprocess.run([path, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([path, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.mark.slow

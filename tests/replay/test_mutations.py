@@ -41,7 +41,7 @@ def failed(source: Path, tests: Sequence[str]) -> tuple[set[str], str]:
     paths = os.pathsep.join([str(source), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # starts in half the time
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=line", *tests]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
     printed = done.stdout + done.stderr
     assert done.returncode in (0, 1), printed  # ran, and collected all that was asked for
     return {one for one in tests if f"FAILED {one}" in printed}, printed

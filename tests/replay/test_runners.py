@@ -91,5 +91,5 @@ def test_numba_is_loaded_by_the_kernel_alone() -> None:
         "runner('jump'), runner('naive')\nassert 'numba' not in sys.modules\n"
         "runner('kernel')\nprint('numba' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=600)
     assert done.stdout.strip() == "True"

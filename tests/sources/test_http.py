@@ -288,7 +288,7 @@ def test_threads_share_one_pace(provider: Loopback, time_: Time) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(60)
     assert len(time_.slept) == 3
 
 

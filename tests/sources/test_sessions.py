@@ -348,7 +348,9 @@ began = time.process_time()
 load_sessions("always"), load_sessions("fx")
 print(json.dumps([time.process_time() - began, "pandas" in sys.modules, "exchange_calendars" in sys.modules]))
 """
-    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=600
+    ).stdout
     seconds, pandas, library = json.loads(output)
     assert (pandas, library) == (False, False)
     assert seconds < 1.0

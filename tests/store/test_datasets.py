@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.processes import first_line, put_down
 
 import gnomon.store.datasets as datasets_module
 from gnomon.errors import Invalid, NotFound, Unavailable
@@ -277,8 +278,7 @@ def writer(tmp_path: Path) -> Callable[[], tuple[subprocess.Popen[str], str]]:
     def start() -> tuple[subprocess.Popen[str], str]:
         command = [sys.executable, "-c", WRITER, str(tmp_path / "datasets")]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        return process, process.stdout.readline().strip()
+        return process, first_line(process)
 
     return start
 
@@ -295,15 +295,12 @@ def test_a_killed_writer_is_swept_and_a_living_one_is_not(
         lock = root / f"{living_name}.lock"
         assert lock.read_text().strip() == str(living.pid)
         dead.send_signal(signal.SIGKILL)
-        dead.wait()
+        dead.wait(60)
         assert files.sweep() == [dead_name]
         assert everything(root) == sorted([living_name, f"{living_name}.lock", f"{living_name}/half.npy"])
     finally:
         for process in (dead, living):
-            process.kill()
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
+            put_down(process)
     assert files.sweep() == [living_name]
     assert everything(root) == []
 
@@ -342,7 +339,7 @@ def test_killed_while_it_writes_an_index_it_leaves_nothing(
     def killed(doing: str) -> None:
         maker = Path(__file__).with_name("conftest.py")
         command = [sys.executable, "-c", INDEX_WRITER, str(files.root), str(maker), doing, str(file)]
-        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        assert subprocess.run(command, check=False, timeout=300).returncode == -signal.SIGKILL
 
     killed("import")
     assert [name for name in everything(files.root) if not name.startswith(".writing-")] == []
@@ -387,7 +384,7 @@ def test_sweepers_and_writers_at_once_lose_nothing(files: DatasetFiles, make: Si
         sweepers = [pool.submit(sweep) for _ in range(3)]
         written = [name for names in pool.map(write, range(3)) for name in names]
         for one in sweepers:
-            one.result()
+            one.result(timeout=60)
     assert swept == []
     assert sorted(name for name in everything(tmp_path / "datasets") if "/" not in name) == sorted(written)
     assert all(files.open(name)[1] for name in written)

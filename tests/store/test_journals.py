@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow
 import pytest
+from tests.processes import running
 
 from gnomon.errors import Conflict, Invalid, NotFound, Refused
 from gnomon.replay.bodies import Genesis, Read, TimerFired
@@ -156,7 +157,7 @@ with Journals(Path(sys.argv[1])).create("r1") as sink:
 def test_what_was_flushed_before_a_kill_is_there(told: int, tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", WRITER, str(tmp_path), str(root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with running(command, 300, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         flushed = [int(process.stdout.readline()) for _ in range(told)][-1]
         os.kill(process.pid, signal.SIGKILL)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.processes import first_line
 
 from gnomon.store.engine import open_engine, reading, upgrade
 from gnomon.store.forecasts import ForecastLedger
@@ -77,8 +78,7 @@ class Writer:
         assert self._line() == "ready"
 
     def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        return str(first_line(self._process))
 
     def run(self, url: str, *, kill_after_s: float | None = None) -> float:
         """Write everything; how long it took. Killed on the way when asked to be."""
@@ -95,7 +95,7 @@ class Writer:
         return time.monotonic() - began
 
     def close(self) -> None:
-        self._process.communicate()
+        self._process.communicate(timeout=300)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "uuid.uuid4": (lambda: uuid.uuid4(), "use desk.rng(name)"),
     "builtins.open": (lambda: open(os.devnull), "use the desk"),  # noqa: PTH123, SIM115 - the fault that is planted
     "os.getenv": (lambda: os.getenv("HOME"), "use the desk"),
-    "socket.create_connection": (lambda: socket.create_connection(("localhost", 1)), "use the desk"),
+    "socket.create_connection": (lambda: socket.create_connection(("localhost", 1), 1), "use the desk"),
     "threading.Thread.start": (lambda: threading.Thread(target=dict).start(), "one at a time"),
     "io.open": (lambda: Path(os.devnull).read_text(), "use the desk"),
 }

@@ -50,7 +50,7 @@ def hub_server() -> Iterator[Hub]:
         yield hub
     finally:
         server.shutdown()
-        thread.join()
+        thread.join(60)
         server.server_close()
 
 

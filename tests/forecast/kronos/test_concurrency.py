@@ -90,5 +90,5 @@ def test_calls_of_other_sizes_at_the_same_time_leave_a_forecast_as_it_is() -> No
         others = [pool.submit(answer, kronos, one) for one in REQUESTS * 2]
         found = {answer(kronos, request) for _ in range(20)}
         for one in others:
-            one.result()
+            one.result(timeout=600)
     assert found == {alone}

@@ -33,5 +33,5 @@ try:
 except Unavailable as error:
     print(error.message, "|", error.hint)
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600).stdout
     assert said.strip() == "torch is not installed | pip install 'gnomon[kronos]'"

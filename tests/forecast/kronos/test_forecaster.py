@@ -315,7 +315,9 @@ print(sorted(set(sys.modules) & {"safetensors", "huggingface_hub", "pandas", "gn
 
 @pytest.mark.parametrize("name", ["torch", "safetensors"])
 def test_without_the_extra_it_is_named(name):
-    result = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, name], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, name], capture_output=True, text=True, check=False, timeout=600
+    )
     first, second = result.stdout.splitlines()
     assert first == f"{name} is not installed | pip install 'gnomon[kronos]'", result.stderr
     assert second in ("[]", "['safetensors']")
@@ -323,7 +325,7 @@ def test_without_the_extra_it_is_named(name):
 
 def test_the_catalog_loads_no_torch():
     ask = "import sys, gnomon.forecast.catalog; print('torch' in sys.modules, 'safetensors' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=600)
     assert result.stdout.split() == ["False", "False"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.forecast.kronos.checkpoints import saved, tiny_model
 from tests.forecast.kronos.hub_server import Hub, hub_server
+from tests.processes import put_down
 
 from gnomon.errors import Invalid, NotFound, Refused, Unavailable
 from gnomon.forecast.kronos.config import PUBLISHED, Checkpoint
@@ -217,8 +217,7 @@ def test_a_killed_download_leaves_nothing_that_is_taken_for_a_checkpoint(serving
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        put_down(process)
     assert held(tiny).state == "absent"
     with pytest.raises(Unavailable, match="not on this machine"):
         fetched(tiny)

@@ -53,7 +53,7 @@ def test_a_gate_never_lets_in_more_than_fits() -> None:
     for one in threads:
         one.start()
     for one in threads:
-        one.join()
+        one.join(600)
     assert 60 < most[0] <= 100
 
 
@@ -79,7 +79,9 @@ def test_what_is_larger_than_the_limit_runs_alone_and_waits_for_nobody_behind_it
         waiting.append(threading.Thread(target=later, args=(name, nbytes)))
         waiting[-1].start()
         tickets += 1
+        until = time.monotonic() + 600
         while gate._next < tickets:  # it has come, and waits
+            assert time.monotonic() < until, f"{name} has not come"
             time.sleep(0.01)
     assert order == []  # the small one would fit, but does not overtake
     let_go.set()

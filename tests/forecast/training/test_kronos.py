@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.processes import running
 
 from gnomon.errors import Conflict, Exhausted, Invalid
 from gnomon.forecast.kronos.config import ModelConfig, TokenizerConfig
@@ -156,7 +157,7 @@ print("done", flush=True)
 def train_until(folder: Path, lines: int | None) -> list[str]:
     """Train in a process of its own that is killed once it has told of so many stretches; what it said."""
     command = [sys.executable, "-c", TRAIN, __file__, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with running(command, 600, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = []
         for line in process.stdout:

@@ -89,5 +89,6 @@ def test_recipes_and_windows_load_no_pytorch() -> None:
         "import sys, gnomon.forecast.training.recipe, gnomon.forecast.training.windows; print('torch' in sys.modules)"
     )
     assert (
-        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=600).stdout
+        == "False\n"
     )

@@ -29,7 +29,7 @@ print(json.dumps([name for name in sys.modules if name.startswith(never)]))
 
 
 def test_a_fresh_interpreter_that_imports_the_gateway_has_no_forecaster() -> None:
-    loaded = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True).stdout
+    loaded = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True, timeout=300).stdout
     assert json.loads(loaded) == []
 
 
@@ -82,7 +82,7 @@ def test_a_reader_who_waits_for_the_database_holds_up_nobody_else(
     assert client.get(url).status_code == 200
     assert finished == []
     release.set()
-    waiting.join()
+    waiting.join(600)
     assert finished == [200]
 
 

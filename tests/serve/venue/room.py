@@ -189,7 +189,7 @@ class Room:
         self.errors: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.errors.append(context))
         self.door = Door(self.finder, self.keys, HANDLERS, self.hub, self.wall, **options)
-        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.server = self.run(self.loop.create_server(self.door.protocol_factory(), "127.0.0.1", 0))
         self.port = self.server.sockets[0].getsockname()[1]
@@ -216,7 +216,8 @@ class Room:
 
         self.run(work())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
+        self._thread.join(60)
+        assert not self._thread.is_alive(), "the loop of the door has not stopped after 60 s"
         self.loop.close()
 
     # --- clients ----------------------------------------------------------------------------------------------------

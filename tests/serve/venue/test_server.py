@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -294,8 +295,10 @@ def test_a_connection_that_goes_before_its_answer_is_not_missed(room: Room) -> N
     with room.raw() as one:
         query = room.signed({"side": "LATER"})
         one.sendall(f"POST {ORDER}?{query} HTTP/1.1\r\nX-MBX-APIKEY: {API_KEY}\r\n\r\n".encode())
+        until = time.monotonic() + 60
         while not room.course.later:
-            pass
+            assert time.monotonic() < until, "the order has not come in 60 s"
+            time.sleep(0.001)
     room.ask("GET", "/api/v3/avgPrice", X_MBX_APIKEY=API_KEY)
     assert room.course.gate.in_work == 0
 

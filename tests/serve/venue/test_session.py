@@ -227,7 +227,9 @@ def test_bots_of_one_session_do_not_touch_each_other(scene: Scene) -> None:
         for bot in bots:
             bot.begin()
         dice = random.Random(1)
-        while any(live.status is Status.RUNNING for live in lives):
+        for _ in range(100_000):
+            if not any(live.status is Status.RUNNING for live in lives):
+                break
             dice.choice(bots).hear(dice.randrange(4))
 
     run(course)

@@ -92,6 +92,7 @@ class Standing:
 
         loop.call_soon_threadsafe(down)
         thread.join(20)
+        assert not thread.is_alive(), "the venue's loop has not stopped after 20 s"
         loop.close()
         self._loop = self.venue = self._thread = None
 

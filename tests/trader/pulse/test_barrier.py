@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,21 @@ def venue(tmp_path: Path) -> Iterator[Standing]:
 
 def ran(venue: Standing, created: Any, name: str, stop: threading.Event | None = None, **run: Any) -> Ended:
     halt = stop or threading.Event()
-    runner = Runner(venue.config(created, name, **run), WallClock(), halt.wait, halt.is_set, lambda _: None)
-    return runner.run()
+    within = patience()
+    config = venue.config(created, name, **run)
+    return Runner(config, WallClock(), halt.wait, lambda: halt.is_set() or within(), lambda _: None).run()
+
+
+def patience(seconds: float = 120.0) -> Callable[[], bool]:
+    """Asked whether to stop: no. AssertionError where a run takes longer than that: its venue and its bot wait for each
+    other."""
+    until = time.monotonic() + seconds
+
+    def look() -> bool:
+        assert time.monotonic() < until, f"the run has not ended in {seconds:.0f} s"
+        return False
+
+    return look
 
 
 @pytest.mark.slow
@@ -80,8 +94,9 @@ def test_a_venue_that_goes_and_comes_back_is_waited_for(venue: Standing) -> None
         if len(looked) in (30, 90, 91, 200):
             venue.stop()
             venue.start()
-        return False
+        return within()
 
+    within = patience()
     config = venue.config(created, "ema_cross")
     ended = Runner(config, WallClock(), threading.Event().wait, look, lambda _: None).run()
     assert ended.exit == 0, ended.document
@@ -109,8 +124,9 @@ def test_whoever_is_told_to_stop_leaves_in_good_order(venue: Standing, cancels: 
 
     def is_stopping() -> bool:
         asked.append(1)
-        return len(asked) > 40
+        return within() or len(asked) > 40
 
+    within = patience()
     config = venue.config(created, f"{__file__}:Rests", cancel_on_stop=cancels)
     ended = Runner(config, WallClock(), stop.wait, is_stopping, lambda _: None).run()
     assert (ended.exit, ended.document["reason"]) == (0, "stopped")

@@ -63,7 +63,7 @@ def server() -> Iterator[Answers]:
     yield answers
     found.shutdown()
     found.server_close()
-    thread.join()
+    thread.join(60)
 
 
 class Bed:
