@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    [
-        "gnomon.cli.main",
-        "gnomon.jobs.ingest",
-        "gnomon.jobs.evaluate",
-        "gnomon.store.store",
-        "gnomon.sources.instruments",
-    ]
-)
+from tests.jobs.forks import FORKS
 
 
 def start_verb(home: Path, url: str, folder: Path, words: tuple[str, ...]) -> BaseProcess:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import atexit
-import json
+import os
 import signal
-import subprocess
-import sys
+import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, Table, Text, insert, select
+from tests.jobs.forks import FORKS
 
 from gnomon.errors import Unavailable
 from gnomon.jobs.engine.dbos_engine import VERSION, DbosEngine
@@ -157,9 +158,8 @@ def _row(connection: Connection, what: str, position: int) -> int:
     return position
 
 
-def main(url: str, executor: str, given: str) -> None:
+def main(url: str, executor: str, options: dict[str, Any]) -> None:
     """A worker until SIGTERM. Options: listen (queues), version (of the code), dead_after_s, until_idle."""
-    options = json.loads(given)
     engine = open_engine(url)
     clock = WallClock()
     version = options.get("version", VERSION)
@@ -191,8 +191,58 @@ def main(url: str, executor: str, given: str) -> None:
 # --- in the test's own process --------------------------------------------------------------------------------------
 
 
+class Member:
+    """A worker's process, as `Popen` would show it. What it writes to its standard error lies in a file."""
+
+    def __init__(self, url: str, executor: str, options: dict[str, Any]) -> None:
+        number, name = tempfile.mkstemp(prefix="gnomon-crew-")
+        os.close(number)
+        self._file, self._words = Path(name), ""
+        self._process = FORKS.Process(target=enter, args=(name, url, executor, options))
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid: int = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, patience_s: float) -> int:
+        self._process.join(patience_s)
+        code = self._process.exitcode
+        assert code is not None, f"worker {self.pid} has not ended in {patience_s:.0f} s:\n{self.said()}"
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def said(self) -> str:
+        """So far; once it has ended, its file goes."""
+        if self._file.exists():
+            self._words = self._file.read_text()
+            if self.poll() is not None:
+                self._file.unlink()
+        return self._words
+
+
+def enter(file: str, url: str, executor: str, options: dict[str, Any]) -> None:
+    """In the child: `main`, its words in a file."""
+    warnings.simplefilter("ignore")
+    for number, path in ((1, os.devnull), (2, file)):
+        with Path(path).open("w") as there:
+            os.dup2(there.fileno(), number)
+    main(url, executor, options)
+
+
 @contextmanager
-def crew(url: str, *executors: str, **options: Any) -> Iterator[list[subprocess.Popen[str]]]:
+def crew(url: str, *executors: str, **options: Any) -> Iterator[list[Member]]:
     """Workers as processes, ended with the block."""
     running = [start(url, one, **options) for one in executors]
     try:
@@ -202,31 +252,23 @@ def crew(url: str, *executors: str, **options: Any) -> Iterator[list[subprocess.
             end(one)
 
 
-_started: list[subprocess.Popen[str]] = []
+_started: list[Member] = []
 """Every worker ever started: one that a failing test left behind is ended with the tests."""
 
 
-def start(url: str, executor: str = "worker-0", **options: Any) -> subprocess.Popen[str]:
-    root = Path(__file__).parents[3]
+def start(url: str, executor: str = "worker-0", **options: Any) -> Member:
     if not _started:
         atexit.register(lambda: [one.kill() for one in _started if one.poll() is None])
-    code = "import sys; from tests.jobs.engine.crew import main; main(*sys.argv[1:])"
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", code, url, executor, json.dumps(options)],
-        cwd=root,
-        text=True,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-    )
-    _started.append(process)
-    return process
+    _started.append(Member(url, executor, options))
+    return _started[-1]
 
 
-def end(process: subprocess.Popen[str]) -> str:
+def end(member: Member) -> str:
     """Kill it if it still runs; what it wrote to its standard error."""
-    if process.poll() is None:
-        process.kill()
-    return process.communicate(timeout=PATIENCE_S)[1]
+    if member.poll() is None:
+        member.kill()
+    member.wait(PATIENCE_S)
+    return member.said()
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -238,7 +280,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def _ends() -> list[int]:
-    return [one.returncode for one in _started if one.poll() is not None]
+    return [code for one in _started if (code := one.poll()) is not None]
 
 
 def finished(jobs: Jobs, ids: Sequence[str]) -> list[JobStatus]:

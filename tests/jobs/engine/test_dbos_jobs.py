@@ -23,6 +23,7 @@ from tests.conftest import started
 from tests.jobs.engine.crew import (
     GATE_AT,
     PATIENCE_S,
+    Member,
     crew,
     end,
     entries,
@@ -392,7 +393,7 @@ def test_a_job_is_finished_by_the_version_of_the_code_that_began_it(url: str, st
         assert {one.executor for one in entries(store, f"walk:old:{child}")} <= {"worker-0", "worker-1"}
 
 
-def drain(worker: subprocess.Popen[str]) -> None:
+def drain(worker: Member) -> None:
     """Wait until a worker that is told to stop when nothing is left has stopped."""
     worker.wait(PATIENCE_S)
     assert end(worker) == ""
@@ -539,5 +540,5 @@ def test_nothing_that_is_kept_is_pickled(url: str, jobs: DbosJobs) -> None:
     assert jobs.status("rows:r").args == {"rows": 1}
     if url.startswith("sqlite"):
         path = system_url(url).removeprefix("sqlite:///")
-        found = subprocess.run(["grep", "-c", "gAS", path], capture_output=True, text=True, check=False)
+        found = subprocess.run(["grep", "-c", "gAS", path], capture_output=True, text=True, check=False, timeout=60)
         assert found.stdout.strip() == "0"  # how a pickle begins in base64
