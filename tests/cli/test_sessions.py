@@ -182,6 +182,20 @@ def test_a_session_is_launched_paused_stepped_and_stopped_over_http(venue: str) 
 
 
 @pytest.mark.usefixtures("venue")
+def test_a_step_is_waited_for_repeated_and_given_up() -> None:
+    name = document("session", "create", "week.toml")["id"]
+    document("session", "launch", name)
+    document("session", "pause", name)
+    assert not document("session", "step", name)["stepping"]
+    assert not document("session", "step", name, "--by", "1h", "--count", "3")["stepping"]
+    late = document("session", "step", name, "--to", "2024-01-02", "--timeout", "0.2", code=1)
+    assert late["error"] == "unavailable"
+    assert late["message"] == "the step is not over after 0.2 s: flowing"
+    assert late["detail"]["session"] == name
+    assert document("session", "step", name, "--to", "2024-01-02", "--count", "2", code=1)["error"] == "invalid"
+
+
+@pytest.mark.usefixtures("venue")
 def test_a_stranger_with_another_token_is_refused(home: Path) -> None:
     name = document("session", "create", "week.toml")["id"]
     (home / TOKEN_FILE).write_text("other\n")

@@ -100,12 +100,22 @@ def step(
     events: Annotated[int, typer.Option("--events", min=0, help="So many events; 1 where nothing is said.")] = 0,
     by: Annotated[str, typer.Option("--by", help="So much virtual time: 1m, 1h.")] = "",
     to: Annotated[str, typer.Option("--to", help="To this instant, UTC.")] = "",
+    count: Annotated[int, typer.Option("--count", min=1, help="So many steps, one behind the other.")] = 1,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds that a step may take.")] = STEP_S,
     venue: Venue = "",
     as_json: Json = False,
 ) -> None:
-    """While it is paused: on by events, by a time, or to an instant; answers once it is there."""
-    given = {key: value for key, value in (("events", events), ("by", by), ("to", to)) if value}
-    _control("POST", name, "step", venue, as_json, given or {"events": 1}, waits=True)
+    """While it is paused: on by events, by a time, or to an instant; answers once it is there and its bots are done."""
+    given = {key: value for key, value in (("events", events), ("by", by), ("to", to)) if value} or {"events": 1}
+    if count > 1 and to:
+        raise Invalid("an instant is come to once", hint="--count goes with --events or --by")
+    settings = settings_of()
+    found: Any = None
+    for _ in range(count):
+        if found is not None and found["status"] != "paused":
+            break  # the window's end
+        found = _stepped(settings, venue, ask(settings, venue, "POST", f"sessions/{name}/step", given), timeout)
+    _show(found, as_json)
 
 
 @session.command("seek")
@@ -179,22 +189,23 @@ def _control(
     venue: str,
     as_json: bool,
     body: Mapping[str, Any] | None = None,
-    *,
-    waits: bool = False,
 ) -> None:
-    settings = settings_of()
-    found = ask(settings, venue, method, f"sessions/{name}/{action}", body)
-    if waits:
-        found = _stepped(settings, venue, found)
-    _show(found, as_json)
+    _show(ask(settings_of(), venue, method, f"sessions/{name}/{action}", body), as_json)
 
 
-def _stepped(settings: Settings, venue: str, found: Any) -> Any:
-    """The session once its step is done: a bot may take its time."""
+def _stepped(settings: Settings, venue: str, found: Any, timeout_s: float) -> Any:
+    """The session once its step is over: a bot may take its time. `Unavailable` where it takes longer than that."""
     import time
 
-    until = time.monotonic() + STEP_S
-    while found.get("stepping") and time.monotonic() < until:
+    until = time.monotonic() + timeout_s
+    while found["stepping"]:
+        if time.monotonic() >= until:
+            flow = found["flow"] or {}
+            raise Unavailable(
+                f"the step is not over after {timeout_s:g} s: {_flow_words(flow)}",
+                hint=f"it goes on by itself; gnomon session show {found['id']} says how far it is",
+                detail={"session": found["id"], "flow": flow},
+            )
         time.sleep(POLL_S)
         found = ask(settings, venue, "GET", f"sessions/{found['id']}")
     return found
@@ -276,6 +287,11 @@ def session_store(settings: Settings) -> Any:
     return SessionStore(Store.open(settings.url, settings.root / "datasets").engine)
 
 
+def _flow_words(flow: Mapping[str, Any]) -> str:
+    who = f" {flow['who']}" if flow.get("who") else ""
+    return f"{str(flow.get('state', 'unknown')).replace('_', ' ')}{who}"
+
+
 def _show(found: Any, as_json: bool) -> None:
     if as_json:
         show_json(found)
@@ -289,8 +305,7 @@ def _show(found: Any, as_json: bool) -> None:
 
         words.append(f"at {iso(int(stands['now']))}, pace {found['pace']}")
     if flow:
-        who = f" {flow['who']}" if flow.get("who") else ""
-        words.append(f"- {str(flow['state']).replace('_', ' ')}{who}")
+        words.append(f"- {_flow_words(flow)}")
     say(" ".join(words))
     for run in found.get("runs") or ():
         say(f"  {run['run']} {run['entry']}: {run['status']}{' (' + run['reason'] + ')' if run['reason'] else ''}")

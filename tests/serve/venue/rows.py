@@ -10,6 +10,8 @@ from gnomon.serve.venue.control import Conductor
 from gnomon.store.sessions import SessionStore, StoredSession
 
 START_NS = parse_instant("2025-03-01")
+SLOW = 10**9
+"""Looks at a session whose step to an instant is not over."""
 
 
 class RowConductor:
@@ -18,6 +20,7 @@ class RowConductor:
     def __init__(self, sessions: SessionStore, session: str) -> None:
         self._sessions, self._session = sessions, session
         self.asked: list[tuple[Any, ...]] = []
+        self.looks = 0  # at a session that steps, until it is there: what a bot's thinking time would be
 
     def _act(self, *actions: str) -> None:
         self.asked.append(actions)
@@ -38,6 +41,7 @@ class RowConductor:
 
     def step(self, *, events: int = 0, by_ns: int = 0, to_ns: int | None = None) -> None:
         self.asked.append(("step", events, by_ns, to_ns))
+        self.looks = SLOW if to_ns else 3
 
     def seek(self, to_ns: int, mode: str) -> None:
         self.asked.append(("seek", to_ns, mode))
@@ -50,7 +54,12 @@ class RowConductor:
             "status": str(self._sessions.get(self._session).status),
             "clock": {"now": str(START_NS), "progress": 0.5},
             "flow": {"state": "flowing", "since": "2025-03-01T00:00:00Z"},
+            "stepping": self._is_stepping(),
         }
+
+    def _is_stepping(self) -> bool:
+        self.looks -= self.looks > 0
+        return self.looks > 0
 
 
 class Rows:

@@ -86,6 +86,30 @@ def test_while_a_socket_is_full_time_stands_and_flow_says_so_and_nothing_is_made
     asyncio.run(course())
 
 
+def test_a_step_goes_to_its_instant_and_waits_for_a_full_socket_on_the_way() -> None:
+    async def course() -> None:
+        group, _, drive = paced(1)
+        drive.hold()
+        drive.start()
+        start_ns = group.now_ns
+        drive.step(start_ns + SECOND)
+        await until(lambda: not drive.is_stepping)
+        assert group.now_ns == start_ns + SECOND
+        slow = Listener()
+        slow.is_full = True
+        group.sockets.append(slow)
+        drive.step(start_ns + 2 * SECOND)
+        await turn()
+        assert drive.is_stepping
+        assert group.now_ns == start_ns + SECOND
+        slow.is_full = False
+        await until(lambda: not drive.is_stepping)
+        assert group.now_ns == start_ns + 2 * SECOND
+        drive.stop()
+
+    asyncio.run(course())
+
+
 def test_at_full_pace_it_goes_to_the_end_and_says_that_it_is_over() -> None:
     over: list[Any] = []
 

@@ -54,6 +54,31 @@ def test_the_next_event_comes_when_every_socket_has_returned_the_ping_and_nothin
     asyncio.run(scene())
 
 
+def test_a_step_of_a_held_session_is_over_when_its_sockets_have_returned_the_ping() -> None:
+    async def scene() -> None:
+        group, course = group_of()
+        course.gate = Gate()
+        one = Pinged()
+        group.sockets.append(one)
+        group.subscribe(one, [f"{Symbols(course.ground.listings).symbol(0).lower()}@trade"])
+        drive = Quiet(group, SimClock(1), 0, course.plan.end_ns, lambda: None)
+        drive.hold()
+        drive.start()
+        await asyncio.sleep(0.05)
+        assert not one.pings
+        to_ns = group.next_ns
+        drive.step(to_ns)
+        await until(lambda: bool(one.pings))
+        assert group.now_ns == to_ns
+        assert drive.is_stepping, "it has not received what it was sent"
+        drive.ponged(one, one.pings[0])
+        await until(lambda: not drive.is_stepping)
+        assert group.now_ns == to_ns
+        drive.stop()
+
+    asyncio.run(scene())
+
+
 def test_bots_that_only_poll_are_given_time_and_then_moved_on() -> None:
     over: list[Any] = []
 

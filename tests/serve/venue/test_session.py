@@ -54,6 +54,15 @@ def run(course: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(course())
 
 
+async def until(is_so: Callable[[], bool]) -> None:
+    """The machine may be slow."""
+    for _ in range(4_000):
+        if is_so():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError
+
+
 async def to_the_end(bot: NativeBot, live: LiveSession, most: int = 10_000) -> None:
     for _ in range(most):
         bot.hear()
@@ -115,6 +124,95 @@ def test_pausing_fifty_times_and_stepping_moves_no_digest(scene: Scene) -> None:
     run(course)
     (stored,) = scene.stored(created)
     assert stored.fingerprint == scene.in_process(created, Swings()).digests.fingerprint.hex()
+
+
+def test_a_step_is_over_when_every_bot_has_answered_and_moves_no_digest(scene: Scene) -> None:
+    """Each bot has its own clock: all of them take the step, none passes its end, and who is waited for is said."""
+    created = scene.create("a", "b")
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        bots = [NativeBot(venue, created, Swings(), seat) for seat in (0, 1)]
+        for bot in bots:
+            bot.begin()
+        live.pause()
+        for bot in bots:
+            bot.hear()
+        assert not live.state()["stepping"]
+        live.step(events=2)
+        assert live.state()["stepping"]
+        assert (live.flow()["state"], live.flow()["who"]) == ("waiting_bot", live.places[0].bot.name)
+        assert [bot.hear() for bot in bots] == [2, 2]
+        assert not live.state()["stepping"]
+        assert live.flow()["state"] == "paused"
+        to_ns = live.stage.start_ns + 100 * MINUTE_NS + 7
+        live.step(to_ns=to_ns)
+        bots[0].hear()
+        assert live.state()["stepping"], "the other has not answered"
+        assert live.flow()["who"] == live.places[1].bot.name
+        bots[1].hear()
+        assert not live.state()["stepping"]
+        assert [one.course.now_ns for one in live.places] == [to_ns, to_ns]
+        live.step(by_ns=MINUTE_NS)
+        for bot in bots:
+            bot.hear()
+        assert live.now_ns == to_ns + MINUTE_NS
+        live.step(to_ns=live.stage.end_ns)
+        while live.is_stepping:
+            for bot in bots:
+                bot.hear()
+        assert live.status is Status.COMPLETED, "a step to the end ends it"
+
+    run(course)
+    whole = scene.in_process(created, Swings()).digests.fingerprint.hex()
+    assert scene.stored(created)[0].fingerprint == whole
+    assert scene.sessions.get(created.session.id).status is Status.COMPLETED
+
+
+def test_a_step_that_is_broken_off_by_resuming_and_pausing_goes_no_further(scene: Scene) -> None:
+    created = scene.create()
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        bot = NativeBot(venue, created, Swings())
+        bot.begin()
+        live.pause()
+        bot.hear()
+        live.step(to_ns=live.stage.end_ns - 1)
+        live.resume()
+        bot.hear(3)
+        live.pause()
+        bot.hear()
+        assert not live.is_stepping
+        assert bot.hear() == 0
+        assert live.now_ns < live.stage.end_ns - 1
+        live.stop()
+
+    run(course)
+
+
+def test_a_paced_session_steps_by_instants_of_its_market_however_many_are_asked_for(scene: Scene) -> None:
+    created = scene.create(session='drive = "paced"\npace = 1\nstart_policy = "now"')
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        await until(lambda: live.status is Status.RUNNING)
+        live.pause()
+        live.step(events=3)
+        await until(lambda: not live.is_stepping)
+        assert live.now_ns == live.stage.start_ns + 3 * MINUTE_NS
+        live.step(by_ns=5)
+        await until(lambda: not live.is_stepping)
+        assert live.now_ns == live.stage.start_ns + 3 * MINUTE_NS + 5
+        live.step(events=10**15)
+        await until(lambda: live.status is Status.COMPLETED)
+
+    run(course)
+    (stored,) = scene.stored(created)
+    assert stored.status == "completed"
 
 
 @pytest.mark.parametrize("seed", range(4))

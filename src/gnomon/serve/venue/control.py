@@ -67,8 +67,8 @@ class Conductor(Protocol):
     def stop(self) -> None: ...
 
     def state(self) -> State:
-        """`status`, `clock` {now (ns as text), progress, speed_measured}, `flow` {state, since, who, event}, and what
-        else is worth knowing."""
+        """`status`, `clock` {now (ns as text), progress, speed_measured}, `flow` {state, since, who, event}, `stepping`
+        until a step is over, and what else is worth knowing."""
         ...
 
 
@@ -196,10 +196,11 @@ class Control:
         stands = dict(state.get("clock") or {})
         if "now" in stands:
             stands["at"] = iso(int(stands["now"]))
-        return {"session": session.id, "status": str(self._status(session)), "pace": session.pace, **stands}
+        said = {"status": str(self._status(session)), "stepping": bool(state.get("stepping")), "pace": session.pace}
+        return {"session": session.id, **said, **stands}
 
     def _shown(self, session: StoredSession, *, with_runs: bool = False) -> dict[str, Any]:
-        found = {**session.row(), "clock": None, "flow": None, **self._state(session)}
+        found = {**session.row(), "clock": None, "flow": None, "stepping": False, **self._state(session)}
         found["allowed"] = allowed(Status(found["status"]), session.enabled)
         if with_runs:
             found["runs"] = [one.row() for one in self._sessions.runs(session.id)]

@@ -28,7 +28,7 @@ from gnomon.serve.venue.symbols import Symbols
 from gnomon.trader.events import Candle
 from gnomon.trader.pulse import native
 from gnomon.trader.trader import Wake
-from gnomon.units import MILLISECOND_NS
+from gnomon.units import INT64_MAX, MILLISECOND_NS
 
 IDLE, BUSY, HELD, OVER = "idle", "busy", "held", "over"
 
@@ -80,6 +80,7 @@ class LockStep:
         self._interval = str(timeframe)
         self._ended = ended
         self._may_go = may_go
+        self.until_ns = INT64_MAX  # of virtual time: no further, while a paused session is stepped to an instant
         self._own: list[tuple[int, bytes]] = []  # events that are due and not told yet
         self._outcomes: list[Frame] = []  # the same for a native bot
         self._frames: list[Frame] = []  # of the newest wake
@@ -195,9 +196,9 @@ class LockStep:
 
     def _next_native(self) -> None:
         course = self.course
-        waking = course.step(course.plan.end_ns)
+        waking = course.step(min(course.plan.end_ns, self.until_ns))
         if waking is None:
-            self._tell_end()
+            self._stand()
         else:
             frames = self._left(waking.kind, [*self._own_frames(), *self._frames_of(waking)])
             if frames:
@@ -212,18 +213,25 @@ class LockStep:
             return
         course, streams = self.course, self._streams
         at_ns = streams.next_ns
-        waking = course.step(min(at_ns, course.plan.end_ns))
+        waking = course.step(min(at_ns, course.plan.end_ns, self.until_ns))
         if waking is not None:
             frames = self._shown(waking)
             course.run.answer(Said())
             if frames:
                 self._tell(waking.at_ns, frames)
-        elif course.run.is_over:
-            self._tell_end()
+        elif at_ns > course.now_ns or course.run.is_over:
+            self._stand()
         else:
             now_ns = course.now_ns
             found = [(now_ns, [_market(name, body, now_ns)]) for name, body in streams.take(now_ns)]
             self._pending += [one for one in found if self._left("stream", one[1])]
+
+    def _stand(self) -> None:
+        """Nothing is told any more: of the window, or until the session is let go on."""
+        if self.course.run.is_over:
+            self._tell_end()
+        else:
+            self.state = HELD
 
     def _left(self, kind: str, frames: list[Frame]) -> list[Frame]:
         """What faults leave of a wake. Timers are the bot's own, and come through."""

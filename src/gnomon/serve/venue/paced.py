@@ -31,6 +31,7 @@ class Paced:
         self._fast_until_ns = 0
         self._wall0_ns = self._virtual0_ns = 0
         self._is_held = False
+        self._step_ns: int | None = None  # where a step ends that is under way
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -45,9 +46,26 @@ class Paced:
     def hold(self) -> None:
         """The clock stands exactly where it is."""
         self._is_held = True
+        self._step_ns = None
         self.flow = "paused"
 
+    @property
+    def is_stepping(self) -> bool:
+        return self._step_ns is not None
+
+    def step(self, to_ns: int) -> None:
+        """On to an instant, while held: at once as far as a turn goes, and the rest by and by."""
+        self._step_ns = min(to_ns, self._end_ns - 1)
+        self._walk()
+
+    def _walk(self) -> None:
+        if self._step_ns is not None:
+            self._hurry(self._step_ns, asyncio.get_running_loop())
+            if self.group.now_ns >= self._step_ns:
+                self._step_ns = None
+
     def go(self) -> None:
+        self._step_ns = None
         if self._is_held:
             self._is_held = False
             self._anchor()
@@ -78,7 +96,8 @@ class Paced:
         measured = loop.time(), group.now_ns
         while not group.is_over or not group.courses:
             if self._is_held:
-                await asyncio.sleep(TICK_S)
+                self._walk()
+                await asyncio.sleep(0 if self.is_stepping and not group.is_full else TICK_S)
                 continue
             if group.is_full:
                 self.flow = "throttled"

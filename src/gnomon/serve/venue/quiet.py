@@ -33,7 +33,7 @@ class Quiet:
         self._end_ns = end_ns
         self._ended = ended
         self._is_held = False
-        self._fast_until_ns = 0
+        self._step_ns: int | None = None  # where a step ends that is under way
         self._steps = 0
         self._missing: set[int] = set()
         self._pinged = b""
@@ -57,24 +57,37 @@ class Quiet:
 
     def hold(self) -> None:
         self._is_held = True
+        self._step_ns = None
 
     def go(self) -> None:
         self._is_held = False
+        self._step_ns = None
+
+    @property
+    def is_stepping(self) -> bool:
+        return self._step_ns is not None
+
+    def step(self, to_ns: int) -> None:
+        """On to an instant, while held: event by event, each of them waited for as ever."""
+        self._step_ns = min(to_ns, self._end_ns - 1)
 
     def set_factor(self, factor: float) -> None:
         self._factor = factor
 
     def hasten(self, to_ns: int) -> None:
-        self._fast_until_ns = to_ns
+        """Nothing to do: it is as fast as its bots."""
 
     async def _run(self) -> None:
         group, last_ns = self.group, self._end_ns - 1
         while group.now_ns < last_ns and not (group.courses and group.is_over):
-            if self._is_held:
+            step_ns = self._step_ns
+            if self._is_held and step_ns is None:
                 await asyncio.sleep(0.002)
                 continue
             at_ns = group.next_ns
-            if at_ns > last_ns:  # nothing is shown to anybody: they ask
+            if step_ns is not None:
+                at_ns = min(at_ns, step_ns)
+            elif at_ns > last_ns:  # nothing is shown to anybody: they ask
                 await self._silence(IDLE_S)
                 at_ns = group.now_ns + IDLE_STEP_NS
             told = group.told
@@ -82,6 +95,9 @@ class Quiet:
             self._steps += 1
             if group.told != told:
                 await self._barrier()
+            if step_ns is not None and step_ns == self._step_ns and group.now_ns >= step_ns:
+                await self._silence(QUIET_S)
+                self._step_ns = None
         self._ended()
 
     async def _barrier(self) -> None:

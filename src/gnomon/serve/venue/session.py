@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
+
 from gnomon.clock import iso
 from gnomon.errors import Conflict, GnomonError, Invalid
 from gnomon.exchange.bars import Bars
@@ -38,7 +40,7 @@ from gnomon.serve.venue.quiet import Quiet
 from gnomon.serve.venue.symbols import Symbols
 from gnomon.store.bots import Bot, BotStore
 from gnomon.store.sessions import SessionRun, SessionStore, StoredSession
-from gnomon.units import MILLISECOND_NS
+from gnomon.units import INT64_MAX, MILLISECOND_NS
 from gnomon.wallclock import WallClock
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,7 @@ class Place:
     is_attached: bool = False
     is_over: bool = False
     stalled: bool = False
+    until_n: int = 0  # wakes that its clock may tell while the session is paused
 
 
 class Market:
@@ -137,8 +140,7 @@ class LiveSession:
         self.status = stored.status
         self._since_wall_ns = tools.clock.now_ns()
         self._drive: Paced | Quiet | None = None
-        self._budget = 0  # wakes that lock-step bots may be told while paused
-        self._until_ns = 0  # virtual time to which they may go while paused
+        self._is_stepping = False  # a step was asked for since it was paused
         self._watchdog: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[None] | None = None
         self._reason = ""
@@ -172,9 +174,18 @@ class LiveSession:
             "pace": self._pace,
             "clock": {"now": str(now_ns), "progress": round(progress, 6), "speed_measured": speed},
             "flow": self.flow(),
+            "stepping": self.is_stepping,
             "runs": [self._run_state(one) for one in self.places],
             "reason": self._reason,
         }
+
+    @property
+    def is_stepping(self) -> bool:
+        """Whether a step is under way: a clock is not where it is to stand, or a bot has not answered yet."""
+        if not self._is_stepping or self.status is not Status.PAUSED:
+            return False
+        is_shared = self._drive is not None and self._drive.is_stepping
+        return is_shared or any(one.clock is not None and one.clock.state == BUSY for one in self.places)
 
     def flow(self) -> dict[str, Any]:
         """Who is waited for, in words."""
@@ -182,7 +193,7 @@ class LiveSession:
         if self.status is Status.STARTING:
             missing = [one.bot.name for one in self.places if not one.is_attached]
             return found | {"state": "starting", "who": missing}
-        if self.status is Status.PAUSED:
+        if self.status is Status.PAUSED and not self.is_stepping:
             return found | {"state": "paused"}
         stalled = [one for one in self.places if one.stalled and not one.is_over]
         if stalled:
@@ -228,29 +239,38 @@ class LiveSession:
 
     def pause(self) -> None:
         self._act("pause")
+        self._end_step()
         if self._drive is not None:
             self._drive.hold()
 
     def resume(self) -> None:
         if self.status is Status.PAUSED:
             self._act("resume")
+        self._end_step()
         for one in self.places:
             one.stalled = False
         self._go_on()
 
     def step(self, *, events: int = 0, by_ns: int = 0, to_ns: int | None = None) -> None:
-        """On while paused: so many events, a time, or to an instant."""
+        """On while paused: so many events (wakes of each bot that has a clock of its own), a time, or to an instant.
+        `is_stepping` until all are there and have answered."""
         self._act("step")
+        self._is_stepping = True
         until_ns = to_ns if to_ns is not None else self.now_ns + by_ns
         if self._drive is not None:
-            for _ in range(events):
-                self._drive.group.advance(min(self._next_row_ns(), self.stage.end_ns - 1))
-            if not events:
-                self._drive.group.advance(min(until_ns, self.stage.end_ns - 1))
-        self._budget, self._until_ns = events, 0 if events else until_ns
+            self._drive.step(self._row_ns(events) if events else until_ns)
         for one in self.places:
             if one.clock is not None:
+                one.until_n = one.clock.n + events
+                one.clock.until_ns = INT64_MAX if events else until_ns
                 one.clock.go_on()
+
+    def _end_step(self) -> None:
+        self._is_stepping = False
+        for one in self.places:
+            one.until_n = 0
+            if one.clock is not None:
+                one.clock.until_ns = INT64_MAX
 
     def set_pace(self, pace: str) -> None:
         """Another factor from now on; lock-step stays what it is."""
@@ -367,10 +387,10 @@ class LiveSession:
             return True
         if self.status is not Status.PAUSED:
             return False
-        if self._budget > 0:
-            self._budget -= 1
-            return True
-        return place.clock is not None and place.clock.since_ns < self._until_ns
+        clock = place.clock
+        if clock is None or not self._is_stepping:
+            return False
+        return clock.n < place.until_n or place.course.now_ns < clock.until_ns < INT64_MAX
 
     def _new_group(self, now_ns: int) -> Group:
         streams = self._tools.streams(self.any_plan, self.symbols)
@@ -381,16 +401,16 @@ class LiveSession:
             group.freezes = self._freezes
         return group
 
-    def _next_row_ns(self) -> int:
-        """When the next print was made, or the next bar closed, of any instrument."""
-        now_ns, found = self.group.now_ns, self.stage.end_ns
+    def _row_ns(self, events: int) -> int:
+        """When so many instants have passed at which a print was made or a bar closed, of any instrument."""
+        found = []
         for tape in self.stage.ground.tapes:
             rows = tape.tape
             times = rows.close_ns if isinstance(rows, Bars) else rows.time_ns
-            row = int(times.searchsorted(now_ns, "right"))
-            if row < len(times):
-                found = min(found, times.item(row))
-        return found
+            row = int(times.searchsorted(self.group.now_ns, "right"))
+            found.append(times[row : row + min(events, len(times))])
+        instants = np.unique(np.concatenate(found))
+        return instants.item(events - 1) if events <= len(instants) else self.stage.end_ns
 
     def _plan_of(self, entry: Entry, number: int) -> RunPlan:
         return self.stage.plan(entry, number, self._seed)
@@ -437,6 +457,11 @@ class LiveSession:
             if one.clock is not None:
                 one.clock.go_on()
 
+    @property
+    def _waits(self) -> bool:
+        """Whether time would go on if all had answered."""
+        return self.status is Status.RUNNING or self.is_stepping
+
     async def _watch(self) -> None:
         """Say who is waited for too long, and write down how far a shared clock has come; nothing moves by itself."""
         told: dict[str, tuple[int, int]] = {}
@@ -448,7 +473,7 @@ class LiveSession:
                 clock = one.clock
                 if clock is None and not one.is_over:
                     one.log.write("clock", self.group.now_ns)
-                if clock is None or one.is_over or clock.state != BUSY or self.status is Status.PAUSED:
+                if clock is None or one.is_over or clock.state != BUSY or not self._waits:
                     told.pop(one.run_id, None)
                     continue
                 n, since_ns = told.get(one.run_id, (-1, 0))
@@ -488,7 +513,8 @@ class LiveSession:
         place.log.drop()
         now_ns = self._tools.clock.now_ns()
         self._tools.sessions.end_run(place.run_id, stored.status, now_ns, reason=stored.reason, tier=_tier_of(place))
-        if self.status is Status.RUNNING and not self._is_branching and all(one.is_over for one in self.places):
+        is_live = self.status in (Status.RUNNING, Status.PAUSED)  # paused: a step came to the end
+        if is_live and not self._is_branching and all(one.is_over for one in self.places):
             failed = all(one.course.run.played and one.course.run.played.reason is EndReason.FAILED
                          for one in self.places)  # fmt: skip
             self._act("error" if failed else "end")
