@@ -91,7 +91,7 @@ def venue(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - the names are the server's
+        do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names are the server's
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -179,6 +179,19 @@ def test_a_session_is_launched_paused_stepped_and_stopped_over_http(venue: str) 
     assert document("session", "stop", name[:12])["status"] == "stopped"
     assert "stopped" in run("sessions", "--status", "stopped").stdout
     assert document("sessions", "--status", "running")["sessions"] == []
+
+
+@pytest.mark.usefixtures("venue")
+def test_a_session_is_deleted_once_it_is_stopped() -> None:
+    name = document("session", "create", "week.toml")["id"]
+    document("session", "launch", name)
+    assert document("session", "delete", name, code=1)["detail"]["error"] == "illegal_transition"
+    document("session", "stop", name)
+    assert document("session", "delete", name, "--with-runs") == {"id": name, "deleted": True, "runs": []}
+    assert document("session", "show", name, code=1)["error"] == "not_found"
+    other = document("session", "create", "week.toml")["id"]
+    assert "is gone, with 0 runs" in run("session", "delete", other).stderr
+    assert document("sessions") == {"sessions": []}
 
 
 @pytest.mark.usefixtures("venue")

@@ -1,4 +1,4 @@
-"""Verbs of sessions on the wire: session create, launch, pause, resume, step, seek, stop, pace, show; sessions.
+"""Verbs of sessions on the wire: session create, launch, pause, resume, step, seek, stop, pace, show, delete; sessions.
 
 Creating writes into the database; everything after it is asked of the running venue.
 """
@@ -91,6 +91,24 @@ def resume(name: Name, venue: Venue = "", as_json: Json = False) -> None:
 def stop(name: Name, venue: Venue = "", as_json: Json = False) -> None:
     """End it here: its runs are kept as they stand."""
     _control("POST", name, "stop", venue, as_json)
+
+
+@session.command("delete")
+@verb
+def delete(
+    name: Name,
+    with_runs: Annotated[bool, typer.Option("--with-runs", help="Its runs and their journals go too.")] = False,
+    venue: Venue = "",
+    as_json: Json = False,
+) -> None:
+    """A session that is not under way is gone; its bots and keys stay, bound to nothing."""
+    settings = settings_of()
+    query = "?with_runs=true" if with_runs else ""
+    found = ask(settings, venue, "DELETE", f"sessions/{name}{query}")
+    if as_json:
+        show_json(found)
+    else:
+        say(f"{found['id']} is gone, with {len(found['runs'])} runs")
 
 
 @session.command("step")
@@ -245,6 +263,7 @@ def _error_of(document: Any) -> GnomonError:
 _NARROWER: Final = {
     "illegal_transition": "conflict",
     "bot_busy": "conflict",
+    "has_runs": "conflict",
     "session_disabled": "refused",
     "bot_disabled": "refused",
     "unauthenticated": "refused",

@@ -42,6 +42,8 @@ _ROW: Final = Struct("<QQQQ32s8s")
 _PREFIX: Final = 1
 _DIGESTS: Final = ("dataset", "config", "inputs", "outputs", "chain", "notes")
 _LARGEST: Final = 2**30
+ENDINGS: Final = ("journal", "index", "side.jsonl", "snapshots", "inputs")
+"""Of the files of a run."""
 
 
 class Frame(NamedTuple):
@@ -277,6 +279,11 @@ class Journals:
     def discard(self, run: str) -> None:
         """A journal that is to be written anew from its inputs is gone; nothing where there is none."""
         for ending in ("journal", "index"):
+            self._path(run, ending).unlink(missing_ok=True)
+
+    def delete(self, run: str) -> None:
+        """Everything that is kept of a run is gone."""
+        for ending in ENDINGS:
             self._path(run, ending).unlink(missing_ok=True)
 
     def beside(self, run: str, ending: str) -> Path:

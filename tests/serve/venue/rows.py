@@ -66,12 +66,17 @@ class Rows:
     def __init__(self, sessions: SessionStore) -> None:
         self._sessions = sessions
         self.made: dict[str, RowConductor] = {}
+        self.forgotten: list[tuple[str, list[str]]] = []
 
     def find(self, session: str) -> Conductor | None:
         return self.made.get(session)
 
     def open(self, session: StoredSession) -> Conductor:
         return self.made.setdefault(session.id, RowConductor(self._sessions, session.id))
+
+    def forget(self, session: str, runs: Sequence[str]) -> None:
+        self.made.pop(session, None)
+        self.forgotten.append((session, list(runs)))
 
     def live(self) -> Sequence[str]:
         return [one.id for one in self._sessions.live()]

@@ -106,6 +106,35 @@ def test_a_session_goes_through_its_life(door: Door) -> None:
     ]
 
 
+@pytest.mark.parametrize("status", Status)
+def test_a_session_is_deleted_where_it_is_not_under_way(door: Door, status: Status) -> None:
+    door.become(status)
+    is_open = (status, "delete") not in MOVES
+    answer = door.ask("DELETE", "sessions/ses_00001", code=409 if is_open else 200)
+    if is_open:
+        assert (answer["error"], answer["detail"]["action"]) == ("illegal_transition", "delete")
+        assert door.rows.forgotten == []
+        assert door.ask("GET", "sessions/ses_00001")["status"] == str(status)
+        return
+    assert answer == {"id": "ses_00001", "deleted": True, "runs": []}
+    assert door.rows.forgotten == [("ses_00001", [])]
+    assert door.ask("DELETE", "sessions/ses_00001", code=404)["error"] == "not_found"
+
+
+def test_one_that_has_runs_goes_only_where_it_is_said_that_they_go_too(door: Door) -> None:
+    door.bots.create(Bot(id="bot_1", workspace="ws_local", name="b"), 1)
+    door.bots.bind("bot_1", "ses_00001", "maker", 2)
+    door.sessions.begin_run("ses_00001", "bot_1", "run_1", 3)
+    door.sessions.end_run("run_1", "completed", 4)
+    door.become(Status.COMPLETED)
+    refused = door.ask("DELETE", "sessions/ses_00001", code=409)
+    assert (refused["error"], refused["detail"]["runs"]) == ("has_runs", ["run_1"])
+    assert door.ask("DELETE", "sessions/ses_00001", "with_runs=yes", code=400)["error"] == "invalid"
+    assert door.ask("DELETE", "sessions/ses_0", "with_runs=true")["runs"] == ["run_1"]
+    assert door.rows.forgotten == [("ses_00001", ["run_1"])]
+    assert (door.bots.get("bot_1").session, door.bots.get("bot_1").status) == ("", "active")
+
+
 @pytest.mark.parametrize(("status", "action"), list(product(Status, sorted({*ACTIONS} - {"delete"}))))
 def test_every_action_in_every_status_answers_as_the_table_says(door: Door, status: Status, action: str) -> None:
     door.become(status)

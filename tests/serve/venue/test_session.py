@@ -8,16 +8,19 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from tests.replay.scene import restless
 from tests.serve.venue.live_scene import BARS, FEES, NativeBot, Scene
 
-from gnomon.errors import Conflict, Invalid
+from gnomon.errors import Conflict, Invalid, NotFound
 from gnomon.replay.session import Status
+from gnomon.serve.venue.control import Control
 from gnomon.serve.venue.session import LiveSession
 from gnomon.serve.venue.venue import Venue
 from gnomon.trader.trader import Strategy
 from gnomon.units import MINUTE_NS
+from gnomon.wallclock import WallClock
 
 
 class Swings(Strategy):
@@ -168,6 +171,44 @@ def test_a_step_is_over_when_every_bot_has_answered_and_moves_no_digest(scene: S
     whole = scene.in_process(created, Swings()).digests.fingerprint.hex()
     assert scene.stored(created)[0].fingerprint == whole
     assert scene.sessions.get(created.session.id).status is Status.COMPLETED
+
+
+def test_a_session_that_is_deleted_leaves_no_file_no_row_and_no_door(scene: Scene) -> None:
+    created = scene.create()
+    other = scene.create()
+
+    async def course() -> None:
+        venue = scene.venue()
+        control = Control(scene.sessions, venue, WallClock(), "token")
+
+        def ask(method: str, path: str, query: str = "") -> tuple[int, Any]:
+            headers = {"authorization": "Bearer token"}
+            status, body = control(method, f"/sim/v1/sessions/{path}", query, b"", headers)
+            return status, orjson.loads(body)
+
+        for one in (created, other):
+            live = scene.launch(venue, one)
+            bot = NativeBot(venue, one, Swings())
+            bot.begin()
+            bot.hear(20)
+            assert ask("DELETE", one.session.id)[1]["error"] == "illegal_transition"
+            live.stop()
+        assert ask("DELETE", created.session.id)[1]["error"] == "has_runs"
+        gone.extend(ask("DELETE", created.session.id, "with_runs=true")[1]["runs"])
+        assert ask("GET", created.session.id)[0] == 404
+        assert venue.find(created.session.id) is None
+        assert venue.of_session(created.session.id) is None
+
+    gone: list[str] = []
+    run(course)
+    [run_id] = gone
+    journals = scene.replays.journals
+    assert run_id not in journals.runs()
+    assert not list((scene.folder / "journals").glob(f"{run_id}*"))
+    with pytest.raises(NotFound):
+        scene.replays.runs.find(run_id)
+    (kept,) = scene.stored(other)
+    assert scene.replays.verify(kept).outcome.name == "VERIFIED"
 
 
 def test_a_step_that_is_broken_off_by_resuming_and_pausing_goes_no_further(scene: Scene) -> None:

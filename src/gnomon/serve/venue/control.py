@@ -5,6 +5,7 @@ Whoever calls shows the operator's token. Bots never come here: what a bot may k
 | path | |
 |---|---|
 | `GET sessions`, `GET sessions/{id}`, `GET sessions/{id}/flow` | where they stand |
+| `DELETE sessions/{id}?with_runs=true` | the session, its runs and their journals are gone; its bots stay, unbound |
 | `POST sessions/{id}/start`, `pause`, `resume`, `stop` | control |
 | `POST sessions/{id}/step` `{"events"}`, `{"by"}`, `{"by_ms"}` or `{"to"}` | on, while it is paused |
 | `POST sessions/{id}/seek?to=&mode=fast|jump` | to a time, which is milliseconds or ISO 8601 |
@@ -85,6 +86,10 @@ class Conductors(Protocol):
         """Ids, by age."""
         ...
 
+    def forget(self, session: str, runs: Sequence[str]) -> None:
+        """A session that is deleted: nothing of it is held or answered any more, and what is kept of its runs goes."""
+        ...
+
 
 class Control:
     """The handler of every path below `/sim/v1` that takes the operator's token."""
@@ -124,6 +129,8 @@ class Control:
                 return {"items": [self._shown(one) for one in self._sessions.all(limit=500)], "next": None}
             case "GET", ["sessions", name]:
                 return self._shown(self._sessions.get(name), with_runs=True)
+            case "DELETE", ["sessions", name]:
+                return self._delete(self._sessions.get(name), params)
             case "GET", ["sessions", name, "flow"]:
                 return self._state(self._sessions.get(name)).get("flow")
             case ("POST", ["sessions", name, action]) if action in _POSTED:
@@ -155,6 +162,11 @@ class Control:
             if action == "pace":
                 self._sessions.change(session.id, self._clock.now_ns(), pace=pace_of(given.get("pace")))
         return self._shown(self._sessions.get(session.id), with_runs=True)
+
+    def _delete(self, session: StoredSession, params: Mapping[str, str]) -> Any:
+        runs = self._sessions.delete(session.id, with_runs=_flag(params, "with_runs"))
+        self._conductors.forget(session.id, runs)
+        return {"id": session.id, "deleted": True, "runs": runs}
 
     def _gate(self, session: StoredSession, status: Status, action: str) -> None:
         if action == "disable" and status is Status.RUNNING:
@@ -273,6 +285,13 @@ def _whole(value: Any, name: str) -> int:
     if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or not 0 < int(text) < INT64_MAX:
         raise Invalid(f"{name} is {value!r}", hint="a whole number, 1 or more")
     return int(text)
+
+
+def _flag(params: Mapping[str, str], name: str) -> bool:
+    value = params.get(name, "false")
+    if value not in ("true", "false"):
+        raise Invalid(f"{name} is {value!r}", hint="true or false")
+    return value == "true"
 
 
 def _start(conductor: Conductor, _given: Mapping[str, Any]) -> None:

@@ -372,6 +372,9 @@ class LiveSession:
             return list(place.clock.sockets)
         return [one for one in self.group.sockets if one.key is None or one.key.bot == place.bot.id]
 
+    def _sockets(self) -> list[Any]:
+        return [*self.group.sockets, *(one for place in self.places if place.clock for one in place.clock.sockets)]
+
     def _freezes(self, socket: Any, stream: str) -> bool:
         """Whether a fault of a bot keeps an event of a stream from its socket."""
         now_ns = self.group.now_ns
@@ -547,7 +550,7 @@ class LiveSession:
     def _branch(self, to_ns: int) -> None:
         was = self.status
         parents = {one.bot.id: one for one in self.places}
-        sockets = [*self.group.sockets, *(s for one in self.places if one.clock for s in one.clock.sockets)]
+        sockets = self._sockets()
         self._is_branching = True
         self._close_runs("seek", EndReason.SEEK)
         self._is_branching = False
@@ -574,8 +577,10 @@ class LiveSession:
             self._drive.ponged(socket, payload)
 
     def close(self) -> None:
-        """The process ends: nothing is told, the session goes on in the next one."""
+        """The process ends, or the session is deleted. What is open goes on in the next process."""
         self._rest()
+        for socket in self._sockets():
+            socket.close(1001)
         for one in self.places:
             if not one.is_over:
                 one.log.close()

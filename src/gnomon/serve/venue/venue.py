@@ -114,6 +114,13 @@ class Venue:
     def live(self) -> Sequence[str]:
         return [name for name, one in self._live.items() if one.status in LIVE]
 
+    def forget(self, session: str, runs: Sequence[str]) -> None:
+        found = self._live.pop(session, None)
+        if found is not None:
+            found.close()
+        for run in runs:
+            self.replays.journals.delete(run)
+
     def restore(self) -> None:
         """Sessions that the last process left behind go on from their inputs; one that cannot ends as failed."""
         for stored in self.sessions.live():
