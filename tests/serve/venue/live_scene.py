@@ -47,9 +47,9 @@ ENTRY = '[[entry]]\nname = "{name}"\ntier = "{tier}"\n'
 class Scene:
     """A home with four hours of minutes, and whatever venue stands on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str = "") -> None:
         self.folder = folder
-        self.store = Store.open(f"sqlite:///{folder / 'gnomon.db'}", folder / "datasets")
+        self.store = Store.open(url or f"sqlite:///{folder / 'gnomon.db'}", folder / "datasets")
         times = (np.datetime64("2024-01-01T00:00") + np.arange(BARS) * np.timedelta64(1, "m")).astype(str)
         close = np.round(100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.004, BARS))), 2)
         rows = [f"{at},{c:.2f},{c + 1:.2f},{c - 1:.2f},{c:.2f},5000" for at, c in zip(times, close, strict=True)]

@@ -209,6 +209,18 @@ def not_replaced(data: Any) -> VenueRefusal:
     return VenueRefusal(-2022, "Order cancel-replace failed.", BAD_REQUEST, data)
 
 
+def closed(method: str) -> VenueRefusal:
+    """Whatever would send something to a market whose session is over, by the code of its method."""
+    if method == "order.cancelReplace":
+        half = VenueRefusal(-2011, MARKET_CLOSED).document()
+        halves = {"cancelResult": "FAILURE", "newOrderResult": "NOT_ATTEMPTED"}
+        return not_replaced({**halves, "cancelResponse": half, "newOrderResponse": None})
+    if method.startswith("order.amend"):
+        return amend_refused(MARKET_CLOSED)
+    is_cancel = method in ("order.cancel", "openOrders.cancelAll", "orderList.cancel")
+    return VenueRefusal(-2011, MARKET_CLOSED) if is_cancel else order_refused(MARKET_CLOSED)
+
+
 # --- order lists ----------------------------------------------------------------------------------------------------
 
 list_types = _fixed(-1158, "Order type not supported in OCO.")

@@ -58,7 +58,7 @@ class Gate:
     found for are in no count.
     """
 
-    __slots__ = ("answers", "faults", "in_work", "limits", "requests", "shows_time", "stamps")
+    __slots__ = ("answers", "faults", "in_work", "is_over", "limits", "requests", "shows_time", "stamps")
 
     def __init__(self, stamps: StampRule | None = None, limits: Limits | None = None) -> None:
         self.stamps = stamps or StampRule()
@@ -67,9 +67,16 @@ class Gate:
         self.faults: WireFaults | None = None
         self.requests = 0
         self.in_work = 0
+        self.is_over = False  # the run has ended: what it came to can be asked, and nothing sent
         self.shows_time = False  # answers say what time it is, to the nanosecond: a bot in lock-step has no other clock
 
     def suffer(self, faults: WireFaults) -> None:
         """What goes wrong from now on."""
         self.faults = faults
         self.stamps.skew_ns = faults.skew_ns
+
+    def end(self) -> None:
+        """The run is over. Its clock stands, so no window of its limits would ever end, nor would a fault: whoever asks
+        what has become of it meets neither."""
+        self.is_over = self.limits.is_paused = True
+        self.faults = self.stamps.skew_ns = None

@@ -27,6 +27,7 @@ class Key:
     permissions: frozenset[str] = frozenset(("TRADE", "USER_DATA", "USER_STREAM"))
     expires_ns: int | None = None
     ip_allow: tuple[str, ...] = ()
+    session: str = ""  # that its bot is bound to
 
     def permits(self, security: str, wall_ns: int, address: str) -> bool:
         """Whether the key may be used for this kind of call, now, from there."""
@@ -53,7 +54,8 @@ class CourseFinder(Protocol):
     """Which run a request means: that of its key, that of a session's path or port, or the only live session."""
 
     def of_key(self, key: Key, lockstep: bool = False) -> GatedCourse | None:
-        """The open run of the key's bot; None for a bot that is bound to none, or disabled. `lockstep`: it
+        """The open run of the key's bot, or the last one of the session that it is bound to, which is over and can be
+        asked; None for a bot that is bound to none, or disabled. `lockstep`: it
         comes as a bot that acknowledges; the first that does not makes it like any other client."""
         ...
 

@@ -115,7 +115,7 @@ def account_status(call: Call) -> Any:
         "buyerCommission": 0,
         "sellerCommission": 0,
         "commissionRates": commission.rates(fees),
-        "canTrade": True,
+        "canTrade": not _is_over(call),
         "canWithdraw": False,
         "canDeposit": False,
         "brokered": False,
@@ -152,6 +152,11 @@ def order_limits(call: Call) -> Any:
         {"rateLimitType": "ORDERS", "interval": interval, "intervalNum": number, "limit": limit, "count": 0}
         for interval, number, limit in (("SECOND", 10, 100), ("DAY", 1, 200_000))
     ]
+
+
+def _is_over(call: Call) -> bool:
+    gate = getattr(call.course, "gate", None)
+    return gate is not None and gate.is_over
 
 
 def _number(order: OwnOrder) -> int:

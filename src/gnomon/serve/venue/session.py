@@ -70,6 +70,7 @@ class Tools(Protocol):
 class Place:
     """One bot's place in a live session."""
 
+    session: str
     bot: Bot
     entry: Entry
     number: int  # of the entry
@@ -322,7 +323,9 @@ class LiveSession:
             record = journals.read(parent.run_id)
             fingerprint = parent.course.run.played.digests.fingerprint
             branch = Branch(fingerprint, stage.start_ns, seq_at(record, stage.start_ns))
-        place = Place(bot, entry, number, run_id, self._course(run_id, plan, sink, branch), inputs, sink, text, branch)
+        place = Place(
+            self.id, bot, entry, number, run_id, self._course(run_id, plan, sink, branch), inputs, sink, text, branch
+        )
         place.course.on_break = lambda what: break_sockets(self._sockets_of(place), what)
         if self.is_lockstep and bot.tier != "unmodified":
             self._give_clock(place, plan)
@@ -504,6 +507,7 @@ class LiveSession:
         if place.is_over:
             return
         place.is_over = True
+        place.course.gate.end()
         place.sink.close()
         self._tools.run_closed(place.bot.id)
         played = place.course.run.played
@@ -653,7 +657,8 @@ class LiveSession:
         self.status = self._tools.sessions.act(self.id, action, now_ns, reason=reason).status
         self._since_wall_ns = now_ns
         for gate in (self.market.gate, *(one.course.gate for one in self.places)):
-            gate.limits.is_paused = self.status is Status.PAUSED  # what is asked meanwhile is not counted
+            # what is asked while virtual time stands is not counted
+            gate.limits.is_paused = gate.is_over or self.status not in (Status.STARTING, Status.RUNNING)
             gate.stamps.pace = max(1.0, self.factor)
 
     def _spawn(self, course: Any) -> asyncio.Task[None]:

@@ -13,13 +13,14 @@ from gnomon.exchange.exchange import Exchange
 from gnomon.jobs.replay import Replays
 from gnomon.replay.run import RunPlan
 from gnomon.replay.session import Status
-from gnomon.serve.venue import market_data, native_calls, order_entry, order_lists, queries
+from gnomon.serve.venue import codes, market_data, native_calls, order_entry, order_lists, queries
 from gnomon.serve.venue.account import Account
 from gnomon.serve.venue.call import Call, Handler
 from gnomon.serve.venue.gate import Gate
 from gnomon.serve.venue.keys import Key
 from gnomon.serve.venue.limits import Limits
 from gnomon.serve.venue.refusal import VenueRefusal
+from gnomon.serve.venue.routes import METHODS, TRADE
 from gnomon.serve.venue.session import LiveSession, Market, Place
 from gnomon.serve.venue.stamps import StampRule
 from gnomon.serve.venue.streams import Streams
@@ -44,6 +45,10 @@ class Keys:
         self._clock = clock
         self._known: dict[str, tuple[int, Key | None]] = {}
 
+    def forget(self) -> None:
+        """What was read is not believed any longer."""
+        self._known.clear()
+
     def find(self, api_key: str) -> Key | None:
         known = self._known.get(api_key)
         now_ns = self._clock.now_ns()
@@ -54,7 +59,7 @@ class Keys:
         if found is not None:
             key = Key(
                 found.api_key, found.kind, found.secret, found.bot, found.workspace, frozenset(found.permissions),
-                found.expires_at or None, tuple(found.ip_allow),
+                found.expires_at or None, tuple(found.ip_allow), found.session,
             )  # fmt: skip
         if known is not None and known[1] == key:
             key = known[1]  # the same object: what was prepared for it stays
@@ -75,11 +80,16 @@ class Venue:
         self.clock = clock
         self.keys = Keys(bots, clock)
         plain = {**market_data.HANDLERS, **queries.HANDLERS, **native_calls.VIEWS}
-        trading = {**order_entry.HANDLERS, **order_lists.HANDLERS, **native_calls.SENDS}
-        self.handlers: Mapping[str, Handler] = plain | trading
-        self.door_handlers = plain | {name: _logged(name, handler) for name, handler in trading.items()}
+        self.handlers: Mapping[str, Handler] = {
+            **plain, **order_entry.HANDLERS, **order_lists.HANDLERS, **native_calls.SENDS
+        }  # fmt: skip
+        self.door_handlers = {
+            name: _logged(name, handler) if METHODS[name].security is TRADE else handler
+            for name, handler in self.handlers.items()
+        }
         self._live: dict[str, LiveSession] = {}
-        self._places: dict[str, Place] = {}  # by bot
+        self._places: dict[str, Place] = {}  # by bot, those whose runs are open
+        self._ended: dict[str, Place] = {}  # by bot, the last one's
 
     # --- session.Tools ------------------------------------------------------------------------------------------------
 
@@ -97,9 +107,12 @@ class Venue:
 
     def run_opened(self, bot: str, place: Place) -> None:
         self._places[bot] = place
+        self._ended.pop(bot, None)
 
     def run_closed(self, bot: str) -> None:
-        self._places.pop(bot, None)
+        place = self._places.pop(bot, None)
+        if place is not None:
+            self._ended[bot] = place
 
     # --- control.Conductors -------------------------------------------------------------------------------------------
 
@@ -118,6 +131,8 @@ class Venue:
         found = self._live.pop(session, None)
         if found is not None:
             found.close()
+        self._ended = {bot: one for bot, one in self._ended.items() if one.session != session}
+        self.keys.forget()  # its bots are bound to nothing
         for run in runs:
             self.replays.journals.delete(run)
 
@@ -150,7 +165,8 @@ class Venue:
     def of_key(self, key: Key, lockstep: bool = False) -> Any:
         place = self._places.get(key.bot)
         if place is None:
-            return None
+            ended = self._ended.get(key.bot)
+            return ended.course if ended is not None and ended.session == key.session else None
         if lockstep or (place.is_attached and (place.clock is None or place.course.is_begun)):
             return place.course
         session = self._session_of(place)
@@ -242,7 +258,7 @@ class Venue:
         place = self._places.get(key.bot)
         session = self._session_of(place) if place is not None else None
         if place is None or session is None:
-            raise VenueRefusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+            raise codes.bad_key()
         if place.clock is not None and socket.lockstep:
             place.clock.users.append((socket, subscription_id))
         elif place.clock is None:
@@ -288,10 +304,13 @@ class Venue:
 
 
 def _logged(name: str, handler: Handler) -> Handler:
-    """A handler that may send something: its call is written down before anything comes of it."""
+    """A handler that may send something: its call is written down before anything comes of it. -2010, -2011, -2038 or
+    -2022 where the run is over."""
 
     def run(call: Call) -> Any:
         course: Any = call.course
+        if course.gate.is_over:
+            raise codes.closed(name)
         place = getattr(course, "log", None)
         if place is not None and not course.is_reliving:
             place.write("call", course.now_ns, name, call.params)

@@ -240,7 +240,8 @@ class ApiSocket(Socket):
             raise codes.already_subscribed()
         if self._next_id >= MOST_SUBSCRIPTIONS:
             raise codes.too_many_subscriptions()
-        self.door.course_of(key)
+        if self.door.course_of(key).gate.is_over:
+            raise codes.not_subscribed()
         subscription_id = self._next_id
         self._next_id += 1
         self.user_subscriptions[subscription_id] = key
