@@ -45,16 +45,13 @@ def test_a_bot_is_found_by_its_id_and_its_name(store: BotStore) -> None:
     with pytest.raises(NotFound) as error:
         store.get("makr")
     assert error.value.hint == "did you mean maker?"
-    with pytest.raises(NotFound):
-        store.get("maker", "ws_other")
-    assert store.all("ws_other") == []
 
 
 def test_a_name_is_taken_once_in_a_workspace(store: BotStore) -> None:
     with pytest.raises(Conflict) as error:
         store.create(Bot(id="bot_2", workspace="ws_local", name="maker"), 6)
     assert error.value.detail == {"error": "name_taken", "name": "maker"}
-    store.create(Bot(id="bot_2", workspace="ws_other", name="maker"), 6)
+    store.of("ws_other").create(Bot(id="bot_2", workspace="ws_other", name="maker"), 6)
 
 
 def test_another_spec_is_a_new_revision_and_the_old_one_stays(store: BotStore) -> None:

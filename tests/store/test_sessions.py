@@ -36,7 +36,6 @@ def test_a_session_is_read_back_and_found_by_its_beginning(store: SessionStore) 
     assert store.get("ses_0") == found
     create(store, "ses_0001b", 2)
     assert [one.id for one in store.all()] == ["ses_0001b", "ses_0001a"]
-    assert store.all(workspace="ws_other") == []
     with pytest.raises(Invalid, match="several sessions"):
         store.get("ses_0001")
     for name in ("ses_9", "ses_", ""):
@@ -118,7 +117,7 @@ def test_only_an_active_bot_that_is_bound_there_starts(store: SessionStore, engi
     bots = BotStore(engine)
     with pytest.raises(Conflict, match="not bound to ses_0002"):
         store.begin_run("ses_0002", "bot_1", "run_1", 20)
-    bots.create(Bot(id="bot_9", workspace="ws_other", name="foreign"), 2)
+    bots.of("ws_other").create(Bot(id="bot_9", workspace="ws_other", name="foreign"), 2)
     with pytest.raises(NotFound):
         store.begin_run("ses_0001a", "bot_9", "run_1", 20)
     bots.change("bot_1", 4, status="disabled")

@@ -48,13 +48,14 @@ def serve_venue(
     from gnomon.serve.venue.venue import Venue
     from gnomon.store.health import TelemetryStore
     from gnomon.store.sessions import SessionStore
+    from gnomon.store.workspaces import EVERY
     from gnomon.wallclock import WallClock
 
     settings, store, configured = opened()
-    clock, bots, sessions = WallClock(), bots_of(settings, store.engine), SessionStore(store.engine)
+    clock, bots, sessions = WallClock(), bots_of(settings, store.engine), SessionStore(store.engine, EVERY)
     venue = Venue(bots, sessions, Replays(store, settings.root, configured, clock, trader_of), clock)
     telemetry = TelemetryDoor(TelemetryStore(store.engine), bots, clock, bots.open_key, venue.sockets_of)
-    control = Control(sessions, venue, clock, token_of(settings), telemetry.fleet)
+    control = Control(SessionStore(store.engine), venue, clock, token_of(settings), telemetry.fleet)
     door = process.door_of(venue, control, telemetry)
     ports = {one: partial(sessions.of_port, one) for one in settings.session_ports}
 

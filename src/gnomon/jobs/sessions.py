@@ -12,10 +12,11 @@ from gnomon.errors import Exhausted, Invalid
 from gnomon.jobs.run_ids import new_id
 from gnomon.jobs.stage import Stage
 from gnomon.replay.session import Drive, Entry, Session, document_of, pace_of, with_plans
-from gnomon.store.bots import WORKSPACE, Bot, BotStore, Tier
+from gnomon.store.bots import Bot, BotStore, Tier
 from gnomon.store.engine import joined
 from gnomon.store.sessions import SessionStore, StoredSession
 from gnomon.store.store import Store
+from gnomon.store.workspaces import EVERY, WORKSPACE
 
 _SEED_BITS: Final = 64
 
@@ -65,7 +66,14 @@ def wired(text: str, faults: Sequence[str] = ()) -> tuple[str, Session]:
 
 
 def create(
-    store: Store, bots: BotStore, text: str, session: Session, stage: Stage, now_ns: int, ports: Sequence[int] = ()
+    store: Store,
+    bots: BotStore,
+    text: str,
+    session: Session,
+    stage: Stage,
+    now_ns: int,
+    ports: Sequence[int] = (),
+    workspace: str = WORKSPACE,
 ) -> Created:
     """Keep a session that `wired` has made, whose data is open, all or nothing. With `ports` it is given one.
 
@@ -75,9 +83,9 @@ def create(
     assert seed is not None, "wired draws one"
     for number, entry in enumerate(session.entries, 1):
         stage.plan(entry, number, seed).config()  # what is refused here would be refused at the start
-    sessions = SessionStore(store.engine)
+    sessions, bots = SessionStore(store.engine, workspace), bots.of(workspace)
     with joined(store.engine):
-        port = _free_port(sessions, ports) if ports else 0
+        port = _free_port(SessionStore(store.engine, EVERY), ports) if ports else 0
         kept = sessions.create(
             new_id("ses", now_ns),
             text,
@@ -87,21 +95,21 @@ def create(
             pace=session.pace,
             port=port,
         )
-        seats = tuple(_seat(bots, kept.id, entry, now_ns) for entry in session.entries)
+        seats = tuple(_seat(bots, kept, entry, now_ns) for entry in session.entries)
     return Created(kept, seats)
 
 
-def _seat(bots: BotStore, session: str, entry: Entry, now_ns: int) -> Seat:
+def _seat(bots: BotStore, session: StoredSession, entry: Entry, now_ns: int) -> Seat:
     name = entry.name
     bot = Bot(
         id=new_id("bot", now_ns),
-        workspace=WORKSPACE,
-        name=f"{name}@{session}",
+        workspace=session.workspace,
+        name=f"{name}@{session.id}",
         spec={"entrypoint": entry.trader, "entry": name},
         tier=cast(Tier, entry.tier),
     )
     bots.create(bot, now_ns)
-    bots.bind(bot.id, session, name, now_ns)
+    bots.bind(bot.id, session.id, name, now_ns)
     key, secret = bots.add_key(bot.id, "hmac", now_ns)
     return Seat(name, bot.id, key.api_key, secret)
 

@@ -8,17 +8,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
 import orjson
-from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, and_, delete, func, insert, select, update
 
 from gnomon.errors import Conflict, Exhausted, Invalid, NotFound, nearest
 from gnomon.store.chain import canonical
 from gnomon.store.engine import reading, writing
 from gnomon.store.seal import Seal
 from gnomon.store.tables import bot_keys, bot_revisions, bots, session_runs, sessions
+from gnomon.store.workspaces import EVERY, WORKSPACE, within
 from gnomon.units import SECOND_NS
-
-WORKSPACE: Final = "ws_local"
-"""The one workspace of an installation without accounts."""
 
 Kind = Literal["strategy", "agent", "remote"]
 Tier = Literal["auto", "native", "shim", "unmodified"]
@@ -91,16 +89,23 @@ class OpenKey:
 
 
 class BotStore:
-    """The bots and keys of a database. Only a store that is given a seal makes and opens secrets."""
+    """The bots of a workspace in a database, or of `EVERY` one, and their keys: those of others are not found. Only a
+    store that is given a seal makes and opens secrets."""
 
-    def __init__(self, engine: Engine, seal: Seal | None = None) -> None:
-        self._engine, self._seal = engine, seal
+    def __init__(self, engine: Engine, seal: Seal | None = None, workspace: str = WORKSPACE) -> None:
+        self._engine, self._seal, self._workspace = engine, seal, workspace
+
+    def of(self, workspace: str) -> BotStore:
+        """The same for another workspace."""
+        return BotStore(self._engine, self._seal, workspace)
 
     # --- bots ---
 
     def create(self, bot: Bot, now_ns: int) -> Bot:
         """A new bot at revision 1. `Conflict` where its workspace has one of that name."""
         _check(bot)
+        if self._workspace not in (EVERY, bot.workspace):
+            raise Invalid(f"a bot of {bot.workspace}", hint=f"this store is that of {self._workspace}")
         with writing(self._engine) as connection:
             taken = select(bots.c.id).where(bots.c.workspace == bot.workspace, bots.c.name == bot.name)
             if connection.execute(taken).first() is not None:
@@ -109,22 +114,22 @@ class BotStore:
             stamps = {"created_at": now_ns, "updated_at": now_ns}
             connection.execute(insert(bots).values(**values, revision=1, session=None, entry=None, **stamps))
             _add_revision(connection, bot.id, 1, bot.spec, now_ns)
-            return _bot(_found(connection, bot.id))
+            return _bot(self._found(connection, bot.id))
 
-    def get(self, bot_id: str, workspace: str = WORKSPACE) -> Bot:
-        """The bot of an id, or of a name in the workspace. `NotFound` offers the nearest."""
+    def get(self, bot_id: str) -> Bot:
+        """The bot of an id, or of a name. `NotFound` offers the nearest."""
         with reading(self._engine) as connection:
-            mine = bots.c.workspace == workspace
-            row = connection.execute(_SELECT.where(mine, (bots.c.id == bot_id) | (bots.c.name == bot_id))).first()
+            named = self._select().where((bots.c.id == bot_id) | (bots.c.name == bot_id))
+            row = connection.execute(named).first()
             if row is not None:
                 return _bot(row)
-            known = connection.execute(select(bots.c.name).where(mine)).scalars()
+            known = connection.execute(within(select(bots.c.name), bots, self._workspace)).scalars()
             close = nearest(bot_id, known)
         raise NotFound(f"no bot {bot_id!r}", hint=f"did you mean {', '.join(close)}?" if close else "it has no bots")
 
-    def all(self, workspace: str = WORKSPACE, *, session: str = "") -> list[Bot]:
+    def all(self, *, session: str = "") -> list[Bot]:
         """By age; those that are bound to a session, where one is named."""
-        wanted = _SELECT.where(bots.c.workspace == workspace)
+        wanted = self._select()
         if session:
             wanted = wanted.where(bots.c.session == session)
         with reading(self._engine) as connection:
@@ -133,16 +138,17 @@ class BotStore:
     def revise(self, bot_id: str, spec: Mapping[str, Any], now_ns: int) -> Bot:
         """Another spec makes a new revision; an equal one changes nothing."""
         with writing(self._engine) as connection:
-            bot = _bot(_found(connection, bot_id, locked=True))
+            bot = _bot(self._found(connection, bot_id, locked=True))
             if canonical(spec) != canonical(bot.spec):
                 _add_revision(connection, bot_id, bot.revision + 1, spec, now_ns)
                 _set(connection, bot_id, now_ns, revision=bot.revision + 1)
-            return _bot(_found(connection, bot_id))
+            return _bot(self._found(connection, bot_id))
 
     def spec(self, bot_id: str, revision: int) -> Mapping[str, Any]:
         """What a revision said."""
         wanted = select(bot_revisions.c.spec).where(bot_revisions.c.bot == bot_id, bot_revisions.c.revision == revision)
         with reading(self._engine) as connection:
+            self._found(connection, bot_id)
             text = connection.execute(wanted).scalar_one_or_none()
         if text is None:
             raise NotFound(f"bot {bot_id} has no revision {revision}", hint="revisions count from 1")
@@ -157,10 +163,10 @@ class BotStore:
                 f"a bot's {', '.join(sorted(unknown))} cannot be changed", hint="status, tier, concurrency, note"
             )
         with writing(self._engine) as connection:
-            bot = _bot(_found(connection, bot_id, locked=True))
+            bot = _bot(self._found(connection, bot_id, locked=True))
             _check(Bot(**{**bot.row(), **values}))
             _set(connection, bot_id, now_ns, **values)
-            return _bot(_found(connection, bot_id))
+            return _bot(self._found(connection, bot_id))
 
     # --- binding ---
 
@@ -168,8 +174,9 @@ class BotStore:
         """Its keys trade in this entry of a session from now on. `Conflict` while it has an open run in another, or
         where the entry is another bot's."""
         with writing(self._engine) as connection:
-            bot = _bot(_found(connection, bot_id, locked=True))
-            if connection.execute(select(sessions.c.id).where(sessions.c.id == session)).first() is None:
+            bot = _bot(self._found(connection, bot_id, locked=True))
+            wanted = within(select(sessions.c.id), sessions, bot.workspace).where(sessions.c.id == session)
+            if connection.execute(wanted).first() is None:
                 raise NotFound(f"no session {session!r}", hint="`gnomon sessions` lists them")
             if (bot.session, bot.entry) != (session, entry):
                 _refuse_busy(connection, bot)
@@ -177,14 +184,14 @@ class BotStore:
             if connection.execute(select(bots.c.id).where(others)).first() is not None:
                 raise Conflict(f"entry {entry!r} of {session} has a bot already", hint="unbind that one first")
             _set(connection, bot_id, now_ns, session=session, entry=entry)
-            return _bot(_found(connection, bot_id))
+            return _bot(self._found(connection, bot_id))
 
     def unbind(self, bot_id: str, now_ns: int) -> Bot:
         """Its keys are refused from now on. `Conflict` while it has an open run."""
         with writing(self._engine) as connection:
-            _refuse_busy(connection, _bot(_found(connection, bot_id, locked=True)))
+            _refuse_busy(connection, _bot(self._found(connection, bot_id, locked=True)))
             _set(connection, bot_id, now_ns, session=None, entry=None)
-            return _bot(_found(connection, bot_id))
+            return _bot(self._found(connection, bot_id))
 
     # --- keys ---
 
@@ -202,7 +209,7 @@ class BotStore:
         """A new key, and the secret of an hmac one, which nobody is shown again. `Exhausted` beyond five a bot."""
         _check_key(kind, public_key, permissions, expires_at, now_ns)
         with writing(self._engine) as connection:
-            _found(connection, bot_id, locked=True)
+            self._found(connection, bot_id, locked=True)
             held = select(func.count()).select_from(bot_keys)
             held = held.where(bot_keys.c.bot == bot_id, func.coalesce(bot_keys.c.expires_at, now_ns + 1) > now_ns)
             if connection.execute(held).scalar_one() >= MOST_KEYS:
@@ -213,8 +220,8 @@ class BotStore:
         """A key in another's place; the old one holds ten minutes more. Of an ed25519 or rsa key a new public key is
         needed."""
         with writing(self._engine) as connection:
-            _found(connection, bot_id, locked=True)
-            old = _key(_found_key(connection, bot_id, api_key))
+            self._found(connection, bot_id, locked=True)
+            old = _key(self._found_key(connection, bot_id, api_key))
             _check_key(old.kind, public_key, old.permissions, 0, now_ns)
             if old.expires_at and old.expires_at <= now_ns:
                 raise Conflict(f"key {api_key[:8]}… has expired", hint="make a new one")
@@ -227,18 +234,19 @@ class BotStore:
     def delete_key(self, bot_id: str, api_key: str) -> None:
         """Refused from now on."""
         with writing(self._engine) as connection:
-            _found_key(connection, bot_id, api_key)
+            self._found_key(connection, bot_id, api_key)
             connection.execute(delete(bot_keys).where(bot_keys.c.api_key == api_key))
 
     def keys(self, bot_id: str) -> list[BotKey]:
         """Those of a bot, by age; expired ones too."""
         wanted = select(bot_keys).where(bot_keys.c.bot == bot_id).order_by(bot_keys.c.created_at, bot_keys.c.api_key)
         with reading(self._engine) as connection:
+            self._found(connection, bot_id)
             return [_key(row) for row in connection.execute(wanted)]
 
     def open_key(self, api_key: str) -> OpenKey | None:
-        """What checks a request's signature and says whose it is; None where there is no such key, or its bot is not
-        active. Whether it has expired is the caller's to say."""
+        """What checks a request's signature and says whose it is, of any workspace: it is the key that says which. None
+        where there is no such key, or its bot is not active. Whether it has expired is the caller's to say."""
         wanted = select(bot_keys, bots.c.workspace, bots.c.session, bots.c.entry).join(
             bots, bots.c.id == bot_keys.c.bot
         )
@@ -280,7 +288,26 @@ class BotStore:
                 created_at=now_ns,
             )
         )
-        return _key(_found_key(connection, bot_id, api_key)), secret
+        return _key(self._found_key(connection, bot_id, api_key)), secret
+
+    def _select(self) -> Select[Any]:
+        return within(_SELECT, bots, self._workspace)
+
+    def _found(self, connection: Connection, bot_id: str, *, locked: bool = False) -> Row[Any]:
+        """The row of a bot, held until the transaction ends where asked."""
+        wanted = self._select().where(bots.c.id == bot_id)
+        row = connection.execute(wanted.with_for_update(of=bots) if locked else wanted).first()
+        if row is None:
+            raise NotFound(f"no bot {bot_id!r}", hint="an id begins with bot_")
+        return row
+
+    def _found_key(self, connection: Connection, bot_id: str, api_key: str) -> Row[Any]:
+        self._found(connection, bot_id)
+        wanted = select(bot_keys).where(bot_keys.c.api_key == api_key, bot_keys.c.bot == bot_id)
+        row = connection.execute(wanted).first()
+        if row is None:
+            raise NotFound(f"bot {bot_id} has no key {api_key[:8]}…", hint="its keys are listed with the bot")
+        return row
 
     def _sealed(self) -> Seal:
         assert self._seal is not None, "this store was opened without a seal"
@@ -297,22 +324,6 @@ _PLAIN: Final = ("id", "workspace", "name", "kind", "tier", "concurrency", "stat
 _SELECT: Final = select(bots, bot_revisions.c.spec).join(
     bot_revisions, and_(bot_revisions.c.bot == bots.c.id, bot_revisions.c.revision == bots.c.revision)
 )
-
-
-def _found(connection: Connection, bot_id: str, *, locked: bool = False) -> Row[Any]:
-    """The row of a bot, held until the transaction ends where asked."""
-    wanted = _SELECT.where(bots.c.id == bot_id)
-    row = connection.execute(wanted.with_for_update(of=bots) if locked else wanted).first()
-    if row is None:
-        raise NotFound(f"no bot {bot_id!r}", hint="an id begins with bot_")
-    return row
-
-
-def _found_key(connection: Connection, bot_id: str, api_key: str) -> Row[Any]:
-    row = connection.execute(select(bot_keys).where(bot_keys.c.api_key == api_key, bot_keys.c.bot == bot_id)).first()
-    if row is None:
-        raise NotFound(f"bot {bot_id} has no key {api_key[:8]}…", hint="its keys are listed with the bot")
-    return row
 
 
 def _add_revision(connection: Connection, bot_id: str, revision: int, spec: Mapping[str, Any], now_ns: int) -> None:

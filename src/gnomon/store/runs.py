@@ -7,12 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Engine, insert, or_, select
+from sqlalchemy import Engine, Select, insert, or_, select
 
 from gnomon.errors import Conflict, Invalid, NotFound
 from gnomon.store.chain import canonical
 from gnomon.store.engine import reading, writing
-from gnomon.store.tables import runs
+from gnomon.store.tables import runs, session_runs
+from gnomon.store.workspaces import WORKSPACE, starts_within
 
 _JSON: Final = ("params", "digests", "counts", "summary")
 
@@ -54,10 +55,10 @@ class StoredRun:
 
 
 class RunStore:
-    """The runs of a database."""
+    """The runs of a database, but for those of sessions of another workspace."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, workspace: str = WORKSPACE) -> None:
+        self._engine, self._workspace = engine, workspace
 
     def keep(self, found: Sequence[StoredRun]) -> None:
         """Write runs, all or none. `Conflict` where an id is taken."""
@@ -85,7 +86,7 @@ class RunStore:
         """
         if len(name) < 4:
             raise Invalid(f"{name!r} is too short for a run", hint="at least four characters of its id or fingerprint")
-        wanted = select(runs).where(
+        wanted = self._select().where(
             or_(runs.c.id.startswith(name, autoescape=True), runs.c.fingerprint.startswith(name, autoescape=True))
         )
         with reading(self._engine) as connection:
@@ -100,7 +101,7 @@ class RunStore:
 
     def list(self, *, session: str = "", sweep: str = "", limit: int = 50) -> list[StoredRun]:
         """The newest first."""
-        wanted = select(runs)
+        wanted = self._select()
         if session:
             wanted = wanted.where(runs.c.session == session)
         if sweep:
@@ -108,6 +109,12 @@ class RunStore:
         with reading(self._engine) as connection:
             rows = connection.execute(wanted.order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)).all()
         return [_run(row) for row in rows]
+
+    def _select(self) -> Select[Any]:
+        """Runs that no session on the wire has made, and those whose session is ours."""
+        started = select(session_runs.c.run)
+        mine = starts_within(started, self._workspace)
+        return select(runs).where(or_(runs.c.id.not_in(started), runs.c.id.in_(mine)))
 
 
 def _run(row: Any) -> StoredRun:

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, delete, func, insert, select, update
 
 from gnomon.errors import Conflict, Invalid, NotFound, Refused
 from gnomon.replay.session import Status, move
-from gnomon.store.bots import WORKSPACE, bot_busy
+from gnomon.store.bots import bot_busy
 from gnomon.store.engine import reading, writing
 from gnomon.store.tables import bots, runs, session_runs, sessions
+from gnomon.store.workspaces import WORKSPACE, starts_within, within
 
 LIVE: Final = (Status.STARTING, Status.RUNNING, Status.PAUSED)
 """A venue that was killed finds its sessions in these."""
@@ -68,10 +69,10 @@ class SessionRun:
 
 
 class SessionStore:
-    """The sessions of a database."""
+    """The sessions of a workspace in a database, or of `EVERY` one: those of others are not found."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, workspace: str = WORKSPACE) -> None:
+        self._engine, self._workspace = engine, workspace
 
     def create(
         self,
@@ -83,9 +84,9 @@ class SessionStore:
         seed: int,
         pace: str,
         port: int = 0,
-        workspace: str = WORKSPACE,
     ) -> StoredSession:
         """A session that is created and enabled. `Conflict` where the id is taken."""
+        workspace = self._workspace or WORKSPACE
         stamps = {"created_at": now_ns, "updated_at": now_ns, "started_at": None, "ended_at": None}
         values = {"id": session_id, "workspace": workspace, "name": name, "spec": spec, "seed": str(seed)}
         values |= {"status": Status.CREATED.value, "config": "", "reason": "", "pace": pace}
@@ -93,13 +94,13 @@ class SessionStore:
             if connection.execute(select(sessions.c.id).where(sessions.c.id == session_id)).first() is not None:
                 raise Conflict(f"session {session_id} exists already", hint="each has its own id")
             connection.execute(insert(sessions).values(**values, enabled=1, port=port, **stamps))
-            return _session(_found(connection, session_id))
+            return _session(self._found(connection, session_id))
 
     def get(self, session_id: str) -> StoredSession:
         """The session of an id, or of the beginning of one. `NotFound`, or `Invalid` where it fits several."""
         beginning = sessions.c.id.startswith(session_id, autoescape=True)
         with reading(self._engine) as connection:
-            rows = connection.execute(select(sessions).where(beginning).order_by(sessions.c.id).limit(6)).all()
+            rows = connection.execute(self._select().where(beginning).order_by(sessions.c.id).limit(6)).all()
         if not rows or len(session_id) < _SHORTEST:
             raise NotFound(f"no session {session_id!r}", hint="`gnomon sessions` lists them")
         if len(rows) > 1 and rows[0].id != session_id:
@@ -107,11 +108,9 @@ class SessionStore:
             raise Invalid(f"{session_id!r} is the beginning of several sessions", hint=f"write more of it: {known}")
         return _session(rows[0])
 
-    def all(
-        self, *, workspace: str = WORKSPACE, statuses: Sequence[Status] = (), limit: int = 50
-    ) -> list[StoredSession]:
+    def all(self, *, statuses: Sequence[Status] = (), limit: int = 50) -> list[StoredSession]:
         """The newest first."""
-        wanted = select(sessions).where(sessions.c.workspace == workspace)
+        wanted = self._select()
         if statuses:
             wanted = wanted.where(sessions.c.status.in_([one.value for one in statuses]))
         newest = wanted.order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit)
@@ -119,14 +118,14 @@ class SessionStore:
             return [_session(row) for row in connection.execute(newest)]
 
     def live(self) -> list[StoredSession]:
-        """Of every workspace, those that a venue has to go on with, the oldest first."""
-        wanted = select(sessions).where(sessions.c.status.in_([one.value for one in LIVE]))
+        """Those that a venue has to go on with, the oldest first."""
+        wanted = self._select().where(sessions.c.status.in_([one.value for one in LIVE]))
         with reading(self._engine) as connection:
             return [_session(row) for row in connection.execute(wanted.order_by(sessions.c.created_at, sessions.c.id))]
 
     def standing(self) -> list[StoredSession]:
-        """Of every workspace, those that are not over: created, or live."""
-        wanted = select(sessions).where(sessions.c.status.in_([one.value for one in (Status.CREATED, *LIVE)]))
+        """Those that are not over: created, or live."""
+        wanted = self._select().where(sessions.c.status.in_([one.value for one in (Status.CREATED, *LIVE)]))
         with reading(self._engine) as connection:
             return [_session(row) for row in connection.execute(wanted.order_by(sessions.c.created_at, sessions.c.id))]
 
@@ -141,7 +140,7 @@ class SessionStore:
         start and never again.
         """
         with writing(self._engine) as connection:
-            before = _session(_found(connection, session_id, locked=True))
+            before = _session(self._found(connection, session_id, locked=True))
             after = move(before.status, action, enabled=before.enabled)
             values: dict[str, Any] = {"status": after.value, "updated_at": now_ns}
             if action in ("enable", "disable"):
@@ -151,7 +150,7 @@ class SessionStore:
             if config and not before.config:
                 values["config"] = config
             connection.execute(update(sessions).where(sessions.c.id == session_id).values(**values))
-            return _session(_found(connection, session_id))
+            return _session(self._found(connection, session_id))
 
     def change(
         self, session_id: str, now_ns: int, *, name: str | None = None, pace: str | None = None
@@ -160,15 +159,15 @@ class SessionStore:
         given = {"name": name, "pace": pace}
         values = {key: value for key, value in given.items() if value}
         with writing(self._engine) as connection:
-            _found(connection, session_id, locked=True)
+            self._found(connection, session_id, locked=True)
             connection.execute(update(sessions).where(sessions.c.id == session_id).values(updated_at=now_ns, **values))
-            return _session(_found(connection, session_id))
+            return _session(self._found(connection, session_id))
 
     def delete(self, session_id: str, *, with_runs: bool = False) -> list[str]:
         """Gone, with its runs; their ids, for whoever keeps journals. `Conflict` where it has runs and `with_runs` is
         not said, or where its status does not let it."""
         with writing(self._engine) as connection:
-            before = _session(_found(connection, session_id, locked=True))
+            before = _session(self._found(connection, session_id, locked=True))
             move(before.status, "delete")
             wanted = select(session_runs.c.run).where(session_runs.c.session == session_id)
             found = list(connection.execute(wanted.order_by(session_runs.c.number)).scalars())
@@ -193,7 +192,7 @@ class SessionStore:
         elsewhere; `Refused` where it or the session is disabled."""
         with writing(self._engine) as connection:
             bot = connection.execute(select(bots).where(bots.c.id == bot_id).with_for_update()).first()
-            session = _session(_found(connection, session_id, locked=True))
+            session = _session(self._found(connection, session_id, locked=True))
             _check_start(session, bot, bot_id)
             assert bot is not None
             opened = _open_ones().where(session_runs.c.bot == bot_id)
@@ -218,40 +217,58 @@ class SessionStore:
                     ended_at=None,
                 )
             )
-            return _run(_found_run(connection, run))
+            return _run(self._found_run(connection, run))
 
     def set_run(self, run: str, status: str, *, reason: str = "", tier: str = "") -> SessionRun:
         """Where an open run stands: running, paused, stalled, finalising."""
         values = {"status": status, "reason": reason, **({"tier": tier} if tier else {})}
         with writing(self._engine) as connection:
-            _found_run(connection, run)
+            self._found_run(connection, run)
             connection.execute(update(session_runs).where(session_runs.c.run == run).values(**values))
-            return _run(_found_run(connection, run))
+            return _run(self._found_run(connection, run))
 
     def end_run(self, run: str, status: str, now_ns: int, *, reason: str = "", tier: str = "") -> SessionRun:
         """Completed, stopped or failed; its bot may start another. Ending it again changes nothing."""
         if status not in _ENDS:
             raise Invalid(f"a run cannot end {status!r}", hint=f"one of {', '.join(_ENDS)}")
         with writing(self._engine) as connection:
-            _found_run(connection, run)
+            self._found_run(connection, run)
             is_open = (session_runs.c.run == run) & session_runs.c.ended_at.is_(None)
             values = {"status": status, "reason": reason, "ended_at": now_ns, **({"tier": tier} if tier else {})}
             connection.execute(update(session_runs).where(is_open).values(**values))
-            return _run(_found_run(connection, run))
+            return _run(self._found_run(connection, run))
 
     def runs(self, session_id: str) -> list[SessionRun]:
         """All starts, in order."""
         wanted = select(session_runs).where(session_runs.c.session == session_id).order_by(session_runs.c.number)
+        wanted = starts_within(wanted, self._workspace)
         with reading(self._engine) as connection:
             return [_run(row) for row in connection.execute(wanted)]
 
     def open_runs(self, session_id: str = "") -> list[SessionRun]:
         """Those that are not over, of a session or of all."""
-        wanted = _open_ones()
+        wanted = starts_within(_open_ones(), self._workspace)
         if session_id:
             wanted = wanted.where(session_runs.c.session == session_id)
         with reading(self._engine) as connection:
             return [_run(row) for row in connection.execute(wanted)]
+
+    def _select(self) -> Select[Any]:
+        return within(select(sessions), sessions, self._workspace)
+
+    def _found(self, connection: Connection, session_id: str, *, locked: bool = False) -> Row[Any]:
+        wanted = self._select().where(sessions.c.id == session_id)
+        row = connection.execute(wanted.with_for_update() if locked else wanted).first()
+        if row is None:
+            raise NotFound(f"no session {session_id!r}", hint="`gnomon sessions` lists them")
+        return row
+
+    def _found_run(self, connection: Connection, run: str) -> Row[Any]:
+        wanted = starts_within(select(session_runs).where(session_runs.c.run == run), self._workspace)
+        row = connection.execute(wanted).first()
+        if row is None:
+            raise NotFound(f"no session has a run {run!r}", hint="runs of `gnomon replay` belong to none")
+        return row
 
 
 _SHORTEST: Final = 5
@@ -285,21 +302,6 @@ def _open_ones() -> Any:
         .where(session_runs.c.ended_at.is_(None))
         .order_by(session_runs.c.session, session_runs.c.number)
     )
-
-
-def _found(connection: Connection, session_id: str, *, locked: bool = False) -> Row[Any]:
-    wanted = select(sessions).where(sessions.c.id == session_id)
-    row = connection.execute(wanted.with_for_update() if locked else wanted).first()
-    if row is None:
-        raise NotFound(f"no session {session_id!r}", hint="`gnomon sessions` lists them")
-    return row
-
-
-def _found_run(connection: Connection, run: str) -> Row[Any]:
-    row = connection.execute(select(session_runs).where(session_runs.c.run == run)).first()
-    if row is None:
-        raise NotFound(f"no session has a run {run!r}", hint="runs of `gnomon replay` belong to none")
-    return row
 
 
 def _session(row: Row[Any]) -> StoredSession:

@@ -25,6 +25,7 @@ from gnomon.store.runs import StoredRun
 from gnomon.store.seal import Seal
 from gnomon.store.sessions import SessionStore
 from gnomon.store.store import Store
+from gnomon.store.workspaces import EVERY, WORKSPACE
 from gnomon.trader.pulse import native
 from gnomon.trader.pulse.lockstep import Control, Lockstep, Message
 from gnomon.trader.trader import Strategy
@@ -57,15 +58,18 @@ class Scene:
         path.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]) + "\n")
         clock = SimClock(parse_instant("2024-06-01"))
         import_files(self.store, shipped_instruments(), [path], ImportOptions(), clock, reject_folder=folder / "no")
-        self.sessions = SessionStore(self.store.engine)
+        self.sessions = SessionStore(self.store.engine, EVERY)  # as the venue's process has them
         self.bots = BotStore(self.store.engine, Seal("a secret of this test, long enough to be one"))
         self.replays = Replays(self.store, folder, shipped_instruments(), WallClock())
 
-    def create(self, *names: str, session: str = 'pace = "lockstep"', rules: str = FEES, tier: str = "auto") -> Created:
+    def create(
+        self, *names: str, session: str = 'pace = "lockstep"', rules: str = FEES, tier: str = "auto",
+        workspace: str = WORKSPACE,
+    ) -> Created:  # fmt: skip
         entries = "".join(ENTRY.format(name=name, tier=tier) for name in names or ("bot",))
         text, found = wired(TEXT.format(session=session, rules=rules) + entries)
         stage = stage_of(self.store, shipped_instruments(), found)
-        return create(self.store, self.bots, text, found, stage, WallClock().now_ns())
+        return create(self.store, self.bots, text, found, stage, WallClock().now_ns(), workspace=workspace)
 
     def venue(self) -> Venue:
         """A new process would have the same: nothing but the store and the home."""

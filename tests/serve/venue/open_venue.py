@@ -18,6 +18,7 @@ from gnomon.jobs.sessions import Created, Seat
 from gnomon.serve.venue.control import Control
 from gnomon.serve.venue.process import door_of
 from gnomon.serve.venue.venue import Venue
+from gnomon.store.sessions import SessionStore
 
 TOKEN = "t" * 64
 PACED = 'drive = "paced"\npace = 1\nstart_policy = "now"'
@@ -29,7 +30,7 @@ class OpenVenue:
     def __init__(self, scene: Scene, **control: Any) -> None:
         self.scene = scene
         self.venue: Venue = scene.venue()
-        self.control = Control(scene.sessions, self.venue, self.venue.clock, TOKEN, **control)
+        self.control = Control(SessionStore(scene.store.engine), self.venue, self.venue.clock, TOKEN, **control)
         self.loop = asyncio.new_event_loop()
         self.door = door_of(self.venue, self.control)
         self._thread = threading.Thread(target=self.loop.run_forever)
@@ -39,6 +40,14 @@ class OpenVenue:
 
     def _run(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """The result of a function that is called on the loop."""
+
+        async def work() -> Any:
+            return function()
+
+        return self._run(work())
 
     def close(self) -> None:
         async def work() -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 from tests.serve.venue.live_scene import Scene
 from tests.serve.venue.open_venue import PACED, OpenVenue, wait
 from tests.serve.venue.room import Peer, hexed
+
+from gnomon.errors import NotFound
+from gnomon.store.sessions import SessionStore
 
 CLOSED = "Market is closed."
 READS = (
@@ -117,6 +122,73 @@ def test_launched_again_the_key_is_that_of_the_new_run_and_deleted_or_bound_else
     assert served.sign(seat, "GET", "account")[0] == 200
     assert served.operate("DELETE", f"sessions/{created.session.id}?with_runs=true")[0] == 200
     assert served.sign(seat, "GET", "account")[1]["code"] == -2015
+
+
+CONTROLS = (
+    ("GET", ""), ("GET", "/flow"), ("POST", "/start"), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/stop"),
+    ("POST", "/step"), ("POST", "/seek?to=2024-01-01T01:00"), ("PATCH", "/pace"), ("PATCH", "/enable"),
+    ("PATCH", "/disable"), ("DELETE", "?with_runs=true"),
+)  # fmt: skip
+
+
+def test_another_workspaces_session_is_not_there(tmp_path: Path, database_url: str, engine: Engine) -> None:
+    """Asked by the operator of one workspace and by the keys of its bots, for the session, runs and market of another,
+    which is under way all the while."""
+    del engine
+    scene = Scene(tmp_path, database_url)
+    ours, theirs = scene.create(session=PACED), scene.create(session=PACED, workspace="ws_other")
+    idle = scene.create(session=PACED)
+    served = OpenVenue(scene)
+    try:
+        foreign = theirs.session.id
+        live = served.call(lambda: scene.launch(served.venue, theirs))
+        wait(lambda: str(live.status) == "running")
+        [their], [mine], [unbound] = theirs.seats, ours.seats, idle.seats
+        assert served.sign(their, "POST", "order", **LIMIT)[0] == 200
+        their_view = served.sign(their, "GET", "openOrders")
+
+        for verb, below in CONTROLS:
+            body = {"pace": "2", "events": 1} if verb != "GET" else None
+            assert served.operate(verb, f"sessions/{foreign}{below}", body)[0] == 404, (verb, below)
+        for named in ("", f"?session={foreign}"):
+            status, said = served.operate("GET", f"clock{named}")
+            assert (status, foreign in said.get("message", "") + said.get("hint", "")) == (
+                404 if named else 400,
+                bool(named),
+            )
+        assert served.operate("POST", "advance", {"session": foreign, "by_ms": 5})[0] == 404
+        listed = served.operate("GET", "sessions")[1]["items"]
+        assert {one["id"] for one in listed} == {ours.session.id, idle.session.id}
+        assert foreign not in str(listed)
+
+        served.launch(ours)
+        assert served.operate("GET", "clock")[1]["session"] == ours.session.id, "the only one that is live here"
+        assert served.sign(mine, "GET", "openOrders", prefix=f"/s/{foreign}") == (200, [])
+        assert (
+            served.sign(mine, "GET", "order", prefix=f"/s/{foreign}", symbol="BTCUSDT", orderId=1)[1]["code"] == -2013
+        )
+        cancelled = served.sign(mine, "DELETE", "order", prefix=f"/s/{foreign}", symbol="BTCUSDT", orderId=1)
+        assert cancelled[1]["code"] == -2011
+        for path in MARKET:  # a key whose bot trades nowhere, at the other's path
+            status, said, _ = served.ask("GET", f"/s/{foreign}/api/v3/{path}", X_MBX_APIKEY=unbound.api_key)
+            assert (status, said["code"]) == (400, -1102), path
+            assert "ses_" not in said["msg"]
+        assert served.sign(unbound, "GET", "account", prefix=f"/s/{foreign}")[1]["code"] == -2015
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw:
+            peer = Peer(raw, f"/s/{foreign}/ws/btcusdt@trade", {"X_MBX_APIKEY": unbound.api_key})
+            assert peer.status == 400
+        said = served.ask("GET", "/api/v3/time")[1]
+        assert said["code"] == -1102, "two are live"
+        assert "ses_" not in said["msg"], "a stranger is not told what others play"
+
+        with pytest.raises(NotFound):
+            scene.bots.bind(mine.bot, foreign, "bot", 9)
+        assert served.sign(their, "GET", "openOrders") == their_view
+        assert str(live.status) == "running"
+        assert SessionStore(scene.store.engine, "ws_other").get(foreign).pace == "1"
+    finally:
+        served.close()
+        scene.store.engine.dispose()
 
 
 def test_a_key_that_has_no_run_yet_opens_nothing(served: OpenVenue, scene: Scene) -> None:

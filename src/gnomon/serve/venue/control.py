@@ -92,7 +92,8 @@ class Conductors(Protocol):
 
 
 class Control:
-    """The handler of every path below `/sim/v1` that takes the operator's token."""
+    """The handler of every path below `/sim/v1` that takes the operator's token. `sessions` are those of the operator's
+    workspace: another's are not found here, whatever is live."""
 
     def __init__(
         self,
@@ -187,7 +188,8 @@ class Control:
         named = str(body.get("session") or params.get("session") or "")
         if named:
             return self._sessions.get(named)
-        live = self._conductors.live()
+        mine = {one.id for one in self._sessions.live()}
+        live = [one for one in self._conductors.live() if one in mine]
         if len(live) != 1:
             raise Invalid(
                 f"{len(live)} sessions are live: which one is meant?",

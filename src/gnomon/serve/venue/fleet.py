@@ -65,10 +65,9 @@ class TelemetryDoor:
         counts = {"accepted": fresh, "duplicates": len(messages) - fresh}
         return 202, orjson.dumps({**counts, "interval_s": INTERVAL_S, "server_time": iso(now_ns)})
 
-    def fleet(self, workspace: str | None = None) -> list[dict[str, Any]]:
+    def fleet(self) -> list[dict[str, Any]]:
         """One row for each active bot."""
-        bots = self._bots.all(workspace) if workspace else self._bots.all()
-        active = [one for one in bots if one.status == "active"]
+        active = [one for one in self._bots.all() if one.status == "active"]
         found = self._store.newest([one.id for one in active])
         now_ns = self._clock.now_ns()
         return [self._row(one, found.get(one.id), now_ns) for one in active]

@@ -59,16 +59,18 @@ class CourseFinder(Protocol):
         comes as a bot that acknowledges; the first that does not makes it like any other client."""
         ...
 
-    def of_session(self, session: str) -> GatedCourse | None:
-        """The market of a live session, without an account; None where there is no such session."""
+    def of_session(self, session: str, workspace: str = "") -> GatedCourse | None:
+        """The market of a live session, without an account; None where there is no such session. Here and below: of
+        `workspace` alone, that of a key, where one was shown."""
         ...
 
-    def single(self) -> GatedCourse | None:
+    def single(self, workspace: str = "") -> GatedCourse | None:
         """The market of the only live session; None where there is none or more than one."""
         ...
 
-    def choices(self) -> str:
-        """The live sessions as a comma list, for the text of a refusal."""
+    def choices(self, workspace: str = "") -> str:
+        """The live sessions as a comma list, for the text of a refusal. Without a workspace, those of the only one that
+        there is: strangers are not told what others play."""
         ...
 
 

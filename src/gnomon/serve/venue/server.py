@@ -186,13 +186,16 @@ class Door:
 
     def public_course(self, api_key: str, session: str) -> GatedCourse:
         """The market that an unsigned call means: by its key, the session of its path or port, or the only one."""
+        workspace = ""
         if api_key and (key := self.keys.find(api_key)) is not None:
             course = self.finder.of_key(key)
             if course is not None:
                 return course
-        course = self.finder.of_session(session) if session else self.finder.single()
+            workspace = key.workspace
+        finder = self.finder
+        course = finder.of_session(session, workspace) if session else finder.single(workspace)
         if course is None:
-            raise codes.which_session("" if session else self.finder.choices())
+            raise codes.which_session("" if session else finder.choices(workspace))
         return course
 
     # --- one request ------------------------------------------------------------------------------------------------

@@ -226,7 +226,7 @@ class LiveSession:
     def start(self) -> None:
         """Open a run for every bot that is bound here; time moves when all have come."""
         order = [one.name for one in self.session.entries]
-        bound = self._tools.bots.all(self.workspace, session=self.id)
+        bound = self._tools.bots.of(self.workspace).all(session=self.id)
         bound.sort(key=lambda one: (order.index(one.entry) if one.entry in order else len(order), one.id))
         if not bound:
             raise Invalid("no bot is bound to this session", hint="bind one: `gnomon session create` does")
@@ -596,7 +596,7 @@ class LiveSession:
         journals = self._tools.replays.journals
         places = []
         for row in opened:
-            bot = self._tools.bots.get(row.bot, self.workspace)
+            bot = self._tools.bots.of(self.workspace).get(row.bot)
             logged = list(lines(journals.beside(row.run, "inputs")))
             journals.discard(row.run)
             text, stage = self._text, self.stage

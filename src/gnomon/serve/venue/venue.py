@@ -176,20 +176,18 @@ class Venue:
                 session.attached(place)
         return place.course
 
-    def of_session(self, session: str) -> Any:
+    def of_session(self, session: str, workspace: str = "") -> Any:
         found = self._live.get(session)
-        return found.market if found is not None else None
+        return found.market if found is not None and workspace in ("", found.workspace) else None
 
-    def single(self) -> Any:
-        live = self.live()
-        if len(live) == 1:
-            return self._live[live[0]].market
-        if not live and len(self._live) == 1:
-            return next(iter(self._live.values())).market
-        return None
+    def single(self, workspace: str = "") -> Any:
+        known = [one for one in self._live.values() if workspace in ("", one.workspace)]
+        live = [one for one in known if one.status in LIVE] or known
+        return live[0].market if len(live) == 1 else None
 
-    def choices(self) -> str:
-        return ", ".join(self.live())
+    def choices(self, workspace: str = "") -> str:
+        live = [one for one in self._live.values() if one.status in LIVE and workspace in ("", one.workspace)]
+        return ", ".join(one.id for one in live) if len({one.workspace for one in live}) == 1 else ""
 
     def _session_of(self, place: Place) -> LiveSession | None:
         return next((one for one in self._live.values() if place in one.places), None)
