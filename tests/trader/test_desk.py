@@ -486,6 +486,27 @@ def test_quotes_are_requests_and_their_orders_are_known_when_they_are_answered()
     assert run.desk.free_units == 1000 * 10**8
 
 
+def test_numpys_integers_are_taken_for_what_they_are_and_fractions_refused_at_once() -> None:
+    """An int64 that went through would fail where its money is packed, at the run's end."""
+
+    def played(number: Any) -> Any:
+        script = Script({
+            5: lambda desk, _: desk.quote_ticks(number(5900), number(6110), number(10), number(0)),
+            9: lambda desk, _: desk.buy(lots=number(7)),
+        })  # fmt: skip
+        rules = Rules.parse({"preset": "ideal"}).with_balances({"USD": Decimal(1000), "BTC": Decimal(1)})
+        return Drive(script, TAPE, rules=rules).run()
+
+    plain, numpys = played(int), played(np.int64)
+    assert plain.requests == numpys.requests
+    assert {type(value) for value in numpys.requests[0][:4]} == {int}
+    assert type(numpys.requests[1].lots) is int
+    for wrong in (59.5, np.float64(5900), "5900", None):
+        error, _ = after(TAPE, lambda desk, _, wrong=wrong: desk.quote_ticks(5900, wrong, 10))
+        assert isinstance(error, Invalid)
+        assert "ask_ticks is" in str(error)
+
+
 def test_a_side_that_the_venue_refuses_is_told_and_the_other_one_stands() -> None:
     script = Script({5: lambda desk, _: desk.quote_ticks(5900, 6100, 10), 9: lambda desk, _: desk.orders()})
     Drive(script, TAPE).run()  # no BTC to sell

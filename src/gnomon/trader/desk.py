@@ -568,8 +568,11 @@ class Desk:
         """The trader's standing pair in one request; a price of 0 withdraws that side.
 
         Cancels first, then the bid, then the ask, in one arrival. With `keep` a side with the same price and its full
-        remainder stays where it is in the queue.
+        remainder stays where it is in the queue. `Invalid` for what is no whole number.
         """
+        if not (type(bid_ticks) is type(ask_ticks) is type(lots) is type(instrument) is int):
+            bid_ticks, ask_ticks = ticket.whole(bid_ticks, "bid_ticks"), ticket.whole(ask_ticks, "ask_ticks")
+            lots, instrument = ticket.whole(lots, "lots"), ticket.whole(instrument, "instrument")
         number = self._requests + 1
         if number > self._ceiling or self.now_ns >= self._bar_end_ns:
             why = self._why_not()

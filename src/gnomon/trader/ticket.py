@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from operator import index
+from typing import Any, NamedTuple
 
 from gnomon.errors import Invalid, Unavailable, nearest
 from gnomon.exchange.listing import Listing
@@ -20,8 +21,18 @@ class Size(NamedTuple):
     value: Number = 0
 
 
+def whole(value: Any, name: str) -> int:
+    """A Python integer of anything that is one, NumPy's too: in their 64 bits what is made of it would not fit."""
+    try:
+        return index(value)
+    except TypeError:
+        raise Invalid(f"{name} is {value!r}", hint="a whole number; int(…) makes one") from None
+
+
 def size_of(lots: int | None, qty: Number | None, usd: Number | None, pct: Number | None) -> Size:
     """The only size that was given, all where none was; `Invalid` for two, or for one that is not positive."""
+    if lots is not None and not isinstance(lots, int | float):
+        lots = whole(lots, "lots")
     given = {"lots": lots, "qty": qty, "usd": usd, "pct": pct}
     chosen = [Size(kind, value) for kind, value in given.items() if value is not None]
     if len(chosen) > 1:
