@@ -15,6 +15,12 @@ from gnomon.serve.venue.sockets import Socket, SocketRules, is_request_id
 EASY = SocketRules(controls_a_second=1_000)
 
 
+HANDSHAKE = {
+    "Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec_WebSocket_Version": "13",
+}  # fmt: skip
+
+
 def only(room: Room) -> Socket:
     (found,) = room.hub.attached
     return found
@@ -185,9 +191,21 @@ def test_a_lock_step_socket_is_that_of_a_bot_and_hands_its_controls_on(room: Roo
 
 
 def test_a_lock_step_socket_may_show_its_key_in_the_header(room: Room) -> None:
-    with room.socket("/stream?lockstep=concurrent", X_MBX_APIKEY=API_KEY) as peer:
+    with room.socket("/stream?lockstep=serial", X_MBX_APIKEY=API_KEY) as peer:
         assert peer.status == 101
-        assert only(room).lockstep == "concurrent"
+        assert only(room).lockstep == "serial"
+
+
+@pytest.mark.parametrize("path", ["/stream", "/ws-api/v3"])
+def test_a_bot_that_wants_to_be_told_at_once_is_told_that_it_will_not(room: Room, path: str) -> None:
+    """Served as if it were serial, it would wait for ever for what is held back."""
+    status, said, _ = room.ask("GET", f"{path}?lockstep=concurrent&apiKey={API_KEY}", None, **HANDSHAKE)
+    assert (status, said["code"]) == (400, -1130)
+    assert "lockstep=concurrent is not served" in said["msg"]
+    assert room.ask("GET", f"{path}?lockstep=eager&apiKey={API_KEY}", None, **HANDSHAKE)[1]["msg"].endswith(
+        "not valid."
+    )
+    assert room.hub.attached == []
 
 
 # --- pings ------------------------------------------------------------------------------------------------------------

@@ -134,6 +134,13 @@ def invalid_data(param: str) -> VenueRefusal:
     return VenueRefusal(-1130, f"Data sent for parameter '{param}' is not valid.")
 
 
+not_concurrent = _fixed(
+    -1130,
+    "Data sent for parameter 'lockstep' is not valid. lockstep=concurrent is not served: what is due while a request "
+    "is open waits for its answer. Connect with lockstep=serial.",
+)
+"""Our own: a bot of ours asked for it."""
+
 empty_book = _fixed(-1112, "No orders on book for symbol.")
 tif_not_required = _fixed(-1114, "TimeInForce parameter sent when not required.")
 invalid_tif = _fixed(-1115, "Invalid timeInForce.")

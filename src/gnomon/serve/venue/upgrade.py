@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 NONCE_BYTES: Final = 16
-CONCURRENCY: Final = ("serial", "concurrent")
+SERIAL: Final = "serial"
 
 
 def opened(
@@ -93,7 +93,9 @@ def _lockstep(params: Mapping[str, str]) -> tuple[str | None, int | None]:
     lockstep = params.get("lockstep")
     if lockstep is None:
         return None, None
-    if lockstep not in CONCURRENCY:
+    if lockstep == "concurrent":
+        raise codes.not_concurrent()
+    if lockstep != SERIAL:
         raise codes.invalid_data("lockstep")
     resume = params.get("resume")
     if resume is not None and not (resume.isascii() and resume.isdigit() and len(resume) <= 18):
