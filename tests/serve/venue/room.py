@@ -74,10 +74,10 @@ class Finder:
     def of_key(self, key: Key, _lockstep: bool = False) -> Course | None:
         return self.bots.get(key.bot)
 
-    def of_session(self, session: str, _workspace: str = "") -> Course | None:
+    def of_session(self, session: str, _workspace: str = "", _address: str = "") -> Course | None:
         return self.sessions.get(session)
 
-    def single(self, _workspace: str = "") -> Course | None:
+    def single(self, _workspace: str = "", _address: str = "") -> Course | None:
         return next(iter(self.sessions.values())) if len(self.sessions) == 1 else None
 
     def choices(self, _workspace: str = "") -> str:

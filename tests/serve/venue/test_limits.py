@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gnomon.clock import SimClock
 from gnomon.errors import Invalid
-from gnomon.serve.venue.limits import Limits
+from gnomon.serve.venue import codes
+from gnomon.serve.venue.limits import WEIGHT_LIMIT, Limits, Strangers
 from gnomon.serve.venue.refusal import VenueRefusal
 from gnomon.units import DAY_NS, MINUTE_NS, SECOND_NS
 
@@ -50,6 +52,34 @@ def test_the_day_has_its_own_limit() -> None:
     with pytest.raises(VenueRefusal, match="1 orders per 1 DAY") as caught:
         limits.admit_orders(DAY_NS // 2, 1)
     assert caught.value.retry_after_s == 43_200
+
+
+def test_what_stood_in_the_windows_stands_there_after_a_restart() -> None:
+    before, after = Limits(), Limits()
+    for second in (1, 2, 13):
+        before.spend(second * SECOND_NS, 7)
+        weight, raw = before.used_weight, before.raw
+        before.admit_orders(second * SECOND_NS, 2)
+        after.recount(second * SECOND_NS, 2, weight, raw)
+        if second == 2:
+            before.first_fill(2 * SECOND_NS)
+            after.first_fill(2 * SECOND_NS)
+    for at_ns in (13 * SECOND_NS, 21 * SECOND_NS):
+        assert after.order_limits(at_ns) == before.order_limits(at_ns)
+    assert after.weight_limits() == before.weight_limits()
+    for limits in (before, after):
+        limits.spend(61 * SECOND_NS, 1)
+        assert (limits.used_weight, limits.raw) == (1, 4)
+
+
+def test_an_address_that_sends_nothing_but_rubbish_is_told_so_for_a_minute_and_no_other_is() -> None:
+    wall = SimClock(MINUTE_NS)
+    strangers = Strangers(wall.now_ns)
+    said = [strangers.refusal("10.0.0.1", codes.bad_signature()).code for _ in range(WEIGHT_LIMIT + 2)]
+    assert said == [-1022] * WEIGHT_LIMIT + [-1003] * 2
+    assert strangers.refusal("10.0.0.2", codes.bad_signature()).code == -1022
+    wall.advance_to(2 * MINUTE_NS)
+    assert strangers.refusal("10.0.0.1", codes.bad_signature()).code == -1022
 
 
 def test_off_counts_and_refuses_nothing_and_a_pause_counts_nothing() -> None:

@@ -15,7 +15,9 @@ from tests.serve.venue.live_scene import BARS, FEES, NativeBot, Scene
 
 from gnomon.errors import Conflict, Invalid, NotFound
 from gnomon.replay.session import Status
+from gnomon.serve.venue.call import Call
 from gnomon.serve.venue.control import Control
+from gnomon.serve.venue.refusal import VenueRefusal
 from gnomon.serve.venue.session import LiveSession
 from gnomon.serve.venue.venue import Venue
 from gnomon.trader.trader import Strategy
@@ -344,6 +346,40 @@ def test_a_paced_session_that_is_killed_goes_on_where_its_clock_stood(scene: Sce
     run(course)
     (stored,) = scene.stored(created)
     assert scene.replays.verify(stored).outcome.name == "VERIFIED"
+
+
+def test_a_venue_that_is_killed_counts_the_orders_that_it_had_counted(scene: Scene) -> None:
+    created = scene.create(session='drive = "paced"\npace = 1\nstart_policy = "now"')
+
+    async def course() -> None:
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        await until(lambda: live.status is Status.RUNNING)
+        live.pause()
+        place = live.places[0]
+        limits = place.course.gate.limits
+        limits.is_paused = False
+        given = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1"}
+        for number, price in enumerate(("1.00", "2.00", "0.0000001")):  # the last one breaks a filter
+            limits.spend(place.course.now_ns, 1)
+            limits.admit_orders(place.course.now_ns, 1)
+            call = Call("order.place", {**given, "price": price}, place.course, lambda *_: None, True)
+            try:
+                venue.door_handlers["order.place"](call)
+            except VenueRefusal:
+                assert number == 2
+                limits.take_back(place.course.now_ns, 1)
+        stood = limits.order_limits(place.course.now_ns), limits.weight_limits()
+        assert (limits.orders_10s, limits.used_weight) == (2, 3)
+        kill(venue, live)
+        again = scene.venue()
+        again.restore()
+        [place] = again._live[created.session.id].places
+        limits = place.course.gate.limits
+        assert (limits.order_limits(place.course.now_ns), limits.weight_limits()) == stood
+        again._live[created.session.id].stop()
+
+    run(course)
 
 
 def kill(venue: Venue, live: LiveSession) -> None:

@@ -15,6 +15,7 @@ from tests.serve.venue.open_venue import PACED, OpenVenue, wait
 from tests.serve.venue.room import Peer, hexed
 
 from gnomon.errors import NotFound
+from gnomon.jobs.sessions import Seat
 from gnomon.store.sessions import SessionStore
 
 CLOSED = "Market is closed."
@@ -122,6 +123,40 @@ def test_launched_again_the_key_is_that_of_the_new_run_and_deleted_or_bound_else
     assert served.sign(seat, "GET", "account")[0] == 200
     assert served.operate("DELETE", f"sessions/{created.session.id}?with_runs=true")[0] == 200
     assert served.sign(seat, "GET", "account")[1]["code"] == -2015
+
+
+def test_a_signature_that_is_wrong_moves_nothing_and_costs_the_bot_nothing(served: OpenVenue, scene: Scene) -> None:
+    """Whoever knows a key and not its secret neither brings the bot to its session nor uses up its weight."""
+    created = scene.create(session='drive = "paced"\npace = 1')
+    [seat] = created.seats
+    served.launch(created, "starting")
+    stranger = Seat(seat.name, seat.bot, seat.api_key, "another secret")
+    for verb, path, params, _ in SENDS:
+        assert served.sign(stranger, verb, path, **params)[1]["code"] == -1022
+    assert served.ask("GET", "/api/v3/account", X_MBX_APIKEY=seat.api_key)[1]["code"] == -1102
+    shown = served.operate("GET", f"sessions/{created.session.id}")[1]
+    assert (shown["status"], shown["flow"]["who"]) == ("starting", [f"bot@{created.session.id}"])
+    [place] = served.venue.find(created.session.id).places
+    assert (place.course.gate.limits.used_weight, place.course.gate.requests) == (0, 0)
+    assert served.sign(seat, "GET", "account")[0] == 200
+    served.until(created, "running")
+    assert place.course.gate.limits.used_weight == 20
+
+
+def test_who_asks_without_a_key_uses_up_his_own_weight_alone(served: OpenVenue, scene: Scene) -> None:
+    created = scene.create(session=PACED)
+    served.launch(created)
+    served.operate("POST", f"sessions/{created.session.id}/pause")
+    live = served.venue.find(created.session.id)
+    near, far = (served.call(lambda one=one: live.market(one)) for one in ("127.0.0.1", "10.0.0.9"))
+    near.gate.limits.is_paused = False
+    path = f"/s/{created.session.id}/api/v3/exchangeInfo"
+    weights = [int(served.ask("GET", path)[2]["x-mbx-used-weight-1m"]) for _ in range(3)]
+    assert weights == [20, 40, 60]
+    near.gate.limits.weight_limit = 60
+    assert served.ask("GET", path)[1]["code"] == -1003
+    assert far.gate.limits.used_weight == 0
+    assert served.sign(created.seats[0], "GET", "account")[0] == 200
 
 
 CONTROLS = (

@@ -4,7 +4,7 @@ from. `<home>/journals/<run>.inputs`, JSON lines, gone when the run's journal is
 | line | of |
 |---|---|
 | `["wake", {…}]` | the filter that a trader asked for, with `warmup` and `needs` |
-| `["call", now, method, params]` | a call that may have sent something, at a virtual instant |
+| `["call", now, method, params, …]` | a call that may have sent something; then used weight and requests |
 | `["ack", n, {…}]` | a trader's answer to wake n |
 | `["bye", {…}]` | a trader that has left, or failed |
 | `["clock", now]` | how far a clock that bots share had come, once a second |

@@ -59,12 +59,12 @@ class CourseFinder(Protocol):
         comes as a bot that acknowledges; the first that does not makes it like any other client."""
         ...
 
-    def of_session(self, session: str, workspace: str = "") -> GatedCourse | None:
-        """The market of a live session, without an account; None where there is no such session. Here and below: of
-        `workspace` alone, that of a key, where one was shown."""
+    def of_session(self, session: str, workspace: str = "", address: str = "") -> GatedCourse | None:
+        """The market of a live session, without an account, as an address sees it; None where there is no such session.
+        Here and below: of `workspace` alone, that of a key, where one was shown."""
         ...
 
-    def single(self, workspace: str = "") -> GatedCourse | None:
+    def single(self, workspace: str = "", address: str = "") -> GatedCourse | None:
         """The market of the only live session; None where there is none or more than one."""
         ...
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from gnomon.errors import Invalid
 from gnomon.serve.venue import codes
+from gnomon.serve.venue.refusal import VenueRefusal
 from gnomon.units import DAY_NS, MINUTE_NS, SECOND_NS
 
 BASES: Final = ("virtual", "wall", "off")
@@ -16,6 +17,8 @@ RAW_NS: Final = 5 * MINUTE_NS
 ORDERS_10S_LIMIT: Final = 100
 ORDERS_10S_NS: Final = 10 * SECOND_NS
 ORDERS_1D_LIMIT: Final = 200_000
+MOST_ADDRESSES: Final = 4_096
+"""Remembered at a time: with more of them, all begin anew."""
 
 
 class Limits:
@@ -109,6 +112,14 @@ class Limits:
                 self.orders_1d = 0
         return now_ns
 
+    def recount(self, virtual_ns: int, orders: int, used_weight: int, raw: int) -> None:
+        """After a restart: what stood in the windows when a call was written down, and the orders that it added."""
+        self._minute, self.used_weight = virtual_ns // MINUTE_NS, used_weight
+        self._raw_window, self.raw = virtual_ns // RAW_NS, raw
+        self._roll_orders(virtual_ns)
+        self.orders_10s += orders
+        self.orders_1d += orders
+
     def order_limits(self, virtual_ns: int) -> list[dict[str, Any]]:
         """The two ORDERS limits with their counts."""
         self._roll_orders(virtual_ns)
@@ -120,6 +131,30 @@ class Limits:
     def weight_limits(self) -> list[dict[str, Any]]:
         """The REQUEST_WEIGHT limit with its count, as of the last request."""
         return [_limit("REQUEST_WEIGHT", "MINUTE", 1, self.weight_limit, self.used_weight)]
+
+
+class Strangers:
+    """What addresses send that comes to no run: an unknown key, a signature that is wrong, a path that is not there. No
+    virtual clock is theirs, so it is counted on the wall's."""
+
+    __slots__ = ("_by_address", "_wall_now_ns")
+
+    def __init__(self, wall_now_ns: Callable[[], int]) -> None:
+        self._by_address: dict[str, Limits] = {}
+        self._wall_now_ns = wall_now_ns
+
+    def refusal(self, address: str, refusal: VenueRefusal) -> VenueRefusal:
+        """What to tell the address: the refusal, or -1003 where it has had too many of them in a minute."""
+        limits = self._by_address.get(address)
+        if limits is None:
+            if len(self._by_address) >= MOST_ADDRESSES:
+                self._by_address.clear()
+            limits = self._by_address[address] = Limits("wall", wall_now_ns=self._wall_now_ns)
+        try:
+            limits.spend(0, 1)
+        except VenueRefusal as too_many:
+            return too_many
+        return refusal
 
 
 def _limit(kind: str, interval: str, interval_num: int, limit: int, count: int) -> dict[str, Any]:

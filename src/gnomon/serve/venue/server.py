@@ -28,6 +28,7 @@ from gnomon.serve.venue.answers import (
 from gnomon.serve.venue.call import LATER, Handler
 from gnomon.serve.venue.heads import CHUNKED, LARGEST_HEAD, LINE, Head, Heads, dechunked
 from gnomon.serve.venue.keys import CourseFinder, GatedCourse, Key, KeyRing, Verifiers, is_key_text
+from gnomon.serve.venue.limits import Strangers
 from gnomon.serve.venue.listen_keys import ListenKeys
 from gnomon.serve.venue.refusal import VenueRefusal
 from gnomon.serve.venue.requests import form, signed_payload
@@ -139,6 +140,7 @@ class Door:
         self.listen_keys = ListenKeys(listen_key, clock)
         self.handlers: dict[str, Handler] = {**sapi.HANDLERS, **handlers}
         self.verifiers = Verifiers()
+        self.strangers = Strangers(clock.now_ns)
         self.heads = Heads()
         self.connections: set[Connection] = set()
         self.sockets: set[Socket] = set()
@@ -184,8 +186,9 @@ class Door:
             raise codes.bad_key()
         return course
 
-    def public_course(self, api_key: str, session: str) -> GatedCourse:
-        """The market that an unsigned call means: by its key, the session of its path or port, or the only one."""
+    def public_course(self, api_key: str, session: str, address: str = "") -> GatedCourse:
+        """The market that an unsigned call means: by its key, the session of its path or port, or the only one. Weights
+        of calls without a key are counted by the address that they come from."""
         workspace = ""
         if api_key and (key := self.keys.find(api_key)) is not None:
             course = self.finder.of_key(key)
@@ -193,7 +196,7 @@ class Door:
                 return course
             workspace = key.workspace
         finder = self.finder
-        course = finder.of_session(session, workspace) if session else finder.single(workspace)
+        course = finder.of_session(session, workspace, address) if session else finder.single(workspace, address)
         if course is None:
             raise codes.which_session("" if session else finder.choices(workspace))
         return course
@@ -211,7 +214,7 @@ class Door:
         params, is_twice = form(query, body)
         wall_ns = turn.wall_ns
         if route.security is NONE:
-            turn.enter(self.public_course(head.api_key, session), params)
+            turn.enter(self.public_course(head.api_key, session, address), params)
             if is_twice:
                 raise codes.duplicate_values()
             turn.run(handler, params, False, "")
@@ -219,21 +222,24 @@ class Door:
         key = self.keys.find(head.api_key) if head.api_key else None
         if key is None or not key.permits(route.security, wall_ns, address):
             key = self.key_of(head.api_key, route.security, wall_ns, address)
+        timestamp, signature = params.get("timestamp"), params.get("signature")
+        if (
+            not route.key_only
+        ):  # whose it is comes first: what nobody has signed moves nothing, and costs the bot nothing
+            if not timestamp:
+                raise codes.mandatory("timestamp")
+            if not signature:
+                raise codes.mandatory("signature")
+            verify, payload = self.verifiers.of(key), signed_payload(query, body)
+            if not verify(payload, signature) and not is_signed(verify, payload, signature):
+                raise codes.bad_signature()
         course = self.finder.of_key(key)
         if course is None:  # bound to no session, or disabled
             raise codes.bad_key()
         now_ns = turn.enter(course, params)
-        if route.key_only:
+        if route.key_only or not timestamp:
             turn.reply(self.listen_keys.answer(route.method, key, params), None)
             return
-        timestamp, signature = params.get("timestamp"), params.get("signature")
-        if not timestamp:
-            raise codes.mandatory("timestamp")
-        if not signature:
-            raise codes.mandatory("signature")
-        verify, payload = self.verifiers.of(key), signed_payload(query, body)
-        if not verify(payload, signature) and not is_signed(verify, payload, signature):
-            raise codes.bad_signature()
         course.gate.stamps.check(timestamp, params.get("recvWindow"), now_ns, wall_ns)
         if is_twice:
             raise codes.duplicate_values()
@@ -421,7 +427,7 @@ class Connection(asyncio.Protocol):
             turn.route, handler = found
             door.serve(turn, handler, head, session, query or b"", body)
         except VenueRefusal as refusal:
-            turn.reply(None, refusal)
+            turn.reply(None, refusal if turn.course is not None else door.strangers.refusal(self.address, refusal))
         except Exception:
             log.exception("a request to %s failed", path.decode("latin-1"))
             turn.reply(None, codes.unknown_error())

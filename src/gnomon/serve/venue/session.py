@@ -32,12 +32,16 @@ from gnomon.replay.session import Drive, Entry, Session, Status, document_of
 from gnomon.serve.venue.call import LATER, Call, Handler
 from gnomon.serve.venue.course import BotCourse
 from gnomon.serve.venue.faults import break_sockets
+from gnomon.serve.venue.gate import Gate
 from gnomon.serve.venue.group import Group
 from gnomon.serve.venue.inputs import InputLog, lines
+from gnomon.serve.venue.limits import MOST_ADDRESSES
 from gnomon.serve.venue.lockstep import BUSY, LockStep
 from gnomon.serve.venue.paced import Paced
 from gnomon.serve.venue.quiet import Quiet
+from gnomon.serve.venue.routes import METHODS
 from gnomon.serve.venue.symbols import Symbols
+from gnomon.serve.venue.turns import NOT_ATTEMPTED
 from gnomon.store.bots import Bot, BotStore
 from gnomon.store.sessions import SessionRun, SessionStore, StoredSession
 from gnomon.units import INT64_MAX, MILLISECOND_NS
@@ -88,7 +92,8 @@ class Place:
 
 
 class Market:
-    """The market of a session as somebody without a key sees it: no account, nothing to send."""
+    """The market of a session as somebody without a key sees it: no account, nothing to send. Each address has its
+    own, for the weights that are counted at its gate."""
 
     account = None
 
@@ -136,8 +141,7 @@ class LiveSession:
         self.symbols = Symbols(self.stage.ground.listings)
         self.any_plan = self._plan_of(Entry("market", "none"), 0)
         self.group = self._new_group(self.stage.start_ns)
-        self.market = Market(self)
-        self.market.gate = tools.gate(self, self.market)
+        self._markets: dict[str, Market] = {}  # by address
         self.status = stored.status
         self._since_wall_ns = tools.clock.now_ns()
         self._drive: Paced | Quiet | None = None
@@ -146,6 +150,17 @@ class LiveSession:
         self._starting: asyncio.Task[None] | None = None
         self._reason = ""
         self._is_branching = False  # its runs end so that others begin
+
+    def market(self, address: str = "") -> Market:
+        """As an address without a key sees it."""
+        found = self._markets.get(address)
+        if found is None:
+            if len(self._markets) >= MOST_ADDRESSES:
+                self._markets.clear()
+            found = self._markets[address] = Market(self)
+            found.gate = self._tools.gate(self, found)
+            self._tune(found.gate)
+        return found
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
@@ -630,18 +645,24 @@ class LiveSession:
         self.status = status
         place.course.is_reliving = False
 
-    def _recall(self, place: Place, now_ns: int, method: str, params: Mapping[str, str]) -> None:
-        course, wake = place.course, params.get("wake", "")
+    def _recall(
+        self, place: Place, now_ns: int, method: str, params: Mapping[str, str], weight: int = 0, raw: int = 0
+    ) -> None:
+        course, wake, limits = place.course, params.get("wake", ""), place.course.gate.limits
+        orders = METHODS[method].orders
         if place.clock is None:
             course.advance(now_ns)
             self.group.now_ns = max(self.group.now_ns, now_ns)
 
         def keep(value: Any, refusal: Any) -> None:
+            if refusal is not None and getattr(refusal, "code", 0) not in NOT_ATTEMPTED:
+                limits.take_back(course.now_ns, orders)
             if course.faults is not None:
                 value, refusal = course.faults.answer(method, value, refusal, course.now_ns)
             if wake:
                 course.gate.answers.keep(wake, value, refusal)
 
+        limits.recount(course.now_ns, orders, weight, raw)
         try:
             value = self._tools.handlers[method](Call(method, params, course, keep, is_signed=True))
         except Exception as refusal:  # as the door would have told it
@@ -656,10 +677,15 @@ class LiveSession:
         now_ns = self._tools.clock.now_ns()
         self.status = self._tools.sessions.act(self.id, action, now_ns, reason=reason).status
         self._since_wall_ns = now_ns
-        for gate in (self.market.gate, *(one.course.gate for one in self.places)):
-            # what is asked while virtual time stands is not counted
-            gate.limits.is_paused = gate.is_over or self.status not in (Status.STARTING, Status.RUNNING)
-            gate.stamps.pace = max(1.0, self.factor)
+        for one in self._markets.values():
+            self._tune(one.gate)
+        for place in self.places:
+            self._tune(place.course.gate)
+
+    def _tune(self, gate: Gate) -> None:
+        """What is asked while virtual time stands is not counted."""
+        gate.limits.is_paused = gate.is_over or self.status not in (Status.STARTING, Status.RUNNING)
+        gate.stamps.pace = max(1.0, self.factor)
 
     def _spawn(self, course: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(course)

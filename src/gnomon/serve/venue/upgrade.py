@@ -54,7 +54,7 @@ def opened(
         return api, greeting
     names, is_combined = _streams(path, params)
     key = _key(door, api_key, address) if lockstep else None
-    course = _course(door, key, api_key, session, names)
+    course = _course(door, key, api_key, session, names, address)
     socket = Socket(
         door,
         course,
@@ -121,11 +121,11 @@ def _names(text: str) -> list[str]:
     return [one for one in text.split("/") if one]
 
 
-def _course(door: Door, key: Key | None, api_key: str, session: str, names: list[str]) -> GatedCourse:
+def _course(door: Door, key: Key | None, api_key: str, session: str, names: list[str], address: str) -> GatedCourse:
     """The session of a stream: by its key, by a listen key, by its path or port, or the only one."""
     if key is not None:
         return door.course_of(key, True)
     key = next((found for found in map(door.listen_keys.key_of, names) if found is not None), None)
     if key is not None:
         return door.course_of(key)
-    return door.public_course(api_key, session)
+    return door.public_course(api_key, session, address)

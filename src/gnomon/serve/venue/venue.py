@@ -176,14 +176,14 @@ class Venue:
                 session.attached(place)
         return place.course
 
-    def of_session(self, session: str, workspace: str = "") -> Any:
+    def of_session(self, session: str, workspace: str = "", address: str = "") -> Any:
         found = self._live.get(session)
-        return found.market if found is not None and workspace in ("", found.workspace) else None
+        return found.market(address) if found is not None and workspace in ("", found.workspace) else None
 
-    def single(self, workspace: str = "") -> Any:
+    def single(self, workspace: str = "", address: str = "") -> Any:
         known = [one for one in self._live.values() if workspace in ("", one.workspace)]
         live = [one for one in known if one.status in LIVE] or known
-        return live[0].market if len(live) == 1 else None
+        return live[0].market(address) if len(live) == 1 else None
 
     def choices(self, workspace: str = "") -> str:
         live = [one for one in self._live.values() if one.status in LIVE and workspace in ("", one.workspace)]
@@ -311,7 +311,8 @@ def _logged(name: str, handler: Handler) -> Handler:
             raise codes.closed(name)
         place = getattr(course, "log", None)
         if place is not None and not course.is_reliving:
-            place.write("call", course.now_ns, name, call.params)
+            limits = course.gate.limits
+            place.write("call", course.now_ns, name, call.params, limits.used_weight, limits.raw)
         return handler(call)
 
     return run

@@ -132,7 +132,8 @@ class ApiSocket(Socket):
                 turn.wants_limits = params["returnRateLimits"] != "false"
             self._serve(turn, method.removeprefix("v3/"), params)
         except VenueRefusal as refusal:
-            turn.reply(None, refusal)
+            stranger = turn.course is None
+            turn.reply(None, self.door.strangers.refusal(self.address, refusal) if stranger else refusal)
         except Exception:
             log.exception("a request of the WebSocket API failed")
             turn.reply(None, codes.unknown_error())
@@ -172,8 +173,6 @@ class ApiSocket(Socket):
             raise codes.mandatory("apiKey")
         else:
             key = door.key_of(params["apiKey"], route.security, wall_ns, self.address)
-        course = door.course_of(key)
-        now_ns = turn.enter(course, params)
         if not params.get("timestamp"):
             raise codes.mandatory("timestamp")
         signature = params.get("signature")
@@ -182,12 +181,15 @@ class ApiSocket(Socket):
                 raise codes.mandatory("signature")
             if not is_signed_sorted(door.verifiers.of(key), params, signature):
                 raise codes.bad_signature()
+        course = door.course_of(key)
+        now_ns = turn.enter(course, params)
         course.gate.stamps.check(params["timestamp"], params.get("recvWindow"), now_ns, wall_ns)
         return key
 
     def _public_course(self, params: Mapping[str, str]) -> GatedCourse:
         key = self.logon or self.key
-        return self.door.public_course(params.get("apiKey") or (key.api_key if key else ""), self.session)
+        api_key = params.get("apiKey") or (key.api_key if key else "")
+        return self.door.public_course(api_key, self.session, self.address)
 
     # --- session.* --------------------------------------------------------------------------------------------------
 
