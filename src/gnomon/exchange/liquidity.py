@@ -67,13 +67,14 @@ class NoLiquidity:
 class SyntheticQuote:
     """A quote around the last print: its aggressor met the price it printed at, the other side is a spread away."""
 
-    __slots__ = ("_fills", "_prints", "_taken", "_taken_at")
+    __slots__ = ("_fills", "_lots", "_prints", "_taken", "_taken_at")
 
     def __init__(self, prints: Prints, fills: Fills) -> None:
         self._prints = prints
         self._fills = fills
         self._taken: dict[tuple[Side, int], int] = {}
         self._taken_at = -1
+        self._lots = fills.level_lots
 
     def best(self, position: int, _time_ns: int) -> Best:
         if position == 0:
@@ -92,9 +93,9 @@ class SyntheticQuote:
             return
         if self._taken_at != position:
             self._taken, self._taken_at = {}, position
-        lots = self._fills.level_lots
-        if lots == AUTO:
-            lots = self._prints.level_lots(position)
+            if self._fills.level_lots == AUTO:
+                self._lots = self._prints.level_lots(position)
+        lots = self._lots
         for number in range(1, self._fills.max_levels + 1):
             price = best.ask + number - 1 if side is Side.BUY else best.bid - number + 1
             left = lots - self._taken.get((side, price), 0)

@@ -6,7 +6,7 @@ bought, -1 sold, 0 unknown (counts for both). A position is a row number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -30,6 +30,7 @@ class Prints:
     price: IntArray
     lots: IntArray
     side: npt.NDArray[np.int8]
+    _share: list[tuple[int, int, int]] = field(default_factory=lambda: [(0, 0, 0)], init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -72,7 +73,10 @@ class Prints:
         if not len(prices):
             return 0
         at_price = int(lots[prices == price].sum())
-        return max(at_price, -(-int(lots.sum()) // _distinct(prices)))
+        known = self._share[0]
+        if known[0] != first or known[1] != position:  # orders of one instant ask for the same
+            known = self._share[0] = first, position, -(-int(lots.sum()) // _distinct(prices))
+        return max(at_price, known[2])
 
     def level_lots(self, position: int) -> int:
         """Lots assumed at each price of a synthetic quote: a twentieth of the last 100 prints, at least 1."""

@@ -199,7 +199,7 @@ FIELDS: Final[Mapping[type, tuple[_Fields, _Fields]]] = {
         ("listing", "tape", "has_bars", "prints", "bars", "purse", "resting", "liquidity", "is_quoted", "shown",
          "current", "_beyond", "_bounds", "_market_most", "_step_ticks", "_rows", "_times", "_worth"),
     ),
-    SyntheticQuote: (("_taken", "_taken_at"), ("_fills", "_prints")),
+    SyntheticQuote: (("_lots", "_taken", "_taken_at"), ("_fills", "_prints")),
     Shown: (("_taken",), ("recorded", "asks_quotes", "moves", "_at", "_seen")),
     Replay: (
         ("_timers", "_requests", "_last_arrival_ns", "_last_reply_ns", "_now_ns"),
