@@ -87,11 +87,19 @@ class OpenVenue:
         raw = None if body is None else json.dumps(body)
         return self.ask(verb, f"/sim/v1/{path}", raw, Authorization=f"Bearer {TOKEN}")[:2]
 
-    def sign(self, seat: Seat, verb: str, path: str, prefix: str = "", **params: Any) -> tuple[int, Any]:
+    def sign(
+        self,
+        seat: Seat,
+        verb: str,
+        path: str,
+        prefix: str = "",
+        headers: Mapping[str, str] | None = None,
+        **params: Any,
+    ) -> tuple[int, Any]:
         """As a bot, with its key."""
         query = urlencode({**params, "timestamp": int(time.time() * 1_000)})
         target = f"{prefix}/api/v3/{path}?{query}&signature={hexed(query, seat.api_secret)}"
-        return self.ask(verb, target, X_MBX_APIKEY=seat.api_key)[:2]
+        return self.ask(verb, target, X_MBX_APIKEY=seat.api_key, **(headers or {}))[:2]
 
 
 def wait(is_so: Callable[[], bool]) -> None:

@@ -26,7 +26,7 @@ LARGEST_KNOWN: Final = 2_048
 class Head:
     """What the header lines of a request say. `length` is that of the body, CHUNKED where it is not said ahead."""
 
-    __slots__ = ("api_key", "expects", "headers", "is_upgrade", "keeps_alive", "length", "wake")
+    __slots__ = ("api_key", "expects", "headers", "is_upgrade", "keeps_alive", "length", "time_unit", "wake")
 
     def __init__(self, headers: dict[bytes, bytes], is_upgrade: bool, keeps_alive: bool) -> None:
         self.headers = headers
@@ -34,6 +34,7 @@ class Head:
         self.keeps_alive = keeps_alive
         self.api_key = headers.get(b"x-mbx-apikey", b"").decode("latin-1").strip()
         self.wake = headers.get(b"x-gnomon-wake", b"").decode("latin-1").strip()
+        self.time_unit = headers.get(b"x-mbx-time-unit", b"").decode("latin-1").strip()
         self.expects = b"100-continue" in headers.get(b"expect", b"").lower()
         is_chunked = b"chunked" in headers.get(b"transfer-encoding", b"").lower()
         self.length = CHUNKED if is_chunked else int(headers.get(b"content-length") or 0)

@@ -35,6 +35,7 @@ from gnomon.serve.venue.requests import form, signed_payload
 from gnomon.serve.venue.routes import NONE, ROUTES, Route
 from gnomon.serve.venue.signing import is_signed
 from gnomon.serve.venue.sockets import Hub, Socket, SocketRules
+from gnomon.serve.venue.time_units import answer_in_micro, is_micro
 from gnomon.serve.venue.turns import Turn
 from gnomon.serve.venue.upgrade import opened
 from gnomon.units import SECOND_NS
@@ -69,7 +70,7 @@ OUTSIDE: Final = Route("annexe", weight=0)
 class HttpTurn(Turn):
     """One request's place in the order of answers on its connection."""
 
-    __slots__ = ("answer", "connection", "keeps_alive", "wall_ns")
+    __slots__ = ("answer", "connection", "is_micro", "keeps_alive", "wall_ns")
 
     def __init__(self, connection: Connection, keeps_alive: bool, wall_ns: int) -> None:
         self.route = OUTSIDE
@@ -80,6 +81,7 @@ class HttpTurn(Turn):
         self.connection = connection
         self.keeps_alive = keeps_alive
         self.wall_ns = wall_ns
+        self.is_micro = False  # the client wants times in microseconds
         self.answer: bytes | None = None
 
     def give(self, value: Any, refusal: VenueRefusal | None) -> None:
@@ -94,6 +96,8 @@ class HttpTurn(Turn):
             extra += refusal_headers(refusal)
         if self.course is not None and self.course.gate.shows_time:
             extra += b"X-Gnomon-Time: %d\r\n" % self.course.now_ns
+        if self.is_micro:
+            value = answer_in_micro(self.route.method, value)
         body = value if type(value) is bytes else dumps(value)
         self.answer = http_answer(status, body, self.keeps_alive, connection.door.date_line, limits.used_weight, extra)
         if not connection.is_reading:
@@ -425,6 +429,8 @@ class Connection(asyncio.Protocol):
                     return
                 found = door.found(verb + b" " + path, path)
             turn.route, handler = found
+            if head.time_unit:
+                turn.is_micro = is_micro(head.time_unit)
             door.serve(turn, handler, head, session, query or b"", body)
         except VenueRefusal as refusal:
             turn.reply(None, refusal if turn.course is not None else door.strangers.refusal(self.address, refusal))

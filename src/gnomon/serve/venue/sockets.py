@@ -32,6 +32,7 @@ from gnomon.serve.venue.frames import (
 )
 from gnomon.serve.venue.keys import GatedCourse, Key
 from gnomon.serve.venue.refusal import VenueRefusal
+from gnomon.serve.venue.time_units import frames_in_micro
 
 if TYPE_CHECKING:
     from gnomon.serve.venue.server import Door
@@ -485,6 +486,13 @@ class Socket(asyncio.Protocol):
         self.send_text(
             orjson.dumps({"code": code, "msg": msg, "id": request_id if is_request_id(request_id) else None})
         )
+
+
+class InMicro(Socket):
+    """A socket whose client wants times in microseconds: what is sent to all is exchanged on its way to this one."""
+
+    def send_joined(self, preencoded: bytes, count: int) -> None:
+        super().send_joined(frames_in_micro(preencoded), count)
 
 
 def is_request_id(value: Any) -> bool:

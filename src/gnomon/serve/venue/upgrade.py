@@ -15,8 +15,9 @@ from gnomon.serve.venue.keys import GatedCourse, Key
 from gnomon.serve.venue.refusal import VenueRefusal
 from gnomon.serve.venue.requests import form
 from gnomon.serve.venue.routes import USER_DATA
-from gnomon.serve.venue.sockets import Socket
-from gnomon.serve.venue.wsapi import ApiSocket
+from gnomon.serve.venue.sockets import InMicro, Socket
+from gnomon.serve.venue.time_units import is_micro
+from gnomon.serve.venue.wsapi import ApiSocket, MicroApiSocket
 
 if TYPE_CHECKING:
     from gnomon.serve.venue.server import Door
@@ -37,10 +38,11 @@ def opened(
     params, _ = form(query)
     api_key = params.get("apiKey") or head.api_key
     lockstep, resume = _lockstep(params)
+    in_micro = is_micro(params.get("timeUnit") or head.time_unit)
     if path in (b"/ws-api/v3", b"/ws-api/v3/"):
         key = _key(door, api_key, address) if lockstep else None
         wants_limits = params.get("returnRateLimits") != "false"
-        api = ApiSocket(
+        api = (MicroApiSocket if in_micro else ApiSocket)(
             door,
             door.course_of(key, True) if key is not None else None,
             wants_limits=wants_limits,
@@ -55,7 +57,7 @@ def opened(
     names, is_combined = _streams(path, params)
     key = _key(door, api_key, address) if lockstep else None
     course = _course(door, key, api_key, session, names, address)
-    socket = Socket(
+    socket = (InMicro if in_micro else Socket)(
         door,
         course,
         is_combined=is_combined,

@@ -15,7 +15,8 @@ from gnomon.serve.venue.keys import GatedCourse, Key
 from gnomon.serve.venue.refusal import VenueRefusal
 from gnomon.serve.venue.routes import METHODS, NONE, USER_DATA, USER_STREAM, Route
 from gnomon.serve.venue.signing import is_signed_sorted, literal
-from gnomon.serve.venue.sockets import Socket, is_request_id, log
+from gnomon.serve.venue.sockets import InMicro, Socket, is_request_id, log
+from gnomon.serve.venue.time_units import answer_in_micro
 from gnomon.serve.venue.turns import Turn
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class ApiTurn(Turn):
                 used = self.course.gate.limits
                 limits = [*(used.order_limits(self.course.now_ns) if self.counted else ()), *used.weight_limits()]
         status = 200 if refusal is None else refusal.status
+        if isinstance(self.socket, InMicro) and refusal is None:
+            value = answer_in_micro(self.route.method, value)
         self.socket.send_text(socket_answer(self.request_id, status, value, refusal, limits))
 
 
@@ -272,6 +275,10 @@ class ApiSocket(Socket):
         self.hub.end_user_stream(self, subscription_id)
         if at_ms is not None:
             self.send_user(subscription_id, b'{"e":"eventStreamTerminated","E":%d}' % at_ms)
+
+
+class MicroApiSocket(InMicro, ApiSocket):
+    """One whose client wants times in microseconds."""
 
 
 def _now_ms(turn: ApiTurn) -> int:
