@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gnomon.jobs.progress import Progress
     from gnomon.score.compare import BoardRow
     from gnomon.score.gates import Gate
+    from gnomon.score.label import Standing
     from gnomon.score.trials import Deflated
     from gnomon.store.forecasts import StoredForecast
     from gnomon.store.runs import StoredRun
@@ -223,9 +225,11 @@ def _series_words(series: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{one['instrument']} {one['timeframe'] or one['kind']}" for one in series)
 
 
-def runs_table(rows: Iterable[StoredRun]) -> Table:
-    """One line a run."""
-    table = _table("run", "session", "entry", "status", ">return", ">hold", ">Sharpe", ">drawdown", ">fills", "print")
+def runs_table(rows: Iterable[StoredRun], standings: Mapping[str, Standing]) -> Table:
+    """One line a run; `standings` by run."""
+    table = _table(
+        "run", "session", "entry", "status", "label", ">return", ">hold", ">Sharpe", ">drawdown", ">fills", "print"
+    )
     for one in rows:
         growth, hold = one.summary["growth"], one.summary["hold"]
         sharpe = "" if growth["sharpe"] is None else f"{growth['sharpe']:.2f}"
@@ -234,6 +238,7 @@ def runs_table(rows: Iterable[StoredRun]) -> Table:
             one.session if len(one.session) <= SESSION_WIDTH else f"{one.session[: SESSION_WIDTH - 1]}…",
             f"{one.entry} (branch of {one.parent[:12]})" if one.parent else one.entry,
             one.status,
+            str(standings[one.id].label),
             f"{growth['total_return']:+.3%}",
             f"{hold['total_return']:+.3%}",
             sharpe,
@@ -242,6 +247,11 @@ def runs_table(rows: Iterable[StoredRun]) -> Table:
             one.fingerprint[:12],
         )
     return table
+
+
+def labels_told(standings: Iterable[Standing]) -> list[str]:
+    """Each label that runs have, with its reason, and how many have it so."""
+    return [f"{words} ({n})" if n > 1 else words for words, n in Counter(one.words for one in standings).items()]
 
 
 def sweep_table(rows: Iterable[tuple[StoredRun, Deflated]]) -> Table:

@@ -47,6 +47,7 @@ TESTED_ELSEWHERE = {
         "tests/test_cli.py: every verb, as a user calls it",
     ),
     "jobs/replay.py": "tests/cli/test_replay.py: as a user calls it",
+    "jobs/labels.py": "tests/cli/test_certify.py: as a user earns and loses them",
     "jobs/sessions.py": "tests/cli/test_sessions.py: as a user calls it",
     **dict.fromkeys(
         [f"lockstep/{name}.py" for name in ("begin", "control", "places", "real")],

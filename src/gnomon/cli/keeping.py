@@ -41,7 +41,10 @@ def verify(
         show_json(document if what == "forecasts" else document["runs"][0])
     else:
         for one in runs:
-            say(f"{one['run']}: {one['outcome'].lower()}", *(f"  {step}" for step in one["steps"]))
+            say(
+                f"{one['run']}: {one['outcome'].lower()}, {one['label']['label']}",
+                *(f"  {step}" for step in one["steps"]),
+            )
     if worst:
         raise typer.Exit(worst)
 
@@ -50,12 +53,17 @@ def _verified_runs(what: str, every_run: bool, runner: str, from_snapshot: bool)
     """Each run replayed from its inputs, and the worst outcome: 0 verified, 1 differs, 2 cannot be checked."""
     if what == "forecasts" and not every_run:
         return [], 0
-    from gnomon.cli.replay import replays_of
+    from gnomon.cli.replay import labels_of, replays_of
 
     replays = replays_of()
+    labels = labels_of(replays)
     stored = replays.runs.list(limit=1_000_000) if every_run else [replays.runs.find(what)]
-    found = [(one.id, replays.verify(one, runner, from_snapshot=from_snapshot)) for one in stored]
-    rows = [{"run": run, "outcome": one.outcome.name, "steps": list(one.steps)} for run, one in found]
+    found = [(one.id, labels.verify(one, runner, from_snapshot=from_snapshot)) for one in stored]
+    standings = labels.of(stored)
+    rows = [
+        {"run": run, "outcome": one.outcome.name, "steps": list(one.steps), "label": standings[run].row()}
+        for run, one in found
+    ]
     return rows, max((int(one.outcome) for _, one in found), default=0)
 
 

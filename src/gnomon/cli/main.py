@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from gnomon.cli import data, forecasts, keeping, processes, pulse, replay, sessions, weights, work
+from gnomon.cli import certify, data, forecasts, keeping, processes, pulse, replay, sessions, weights, work
 from gnomon.cli.verb import app
 
-__all__ = ["app", "data", "forecasts", "keeping", "main", "processes", "pulse", "replay", "sessions", "weights", "work"]
+__all__ = [
+    "app",
+    "certify",
+    "data",
+    "forecasts",
+    "keeping",
+    "main",
+    "processes",
+    "pulse",
+    "replay",
+    "sessions",
+    "weights",
+    "work",
+]
 
 
 def main() -> None:

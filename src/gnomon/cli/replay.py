@@ -18,11 +18,13 @@ from gnomon.terminal import say, show, show_json
 if TYPE_CHECKING:
     from gnomon.exchange.listing import Listing
     from gnomon.exchange.rules import Leg, Rules
+    from gnomon.jobs.labels import Labels
     from gnomon.jobs.replay import Done, Replays
     from gnomon.jobs.sweep import Swept
     from gnomon.replay.session import Entry, Session
     from gnomon.replay.state import OpenOrder
     from gnomon.report.run_page import Header
+    from gnomon.score.label import Standing
     from gnomon.store.runs import StoredRun
 
 FAILED: Final = "failed"
@@ -89,13 +91,16 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """The runs that are stored, the newest first."""
-    from gnomon.terminal import runs_table
+    from gnomon.terminal import labels_told, runs_table
 
-    found = replays_of().runs.list(session=session, sweep=sweep, limit=limit)
+    replays = replays_of()
+    found = replays.runs.list(session=session, sweep=sweep, limit=limit)
+    standings = labels_of(replays).of(found)
     if as_json:
-        show_json({"runs": [one.row() for one in found]})
+        show_json({"runs": [{**one.row(), "label": standings[one.id].row()} for one in found]})
     elif found:
-        show(runs_table(found))
+        show(runs_table(found, standings))
+        say(*labels_told(standings.values()))
     else:
         say("no run is stored; `gnomon replay SPEC` makes one")
 
@@ -249,15 +254,17 @@ def compare(
 
     replays = replays_of()
     stored = [replays.runs.find(name) for name in names]
-    entrants = [Entrant(replays.read(one), header_of(one)) for one in stored]
+    standings = labels_of(replays).of(stored)
+    entrants = [Entrant(replays.read(one), header_of(one, standings[one.id])) for one in stored]
     page = comparison_page(entrants)
     if report is not None:
         report.write_text(page, encoding="utf-8")
     pairs = [contest(left.record, right.record) for i, left in enumerate(entrants) for right in entrants[i + 1 :]]
     if as_json:
-        show_json({"runs": [one.row() for one in stored], "pairs": [asdict(one) for one in pairs]})
+        rows = [{**one.row(), "label": standings[one.id].row()} for one in stored]
+        show_json({"runs": rows, "pairs": [asdict(one) for one in pairs]})
         return
-    show(runs_table(stored))
+    show(runs_table(stored, standings))
     say(*(one.verdict.words for one in pairs))
 
 
@@ -337,6 +344,14 @@ def replays_of() -> Replays:
 
     settings, store, configured = opened()
     return Replays(store, settings.root, configured, WallClock(), trader_of)
+
+
+def labels_of(replays: Replays) -> Labels:
+    """The labels of these runs."""
+    from gnomon.jobs.labels import Labels
+    from gnomon.wallclock import WallClock
+
+    return Labels(replays, WallClock())
 
 
 def session_of(path: Path, faults: Sequence[str] = ()) -> tuple[str, Session]:
@@ -426,7 +441,7 @@ def _show_sweep(swept: Swept, tried: int, as_json: bool) -> None:
     say(f"{swept.sweep}: {tried:,} tried, {len(swept.failed):,} failed", *swept.failed[:5])
 
 
-def header_of(stored: StoredRun) -> Header:
+def header_of(stored: StoredRun, standing: Standing) -> Header:
     """What a report says above the figures."""
     from gnomon.exchange.rules import Taker
     from gnomon.replay.session import Session
@@ -450,7 +465,8 @@ def header_of(stored: StoredRun) -> Header:
         digests={name: stored.digests[name] for name in ("dataset", "config", "inputs", "outputs")},
         fingerprint=stored.fingerprint,
         versions=f"engine {stored.engine}",
-        again=f"gnomon verify {stored.id}",
+        standing=standing,
+        again=f"gnomon {'certify' if standing.label == 'certified' else 'verify'} {stored.id}",
         faults=stored.summary.get("faults", {}),
     )
 
@@ -495,7 +511,8 @@ def plot_run(name: str, path: Path, as_json: bool) -> None:
 
     replays = replays_of()
     stored = replays.runs.find(name)
-    path.write_text(run_page(replays.read(stored), header_of(stored)), encoding="utf-8")
+    (standing,) = labels_of(replays).of([stored]).values()
+    path.write_text(run_page(replays.read(stored), header_of(stored, standing)), encoding="utf-8")
     if as_json:
         show_json({"run": stored.id, "file": str(path)})
     else:
@@ -504,8 +521,9 @@ def plot_run(name: str, path: Path, as_json: bool) -> None:
 
 def _write_page(done: Done, path: Path) -> None:
     from gnomon.report.run_page import run_page
+    from gnomon.score.label import Standing
 
-    path.write_text(run_page(done.record, header_of(done.stored), done.summary), encoding="utf-8")
+    path.write_text(run_page(done.record, header_of(done.stored, Standing()), done.summary), encoding="utf-8")
     say(f"the page of {done.stored.id} is {path}")
 
 
@@ -519,6 +537,8 @@ def _failure_of(replays: Replays, stored: StoredRun) -> list[str]:
 
 
 def _row(stored: StoredRun) -> dict[str, Any]:
+    from gnomon.score.label import Standing
+
     return {
         "run": stored.id,
         "entry": stored.entry,
@@ -529,6 +549,7 @@ def _row(stored: StoredRun) -> dict[str, Any]:
         "seed": str(stored.seed),
         "digests": {name: stored.digests[name] for name in ("dataset", "config", "inputs", "outputs")},
         "fingerprint": stored.fingerprint,
+        "label": Standing().row(),  # of a run that was made just now
         "fills": stored.counts["fills"],
         "counts": dict(stored.counts),
         "metrics": dict(stored.summary),

@@ -5,7 +5,7 @@ Creating writes into the database; everything after it is asked of the running v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,6 +16,7 @@ from gnomon.errors import GnomonError, Invalid, Unavailable
 from gnomon.terminal import say, show, show_json
 
 if TYPE_CHECKING:
+    from gnomon.score.label import Standing
     from gnomon.settings import Settings
     from gnomon.store.bots import BotStore
 
@@ -172,6 +173,7 @@ def show_session(name: Name, venue: Venue = "", as_json: Json = False) -> None:
         store = session_store(settings)
         kept = store.get(name)
         found = {**kept.row(), "clock": None, "flow": None, "runs": [one.row() for one in store.runs(kept.id)]}
+    found["runs"] = _labelled(found["runs"])
     _show(found, as_json)
 
 
@@ -195,6 +197,16 @@ def sessions(
         show(sessions_table(found))
     else:
         say("no session is stored; `gnomon session create SPEC` makes one")
+
+
+def _labelled(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The runs with their labels; one that is not over has none."""
+    from gnomon.cli.replay import labels_of, replays_of
+
+    replays = replays_of()
+    stored = replays.runs.of([one["run"] for one in runs])
+    standings = labels_of(replays).of(list(stored.values()))
+    return [{**one, "label": standings[one["run"]].row() if one["run"] in standings else None} for one in runs]
 
 
 # --- asking the venue -----------------------------------------------------------------------------------------------
@@ -299,6 +311,13 @@ def bots_of(settings: Settings, engine: Any) -> BotStore:
     return BotStore(engine, seal_at(settings.root, settings.secret_key))
 
 
+def standing_of(row: Mapping[str, Any]) -> Standing:
+    """The label that a row tells of."""
+    from gnomon.score.label import Label, Standing
+
+    return Standing(**{**row, "label": Label(row["label"])})
+
+
 def session_store(settings: Settings) -> Any:
     from gnomon.store.sessions import SessionStore
     from gnomon.store.store import Store
@@ -327,4 +346,6 @@ def _show(found: Any, as_json: bool) -> None:
         words.append(f"- {_flow_words(flow)}")
     say(" ".join(words))
     for run in found.get("runs") or ():
-        say(f"  {run['run']} {run['entry']}: {run['status']}{' (' + run['reason'] + ')' if run['reason'] else ''}")
+        why = f" ({run['reason']})" if run["reason"] else ""
+        label = f", {standing_of(run['label']).words}" if run.get("label") else ""
+        say(f"  {run['run']} {run['entry']}: {run['status']}{why}{label}")

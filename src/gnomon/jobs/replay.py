@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gnomon.clock import Clock, iso
-from gnomon.errors import Invalid, NotFound, Unavailable
+from gnomon.errors import GnomonError, Invalid, NotFound, Unavailable
 from gnomon.jobs.run_ids import new_id
 from gnomon.jobs.stage import Stage, stage_of
 from gnomon.market.instrument import Instruments
@@ -30,10 +30,12 @@ from gnomon.replay.session import Drive, Entry, Session, document_of
 from gnomon.replay.snapshots import Snapshot, Taking, copy_before, fitting
 from gnomon.replay.verification import Outcome, Verification, verify
 from gnomon.score.fault_verdicts import fault_report
+from gnomon.score.label import BY_WALL
 from gnomon.score.played import run_record
 from gnomon.score.run_record import RunRecord
 from gnomon.score.runs import Summary, summary
 from gnomon.store.journals import Journals
+from gnomon.store.labels import LabelStore
 from gnomon.store.run_snapshots import RunSnapshots
 from gnomon.store.runs import RunStore, StoredRun
 from gnomon.store.store import Store
@@ -74,6 +76,7 @@ class Replays:
         self._clock = clock
         self.journals = Journals(home)
         self.runs = RunStore(store.engine)
+        self.labels = LabelStore(store.engine)
 
     def stage(self, session: Session, upto_seq: int | None = None) -> Stage:
         """The session's ground; its forecasts are those of the ledger's chain up to a row, by default all."""
@@ -133,12 +136,22 @@ class Replays:
         record = run_record(run, self.journals.read(run), plan.ground, stage.calendar, window, in_words=True)
         found = summary(record)
         stored = self._row(run, stage, text, entry, plan, played, found, journal="full", branch=branch)
+        if stage.session.drive is not Drive.IN_PROCESS:
+            stored = replace(stored, counts={**stored.counts, BY_WALL: int(self._is_by_wall(run))})
         if stage.session.drive is not Drive.IN_PROCESS and not plan.rules.faults.is_empty:
             borne = fault_report(self.journals.read(run))
             assert borne is not None
             stored = replace(stored, summary={**stored.summary, "faults": borne.row()})
         self.runs.keep([stored])
         return Done(stored, record, found)
+
+    def passed_by_wall(self, run: str) -> None:
+        """Note that the wall's clock alone let a request of a run pass; it outlives the venue's process."""
+        if not self._is_by_wall(run):
+            self.journals.side(run).write({"fact": BY_WALL})
+
+    def _is_by_wall(self, run: str) -> bool:
+        return any(fact.get("fact") == BY_WALL for fact in self.journals.side(run).facts())
 
     def branch(
         self,
@@ -250,16 +263,24 @@ class Replays:
         """Its Record: from its journal, or (of a run that was only hashed) by running it again."""
         if stored.journal == "full":
             return self.journals.read(stored.id)
-        _, plan = self.again(stored)
-        kept = Kept()
-        play(plan, self._traders(stored.trader, stored.params), sink=kept, mode="full", keeps=False)
-        record = Record(kept)
+        record = self.closed_loop(stored)
         sealed = record.sealed
         if sealed is None or sealed.fingerprint.hex() != stored.fingerprint:
             raise Unavailable(
                 f"run {stored.id} gives another fingerprint today", hint="its trader's code has changed since"
             )
         return record
+
+    def closed_loop(self, stored: StoredRun, branch: Branch | None = None) -> Record:
+        """Its trader, run again over the same ground under the same rules; nothing is kept. `branch` as it had one.
+
+        What stands under the trader's name today is run: `NotFound`, `Invalid` or `Refused` where it is none."""
+        _, plan = self.again(stored)
+        kept = Kept()
+        with guard():
+            trader = self._traders(stored.trader, stored.params)
+            play(plan, trader, sink=kept, mode="full", keeps=False, raises=False, branch=branch)
+        return Record(kept)
 
     def read(self, stored: StoredRun) -> RunRecord:
         """The columns that its figures and its page are made of."""
@@ -270,15 +291,19 @@ class Replays:
     def verify(self, stored: StoredRun, runner: str = JUMP, *, from_snapshot: bool = False) -> Verification:
         """Is the Record whole, its dataset at hand, and does the engine give the same from its inputs? With
         `from_snapshot` from the newest good one on; what is before it is hashed, not replayed."""
-        record, search = self.record_of(stored), search_of(runner)
+        search = search_of(runner)
+        try:
+            record = self.record_of(stored)
+        except GnomonError as error:
+            return Verification(Outcome.UNCHECKED, (error.message,))
         if not from_snapshot:
-            return verify(record, _Rebuild(self, stored, search))
+            return verify(record, _Rebuild(self, stored, search), stored.fingerprint)
         kept = RunSnapshots.of(self.journals, stored.id).good()
         kept = kept[: fitting(record, kept)]
         if not kept:
             told = f"no snapshot of {stored.id} is good: verify it from its start"
             return Verification(Outcome.UNCHECKED, (told,))
-        found = verify(record, _Rebuild(self, stored, search, kept))
+        found = verify(record, _Rebuild(self, stored, search, kept), stored.fingerprint)
         began = f"snapshot: from record {kept[-1].seq:,} on; what is before it is hashed, not replayed"
         return replace(found, steps=(began, *found.steps))
 

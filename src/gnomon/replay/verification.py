@@ -45,14 +45,19 @@ class Verification:
     divergence: Divergence | None = None
 
 
-def verify(record: Record, rebuild: Rebuild) -> Verification:
-    """Record intact, dataset at hand, config digest, replay from inputs, ledger: stops at the first that fails."""
+def verify(record: Record, rebuild: Rebuild, fingerprint: str = "") -> Verification:
+    """Record intact, dataset at hand, config digest, replay from inputs, ledger: stops at the first that fails.
+
+    `fingerprint`, in hex, is that of the run whose Record it is said to be; empty where nobody says."""
     steps: list[str] = []
     checked = record.check()
     if checked.faults:
         return Verification(Outcome.DIFFERS, (f"the record is damaged: {checked.faults[0]}",))
     if checked.ending:
         return Verification(Outcome.UNCHECKED, (f"the record is not whole: {checked.ending}",))
+    found = checked.digests.fingerprint.hex()
+    if fingerprint and found != fingerprint:
+        return Verification(Outcome.DIFFERS, (f"the record is of another run: its fingerprint is {found[:12]}",))
     steps.append(f"record: {checked.records:,} records, chain and index intact")
     genesis = record.genesis
     dataset = rebuild.dataset_digest(genesis)

@@ -92,7 +92,7 @@ def _settings_of(one: Entrant) -> dict[str, str]:
         "Seed": ABSENT if header.seed is None else str(header.seed),
         **{f"Parameter {name}": value for name, value in header.params.items()},
         **header.rules,
-        "Labels": ", ".join(header.labels) or ABSENT,
+        "Labels": ", ".join((str(header.standing.label), *header.labels)),
         "Versions": header.versions or ABSENT,
     }
 

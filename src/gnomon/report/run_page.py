@@ -40,6 +40,7 @@ from gnomon.report.wording import (
 )
 from gnomon.score.execution import slippage_bps
 from gnomon.score.fault_verdicts import Verdict, expected, in_words
+from gnomon.score.label import Label, Standing
 from gnomon.score.round_trips import OPENING, round_trips
 from gnomon.score.run_record import RunRecord
 from gnomon.score.runs import Summary, hold_equity, summary
@@ -56,7 +57,8 @@ class Header:
 
     `labels` are the warnings and models that a reader must know (bar-modelled, synthetic quote, optimistic fills);
     `rules` the session's settings in words, latency and fees always among them; `params` those of the trader;
-    `digests` by name (dataset, config, inputs, outputs); `again` the command that repeats the run.
+    `digests` by name (dataset, config, inputs, outputs); `standing` how well it can be repeated, as far as that was
+    tried when the page was written; `again` the command that checks it.
     """
 
     trader: str
@@ -68,6 +70,7 @@ class Header:
     params: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     fingerprint: str = ""
+    standing: Standing = field(default_factory=Standing)
     versions: str = ""
     again: str = ""
     faults: Mapping[str, Any] = field(default_factory=dict)  # `score.fault_verdicts.FaultReport.row`
@@ -115,9 +118,25 @@ def _head(record: RunRecord, header: Header, found: Summary, symbols: str) -> st
     ]
     return (
         f"<header>\n<h1>{html_of(f'{header.trader} on {symbols}')}</h1>\n"
+        + _standing(header)
         + (f'<ul class="labels">{labels}</ul>\n' if labels else "")
         + _headline(found)
         + f"\n<h3>What ran</h3>\n{facts(rows)}\n</header>"
+    )
+
+
+MARKS: Final = {Label.CERTIFIED: "\u2742", Label.REPLAYABLE: "\u2713", Label.OBSERVED: "\u25cb"}
+"""A seal, a tick, an empty ring."""
+
+
+def _standing(header: Header) -> str:
+    """The label: a seal with the fingerprint, a tick, or grey; the reason beside it."""
+    one = header.standing
+    print_ = f" {code(header.fingerprint[:12]).html}" if one.label is Label.CERTIFIED else ""
+    measured = f", {one.measured}" if one.measured else ""
+    return (
+        f'<p class="standing {one.label}"><strong><span aria-hidden="true">{MARKS[one.label]}</span> '
+        f"{one.label}{measured}</strong>{print_} {html_of(one.reason)}</p>\n"
     )
 
 
@@ -140,7 +159,7 @@ def _identity(header: Header) -> str:
     rows: list[tuple[str, Text]] = [(f"{name} digest", code(value)) for name, value in header.digests.items()]
     rows = [("Fingerprint", code(header.fingerprint)), *rows] if header.fingerprint else rows
     rows += [("Versions", header.versions)] if header.versions else []
-    rows += [("To repeat it", code(header.again))] if header.again else []
+    rows += [("To check it", code(header.again))] if header.again else []
     note = quiet("Equal digests are the same run. No figure of this page enters them.")
     return section("Identity", note, facts(rows), name="identity")
 

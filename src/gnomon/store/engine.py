@@ -29,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gnomon.errors import Exhausted, GnomonError, Invalid, Refused, Unavailable
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest revision in `migrations/versions`: what this code needs to find."""
 
 SCHEMA: Final = "gnomon"

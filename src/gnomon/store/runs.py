@@ -99,6 +99,12 @@ class RunStore:
             raise Invalid(f"{name!r} is the beginning of {len(found)} runs", hint=f"write more of it: {known}")
         return found[0]
 
+    def of(self, names: Sequence[str]) -> dict[str, StoredRun]:
+        """Those of these ids that are stored, by id."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(runs).where(runs.c.id.in_(names))).all()
+        return {row.id: _run(row) for row in rows}
+
     def list(self, *, session: str = "", sweep: str = "", limit: int = 50) -> list[StoredRun]:
         """The newest first."""
         wanted = self._select()

@@ -12,7 +12,7 @@ from gnomon.errors import Conflict, Invalid, NotFound, Refused
 from gnomon.replay.session import Status, move
 from gnomon.store.bots import bot_busy
 from gnomon.store.engine import reading, writing
-from gnomon.store.tables import bots, runs, session_runs, sessions
+from gnomon.store.tables import bots, run_labels, runs, session_runs, sessions
 from gnomon.store.workspaces import WORKSPACE, starts_within, within
 
 LIVE: Final = (Status.STARTING, Status.RUNNING, Status.PAUSED)
@@ -178,6 +178,7 @@ class SessionStore:
                     detail={"error": "has_runs", "runs": found[:20]},
                 )
             connection.execute(delete(session_runs).where(session_runs.c.session == session_id))
+            connection.execute(delete(run_labels).where(run_labels.c.run.in_(found)))
             connection.execute(delete(runs).where(runs.c.id.in_(found)))
             connection.execute(update(bots).where(bots.c.session == session_id).values(session=None, entry=None))
             connection.execute(delete(sessions).where(sessions.c.id == session_id))
@@ -244,6 +245,13 @@ class SessionStore:
         wanted = starts_within(wanted, self._workspace)
         with reading(self._engine) as connection:
             return [_run(row) for row in connection.execute(wanted)]
+
+    def of_run(self, run: str) -> SessionRun | None:
+        """The start that a run came of; None for one that no session on the wire has."""
+        with reading(self._engine) as connection:
+            wanted = starts_within(select(session_runs).where(session_runs.c.run == run), self._workspace)
+            row = connection.execute(wanted).first()
+        return None if row is None else _run(row)
 
     def open_runs(self, session_id: str = "") -> list[SessionRun]:
         """Those that are not over, of a session or of all."""

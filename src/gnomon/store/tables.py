@@ -469,6 +469,20 @@ runs: Final = Table(
     _needed("created_at", BigInteger),
 )
 
+run_labels: Final = Table(
+    "run_labels",  # what the newest check of a run found; none where it was never checked
+    metadata,
+    Column("run", Text, ForeignKey("runs.id"), primary_key=True),
+    _needed("label", Text),  # `score.label.Label`
+    _needed("reason", Text),
+    _needed("equal", Integer),  # of so many runs of the closed loop:
+    _needed("repeats", Integer),
+    _needed("witnesses", Text),  # JSON: ids of the runs that it was held against
+    _needed("journal_bytes", BigInteger),  # the file as it was looked at
+    _needed("journal_at", BigInteger),
+    _needed("checked_at", BigInteger),
+)
+
 # --- sessions and bots ------------------------------------------------------------------
 
 bots: Final = Table(

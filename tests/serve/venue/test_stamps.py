@@ -102,3 +102,11 @@ def test_at_a_pace_the_band_is_wider_by_it() -> None:
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(Invalid, match="strict"):
         StampRule("strict")
+
+
+def test_the_first_that_the_wall_alone_let_pass_is_told_once() -> None:
+    rule, told = StampRule("lenient", V0, W0, 1.0), []
+    rule.on_wall = lambda: told.append(rule.by_wall_alone)
+    for stamp_ms in (V0 // MS, W0 // MS, W0 // MS):
+        assert verdict(rule, stamp_ms, V0, W0) == "ok"
+    assert told == [1]

@@ -352,6 +352,7 @@ class LiveSession:
     def _course(self, run_id: str, plan: RunPlan, sink: Any, branch: Branch | None) -> BotCourse:
         course = BotCourse(run_id, plan, self._tools.account, sink, branch)
         course.gate = self._tools.gate(self, course)
+        course.gate.stamps.on_wall = lambda: self._tools.replays.passed_by_wall(run_id)
         return course
 
     def _join_group(self, place: Place) -> None:

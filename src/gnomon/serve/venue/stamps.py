@@ -25,10 +25,10 @@ class StampRule:
 
     `mode` is one of MODES. The band runs from the virtual start V0 at the wall start W0; `pace` is virtual seconds a
     wall second. Whoever moves the session's clock keeps `pace` current. `by_wall_alone` counts requests that the wall
-    clock alone let pass: such a run is no better than replayable.
+    clock alone let pass: such a run is no better than replayable, so `on_wall` is told of the first.
     """
 
-    __slots__ = ("by_wall_alone", "mode", "pace", "skew_ns", "virtual_start_ns", "wall_start_ns")
+    __slots__ = ("by_wall_alone", "mode", "on_wall", "pace", "skew_ns", "virtual_start_ns", "wall_start_ns")
 
     def __init__(
         self, mode: str = "lenient", virtual_start_ns: int = 0, wall_start_ns: int = 0, pace: float = 1.0
@@ -40,6 +40,7 @@ class StampRule:
         self.wall_start_ns = wall_start_ns
         self.pace = pace
         self.by_wall_alone = 0
+        self.on_wall: Callable[[], None] | None = None
         self.skew_ns: Callable[[int], int] | None = None  # how far the server's clock is off, by virtual time
 
     def check(self, timestamp: str, window: str | None, virtual_ns: int, wall_ns: int) -> None:
@@ -80,6 +81,8 @@ class StampRule:
             return
         if wall_ns - window_ns <= stamp_ns < wall_ns + AHEAD_NS:
             self.by_wall_alone += 1
+            if self.by_wall_alone == 1 and self.on_wall is not None:
+                self.on_wall()
             return
         if stamp_ns >= end_ns and stamp_ns >= wall_ns + AHEAD_NS:
             raise codes.too_early()
