@@ -287,6 +287,54 @@ def test_a_venue_that_is_killed_goes_on_from_its_inputs_to_the_same_fingerprint(
     assert scene.replays.verify(stored).outcome.name == "VERIFIED"
 
 
+class Terse(Strategy):
+    """Says nothing at most bars: it trades by the minute of the hour."""
+
+    def on_bar(self, desk: Any, bar: Any) -> None:
+        minute = bar.time_ns // MINUTE_NS % 11
+        if minute == 1:
+            desk.buy(0, usd=500)
+        elif minute == 8 and desk.position(0):
+            desk.sell(0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_wake_that_was_answered_with_nothing_is_not_written_down_and_not_lost(scene: Scene, seed: int) -> None:
+    """After a kill the venue is behind its bot, which says how far it had come; the run ends as if nothing had been."""
+    created = scene.create()
+    dice = random.Random(seed)
+    behind = 0
+
+    async def course() -> None:
+        nonlocal behind
+        venue = scene.venue()
+        live = scene.launch(venue, created)
+        bot = NativeBot(venue, created, Terse())
+        bot.begin()
+        for _ in range(6):
+            bot.hear(dice.randrange(1, 40))
+            if bot.runtime.is_over:
+                break
+            lines = live.places[0].log.path.read_bytes().count(b'["ack"')
+            assert lines < 3 + bot.runtime.n / 3
+            kill(venue, live)
+            venue = scene.venue()
+            venue.restore()
+            live = venue._live[created.session.id]
+            clock = live.places[0].clock
+            assert clock is not None
+            behind += clock.n < bot.runtime.n
+            bot.move(venue)
+            assert clock.n >= bot.runtime.n
+        await to_the_end(bot, live)
+
+    run(course)
+    (stored,) = scene.stored(created)
+    assert behind, "a venue that was killed has come as far as it had"
+    assert stored.fingerprint == scene.in_process(created, Terse()).digests.fingerprint.hex()
+    assert scene.replays.verify(stored).outcome.name == "VERIFIED"
+
+
 FAULTS = """
 faults = ["flaky-acks", { fault = "rate_limit", when = { request_no = 5 }, params = { seconds = 400 } },
           { fault = "user_stream_lost", when = { at = "+40m" } }, { fault = "stale", when = { at = "+90m" } }]

@@ -435,27 +435,13 @@ def test_streams_say_the_same_whoever_else_is_subscribed_to_what() -> None:
 def test_events_of_wakes_are_those_of_the_streams(name: str) -> None:
     market = scene(name)
     source = streams(market)
-    interval = str(market.timeframe)
-    bars = market.tapes[0].bars
-    for row in range(0, len(bars), 7):
-        k = orjson.loads(source.kline_event(0, interval, row))["k"]
-        prices = [f"{int(column[row]) / 100:.8f}" for column in (bars.open, bars.high, bars.low, bars.close)]
-        assert (k["t"], k["T"], k["x"], k["i"]) == (
-            bars.open_ns.item(row) // MS, bars.close_ns.item(row) // MS - 1, True, interval,
-        )  # fmt: skip
-        assert [k[key] for key in "ohlc"] == prices
-        assert round(float(k["v"]) * 1e5) == bars.volume[row]
     streamed = streams(market)
-    streamed.subscribe([f"btcusdt@kline_{interval}", "btcusdt@trade", "btcusdt@bookTicker"])
+    streamed.subscribe(["btcusdt@trade", "btcusdt@bookTicker"])
     for at_ns, stream, event in one_by_one(streamed, span_of(market)[0] + HOUR_NS):
         if stream.endswith("trade"):
             assert orjson.loads(source.trade_event(0, event["t"])) == event
-        elif stream.endswith("bookTicker"):
+        else:
             assert orjson.loads(source.book_ticker_event(0, at_ns)) == event
-        elif event["k"]["x"]:
-            row = int(bars.close_ns.searchsorted(at_ns))
-            if row < len(bars) and bars.close_ns[row] == at_ns:
-                assert orjson.loads(source.kline_event(0, interval, row)) == event
 
 
 # --- never the future -------------------------------------------------------------------------------------------------

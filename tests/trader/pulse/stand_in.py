@@ -246,10 +246,8 @@ class StandIn:
     def events(self, wake: Waking) -> list[dict[str, Any]]:
         match wake.kind:
             case "bar":
-                return [
-                    {"stream": "kline", "data": {"e": "kline", "s": self.symbol(one.listing), "k": kline(one)}}
-                    for one in wake.what.candles.values() if one.is_new
-                ]  # fmt: skip
+                closed = [one for one in wake.what.candles.values() if one.is_new]
+                return [{"stream": "kline", "bar": orjson.loads(native.bar_words(one))} for one in closed]
             case "trade":
                 one = wake.what
                 data = {"e": "trade", "s": self.symbol(one.listing), "t": one.position, "side": one.side,
@@ -372,15 +370,6 @@ def steps(text: str, step: Decimal) -> int:
     found = Decimal(text) / step
     assert found == int(found), (text, step)
     return int(found)
-
-
-def kline(one: Any) -> dict[str, Any]:
-    prices = {"o": one.open_ticks, "h": one.high_ticks, "l": one.low_ticks, "c": one.close_ticks}
-    said: dict[str, Any] = {name: f"{ticks * one.listing.tick:.8f}" for name, ticks in prices.items()}
-    assert one.open_ns % MS == 0
-    volume = f"{one.volume_lots * one.listing.lot:.8f}"
-    times = {"t": one.open_ns // MS, "T": one.close_ns // MS - 1}
-    return {**said, **times, "v": volume, "x": True, "n_row": one.position}
 
 
 def decided_of(said: Mapping[str, Any]) -> list[Decided]:

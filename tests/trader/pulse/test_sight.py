@@ -7,13 +7,12 @@ from typing import Any
 
 import orjson
 from tests.replay.scene import MINUTE, ground, listing, plan, rough_bars, rules
-from tests.trader.pulse.stand_in import facts_for, kline
+from tests.trader.pulse.stand_in import facts_for
 
 from gnomon.exchange.liquidity import Liquidity
 from gnomon.replay.view import TapeView
 from gnomon.trader.events import Candle
 from gnomon.trader.pulse import native
-from gnomon.trader.pulse.prints import CandleReader
 from gnomon.trader.pulse.sight import Bars, Sight
 
 
@@ -28,7 +27,7 @@ class Watched:
         self.asked: list[str] = []
         self.now_ns = 0
         self.sight = Sight(facts_for(how), self.ask, hears_bars=True)
-        self.reader = CandleReader(Candle(how.ground.listings[0]))
+        self.candle = Candle(how.ground.listings[0])
 
     def ask(self, params: Mapping[str, str]) -> Any:
         self.asked.append(params["what"])
@@ -42,7 +41,7 @@ class Watched:
         source.low_ticks, source.close_ticks = int(bars.low[row]), int(bars.close[row])
         source.volume_lots, source.position = int(bars.volume[row]), row
         self.now_ns = source.close_ns
-        self.sight.closed([self.reader.read(kline(source))])
+        self.sight.closed([native.read_bar(orjson.loads(native.bar_words(source)), [self.candle])])
 
     def check(self, n: int) -> None:
         mine, true = (one.candles(0, MINUTE, n, self.now_ns) for one in (self.sight, self.view))

@@ -142,6 +142,10 @@ class BotCourse:
         held, self._held = self._held, []
         return held
 
+    @property
+    def has_held(self) -> bool:
+        return bool(self._held)
+
     def is_awaited(self, number: int) -> bool:
         """Whether a request's answer has not been given yet."""
         return number in self._thens or number in self._answering

@@ -23,6 +23,9 @@ NOT_TEXT: Final = 1007
 POLICY: Final = 1008
 TOO_BIG: Final = 1009
 
+WHOLE_TEXT: Final = 0x80 | TEXT
+MASKED: Final = 0x80
+SHORT: Final = 126 + 6  # bytes of a masked frame whose length is one byte
 LARGEST_CONTROL: Final = 125
 SENDABLE_CODES: Final = (*range(1000, 1004), *range(1007, 1015), *range(3000, 5000))
 
@@ -134,6 +137,10 @@ class FrameReader:
     def feed(self, data: bytes) -> list[Message]:
         """The messages that these bytes complete. Where a frame breaks the rules, those before it are lost: the
         connection ends."""
+        size = len(data)
+        is_next = not (self._rest or self._kind) and 6 <= size < SHORT <= self.largest
+        if is_next and data[0] == WHOLE_TEXT and data[1] == MASKED + size - 6:  # one and no more, as most come
+            return [Message(TEXT, unmasked(data[2:6], data[6:]))]
         if self._rest:
             data = self._rest + data
         found: list[Message] = []

@@ -5,8 +5,8 @@ from. `<home>/journals/<run>.inputs`, JSON lines, gone when the run's journal is
 |---|---|
 | `["wake", {…}]` | the filter that a trader asked for, with `warmup` and `needs` |
 | `["call", now, method, params, …]` | a call that may have sent something; then used weight and requests |
-| `["ack", n, {…}]` | a trader's answer to wake n |
-| `["bye", {…}]` | a trader that has left, or failed |
+| `["ack", n, {…}]` | a trader's answer to wake n; of a native one only if there is something in it |
+| `["bye", n, {…}]` | a trader that has left, or failed, at wake n |
 | `["clock", now]` | how far a clock that bots share had come, once a second |
 """
 

@@ -178,12 +178,6 @@ class Klines:
         """A closed one; None where there is none."""
         return self._kept.find(self, number // self._size).candles[number % self._size]
 
-    def told(self, row: int) -> Candle:
-        """That of a row of the session's own candles."""
-        candle = self.candle(self._told_cells.item(row))
-        assert candle is not None
-        return candle
-
     def next_close(self, after_ns: int) -> tuple[int, int]:
         """When a candle closes next after an instant, and its number; INT64_MAX and 0 where none will."""
         if isinstance(self.grid, OwnGrid):

@@ -42,8 +42,6 @@ class Socket(Protocol):
 class Builders(Streams, Protocol):
     """Makes the market's events of a wake, and those of subscribed streams (`serve.venue.streams`)."""
 
-    def kline_event(self, number: int, interval: str, row: int, /) -> bytes: ...
-
     def trade_event(self, number: int, position: int, /) -> bytes: ...
 
     def book_ticker_event(self, number: int, now_ns: int, /) -> bytes: ...
@@ -77,7 +75,8 @@ class LockStep:
         self._streams = streams
         self._symbols = symbols
         self._log = log
-        self._interval = str(timeframe)
+        names = [self._name(one.number, f"kline_{timeframe}") for one in course.ground.listings]
+        self._heads = [(name, b'"stream":"%b","bar":' % name.encode()) for name in names]  # of closed bars
         self._ended = ended
         self._may_go = may_go
         self.until_ns = INT64_MAX  # of virtual time: no further, while a paused session is stepped to an instant
@@ -90,6 +89,7 @@ class LockStep:
         self.users: list[tuple[Any, int | None]] = []  # sockets that hear user events, and under what number
         self._of_stream: dict[str, list[Any]] = {}
         self._leaves = ""
+        self._is_relived = False  # its past was read back from the log
         self._timers: list[tuple[int, str]] = []
         self._watches: list[tuple[int, int, int]] = []
 
@@ -122,8 +122,14 @@ class LockStep:
     def _acknowledge(self, n: int, more: Mapping[str, Any], logs: bool) -> None:
         if n < self.n or self.state == OVER or (n == self.n and self.state != BUSY and self._is_open):
             return  # a repetition: it was heard
-        if n > self.n:
+        if n > self.n and logs:
             raise Invalid(f"ACK of wake {n}, the newest is {self.n}", hint="acknowledge what was told")
+        self._pass_to(n)
+        if self._is_silent(n, more):
+            self.state = IDLE
+            self.course.run.answer(Said())
+            self.go_on()
+            return
         said = self._said(more)
         if logs:
             timers = [[str(at_ns), name] for at_ns, name in said.timers]
@@ -148,6 +154,30 @@ class LockStep:
                 self.course.run.send(said)
             self.go_on()
 
+    def _is_silent(self, n: int, more: Mapping[str, Any]) -> bool:
+        """Whether an answer to a wake is that there is none. It needs no line in the log: what follows from it is
+        computed again, and the bot says how far it has come (`attach`)."""
+        if not (n and self.is_native) or more or self._timers or self._watches or self._leaves:
+            return False
+        return not (self.course.has_held or self.course.run.is_over)
+
+    def _pass_to(self, n: int) -> None:
+        """To wake `n`, by wakes that were answered with nothing: their bot has heard them."""
+        course = self.course
+        while self.n < n and self.state == BUSY and self._is_open and not course.run.is_over:
+            course.run.answer(Said())
+            self.state = IDLE
+            while self.state == IDLE:
+                self._next_native()
+
+    def pass_until(self, now_ns: int) -> None:
+        """The same to an instant: a call of the log was made then."""
+        while self.is_native and self.since_ns < now_ns and self.state == BUSY:
+            before = self.n
+            self._pass_to(before + 1)
+            if self.n == before:
+                return
+
     def _said(self, more: Mapping[str, Any]) -> Said:
         decisions = [
             Decided(base64.b64decode(one["packed"]), tuple(one.get("notes", ())), tuple(one.get("forecasts", ())))
@@ -163,7 +193,7 @@ class LockStep:
         if self.state == OVER:
             return
         if logs:
-            self._log.write("bye", dict(more))
+            self._log.write("bye", self.n, dict(more))
         run, said = self.course.run, self._said(more)
         if more.get("error"):
             run.fail(said, str(more["error"]))
@@ -291,10 +321,8 @@ class LockStep:
         return [Frame("", b'"event":' + orjson.dumps(_said_event(waking)), at_ns)]
 
     def _closed(self, candle: Candle, at_ns: int) -> Frame:
-        number, interval = candle.listing.number, self._interval
-        body = self._streams.kline_event(number, interval, candle.position)
-        body = b'%b,"n_row":%d}}' % (body[:-2], candle.position)  # which row it is, beside Binance's members
-        return _market(self._name(number, f"kline_{interval}"), body, at_ns)
+        stream, head = self._heads[candle.listing.number]
+        return Frame(stream, head + native.bar_words(candle), at_ns)
 
     def _name(self, number: int, kind: str) -> str:
         return f"{self._symbols.symbol(number).lower()}@{kind}"
@@ -314,12 +342,14 @@ class LockStep:
 
     def _send(self) -> None:
         """The newest wake, on the first socket for a native bot; on whichever asked for a stream for another."""
-        last = len(self._frames) - 1
-        for i, (stream, members, at_ns) in enumerate(self._frames):
-            more = b',"more":true' if i < last else b""
-            text = b'{%b,"n":%d,"t":"%d"%b}' % (members, self.n, at_ns, more)
-            for socket in self._sockets_of(stream):
-                socket.send_text(text)
+        for stream, members, at_ns in self._frames[:-1]:
+            self._send_frame(stream, b'{%b,"n":%d,"t":"%d","more":true}' % (members, self.n, at_ns))
+        for stream, members, at_ns in self._frames[-1:]:
+            self._send_frame(stream, b'{%b,"n":%d,"t":"%d"}' % (members, self.n, at_ns))
+
+    def _send_frame(self, stream: str, text: bytes) -> None:
+        for socket in self._sockets_of(stream):
+            socket.send_text(text)
 
     def _sockets_of(self, stream: str) -> Sequence[Any]:
         if self.is_native:
@@ -331,7 +361,10 @@ class LockStep:
     # --- sockets ------------------------------------------------------------------------------------------------------
 
     def attach(self, socket: Any, resume: int | None) -> None:
-        """A socket of the bot; one that resumes from an earlier wake is told the newest again."""
+        """A socket of the bot; one that resumes from an earlier wake is told the newest again. After a restart it may
+        have come further than was written down."""
+        if resume is not None and self._is_relived:
+            self._pass_to(resume + 1)
         self.sockets.append(socket)
         if len(self.sockets) == 1 and self.state == BUSY and (resume is None or resume < self.n):
             self._send()
@@ -382,12 +415,14 @@ class LockStep:
 
     def replay(self, line: Sequence[Any]) -> None:
         """One line of the input log, again."""
+        self._is_relived = True
         if line[0] == "wake":
             self.control("WAKE", [line[1]], logs=False)
         elif line[0] == "ack":
             self.control("ACK", [line[1], line[2]], logs=False)
         elif line[0] == "bye":
-            self.control("BYE", [line[1]], logs=False)
+            self._pass_to(line[1])
+            self.control("BYE", [line[2]], logs=False)
 
 
 def _market(stream: str, body: bytes, at_ns: int) -> Frame:

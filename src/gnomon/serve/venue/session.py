@@ -654,6 +654,8 @@ class LiveSession:
         if place.clock is None:
             course.advance(now_ns)
             self.group.now_ns = max(self.group.now_ns, now_ns)
+        else:
+            place.clock.pass_until(now_ns)
 
         def keep(value: Any, refusal: Any) -> None:
             if refusal is not None and getattr(refusal, "code", 0) not in NOT_ATTEMPTED:

@@ -307,11 +307,13 @@ class Socket(asyncio.Protocol):
         if self.is_closing:
             self._hear_goodbye(data)
             return
+        self._is_flush_due = True  # what this leads to is written at its end
         try:
             for opcode, payload in self._reader.feed(data):
                 self._take_message(opcode, payload)
         except Broken as broken:
             self._end(broken.code, broken.reason)
+        self.flush()
 
     def _take_message(self, opcode: int, payload: bytes) -> None:
         if self.is_closing:

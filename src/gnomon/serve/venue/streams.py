@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heappop, heappush
 
-from gnomon.clock import Timeframe
 from gnomon.replay.run import RunPlan
 from gnomon.serve.venue import stream_events as events
-from gnomon.serve.venue.intervals import Interval
 from gnomon.serve.venue.market_view import MarketView, view_of
 from gnomon.serve.venue.stream_names import ALL, Asked, parsed
 from gnomon.serve.venue.stream_sources import (
@@ -53,7 +51,6 @@ class Streams:
         self._streams: dict[str, Stream] = {}
         self._due: list[tuple[int, int, Stream, int]] = []  # next_ns, a running number, whose, of which listing
         self._pushed = 0
-        self._intervals: dict[str, Interval] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._streams
@@ -159,15 +156,6 @@ class Streams:
         self.next_ns = due[0][0] if due else INT64_MAX
 
     # --- events of wakes in lock-step ---------------------------------------------------------------------------------
-
-    def kline_event(self, number: int, interval: str, row: int) -> bytes:
-        """The close of the candle in a row of the session's own candles, whose interval is named."""
-        market = self.view.markets[number]
-        asked = self._intervals.get(interval)
-        if asked is None:
-            asked = self._intervals[interval] = Interval.of(Timeframe.parse(interval))
-        candle = market.klines(asked).told(row)
-        return events.kline(market, asked.name, candle, candle.close_ns, True)
 
     def trade_event(self, number: int, position: int) -> bytes:
         return events.trade(self.view.markets[number], position)

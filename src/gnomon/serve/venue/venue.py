@@ -241,7 +241,7 @@ class Venue:
 
     def control(self, socket: Any, method: str, params: Any) -> None:
         """ACK, WAKE, TIMER, BYE of a lock-step socket."""
-        _, place = self._meant(socket)
+        place = self._places.get(socket.key.bot)
         if place is None or place.clock is None:
             return  # its run is over
         try:

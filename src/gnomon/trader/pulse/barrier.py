@@ -56,7 +56,7 @@ class Barrier:
         self._frames: deque[Mapping[str, Any]] = deque()
         self._asked: dict[int, tuple[int, int]] = {}  # by the ids of calls: the desk's request, when it was sent
         self._ids = 0
-        self._said: list[Message] = []  # what the venue may not have heard: of the newest wake
+        self._said: Sequence[Message] = ()  # what the venue may not have heard: of the newest wake
         self._has_left = False
         self.client = Lockstep(facts, trader, self.ask)
         self.client.heard = Book(tally, facts.plan.listings, self.client.desk.assets()).take
@@ -122,8 +122,8 @@ class Barrier:
             self._answered(frame)
             return
         client, tally = self.client, self._tally
-        stream = str(frame.get("stream", "own"))
-        tally.events[stream.partition("@")[2] or stream] += 1
+        stream = frame.get("stream", "own")
+        tally.events[stream[stream.find("@") + 1 :]] += 1
         tally.last_event_ns = self._clock.now_ns()
         messages = client.take(frame)
         tally.last_wake, tally.virtual_ns, tally.decisions = client.n, client.desk.now_ns, client.decisions
@@ -164,19 +164,16 @@ class Barrier:
 
     def _say(self, messages: Sequence[Message]) -> None:
         """Send; and again over a new connection where the old one ends meanwhile."""
+        self._said = messages
         for one in messages:
-            if isinstance(one, Keyed):
-                self._count(one)
-        self._said = list(messages)
+            if type(one) is Keyed:
+                self._tally.orders[one.call.side, one.call.type] += 1
         try:
             self._send(*map(self._text, messages))
         except Lost as lost:
             self._tally.fail(lost.message)
             if not self.client.is_over:
                 self._connect()
-
-    def _count(self, one: Keyed) -> None:
-        self._tally.orders[one.call.side, one.call.type] += 1
 
     def _text(self, message: Message) -> bytes:
         if isinstance(message, Control):

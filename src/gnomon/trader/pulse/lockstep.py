@@ -22,7 +22,7 @@ from gnomon.trader.events import Bar, BestQuote, Candle, Trade
 from gnomon.trader.pulse import native
 from gnomon.trader.pulse.client import STATUS_UNKNOWN
 from gnomon.trader.pulse.native import SessionFacts
-from gnomon.trader.pulse.prints import CandleReader, TradeReader, count
+from gnomon.trader.pulse.prints import TradeReader, count
 from gnomon.trader.pulse.reports import Reports
 from gnomon.trader.pulse.sight import Ask, Sight
 from gnomon.trader.pulse.wording import Call, NativeWording, Wording
@@ -79,7 +79,7 @@ class Lockstep:
         words = NativeWording if facts.has_outcomes else Wording
         self._wording = words(listings, facts.symbols, self.desk.client_id)
         self._bar = Bar({one.id: Candle(one) for one in listings})
-        self._candles = {symbol: CandleReader(self._bar[one.id]) for symbol, one in self.by_symbol.items()}
+        self._candles = [self._bar[one.id] for one in listings]
         self._trades = {symbol: TradeReader(Trade(one), facts.feed_ns) for symbol, one in self.by_symbol.items()}
         self._hooks: dict[str, Callable[[Any, Any], object] | None] = {}
         self._frames: list[Mapping[str, Any]] = []
@@ -107,17 +107,17 @@ class Lockstep:
         hook = self.trader.hook
         self._hooks = {kind: hook(kind) for kind in ("bar", "trade", "quote", "session", "degraded", "forecast",
                                                      "calendar")}  # fmt: skip
-        return self._decide(lambda: self.desk.begin(self.trader))
+        return self._decide(self.desk.begin, self.trader)
 
     def take(self, frame: Mapping[str, Any]) -> list[Message]:
         """One frame of a wake. What it leads to comes with the last frame."""
-        number = int(frame["n"])
+        number: int = frame["n"]
         if number <= self.n:
-            return [] if frame.get("more") or number < self.n else list(self._saved)
-        self._frames.append(frame)
-        if frame.get("more") or self.is_over:
+            return [] if "more" in frame or number < self.n else self._saved
+        if "more" in frame or self.is_over:
+            self._frames.append(frame)
             return []
-        frames, self._frames = self._frames, []
+        frames, self._frames = [*self._frames, frame], []
         self.n = number
         return self._wake(int(frame["t"]), frames)
 
@@ -155,18 +155,19 @@ class Lockstep:
         self._diary.append(decision)
 
     def _wake(self, now_ns: int, frames: Sequence[Mapping[str, Any]]) -> list[Message]:
-        events = [_event_of(one) for one in frames]
-        if events[-1].get("e") == "sessionEnd":
-            self.reason = self.reason or str(events[-1].get("reason", "window"))
-            return self._end()
-        self._hear(frames, events, now_ns)
+        if "bar" not in frames[0]:
+            events = [_event_of(one) for one in frames]
+            if events[-1].get("e") == "sessionEnd":
+                self.reason = self.reason or str(events[-1].get("reason", "window"))
+                return self._end()
+            self._hear(frames, events, now_ns)
+            frames = [one for one in events if one.get("e") not in OWN_EVENTS]
         self.desk.now_ns = now_ns
         if self._leaves:
-            return self._decide(self._part)
-        told = [one for one in events if one.get("e") not in OWN_EVENTS]
-        return self._decide(lambda: self._tell(told, now_ns))
+            return self._decide(self._part, frames)
+        return self._decide(self._tell, frames)
 
-    def _part(self) -> None:
+    def _part(self, _events: Sequence[Mapping[str, Any]]) -> None:
         if self._cancels:
             self.desk.cancel_all()
         raise Finished(STOPPED)
@@ -188,14 +189,16 @@ class Lockstep:
                 self.heard(outcomes)
                 self.desk.hear(due_ns, outcomes)
 
-    def _tell(self, events: Sequence[Mapping[str, Any]], now_ns: int) -> None:
+    def _tell(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Call the hook of a wake: all its events are of one kind."""
+        if events and "bar" in events[0]:
+            self._tell_bar([one["bar"] for one in events])
+            return
+        now_ns = self.desk.now_ns
         kind = events[0].get("e") if events else None
         if kind is None and events and "b" in events[0]:
             kind = "bookTicker"
         match kind:
-            case "kline":
-                self._tell_bar(events)
             case "trade" | "aggTrade":
                 for event in events:
                     trade = self._trades[event["s"]].read(event, now_ns)
@@ -225,11 +228,11 @@ class Lockstep:
             case _:
                 raise Invalid(f"a wake with {kind!r}", hint="runtime and venue of one version")
 
-    def _tell_bar(self, events: Sequence[Mapping[str, Any]]) -> None:
-        bar = self._bar
-        for one in bar.candles.values():
+    def _tell_bar(self, rows: Sequence[Sequence[Any]]) -> None:
+        bar, candles = self._bar, self._candles
+        for one in candles:
             one.is_new = False
-        closed = [self._candles[event["s"]].read(event["k"]) for event in events]
+        closed = [native.read_bar(row, candles) for row in rows]
         bar.time_ns = closed[-1].close_ns
         self.sight.closed(closed)
         self._call("bar", bar)
@@ -253,18 +256,18 @@ class Lockstep:
 
     # --- what is said -------------------------------------------------------------------------------------------------
 
-    def _decide(self, hook: Callable[[], object]) -> list[Message]:
+    def _decide(self, hook: Callable[[Any], object], what: Any) -> list[Message]:
         """Call, then say what was asked for and acknowledge."""
         how: dict[str, Any] = {}
         try:
-            hook()
+            hook(what)
         except Finished as finished:
             self.reason = finished.reason
             how = {"finish": finished.reason}
         except Exception as raised:
             return self._fail(raised)
         self._saved = self._said(how)
-        return list(self._saved)
+        return self._saved
 
     def _said(self, how: dict[str, Any]) -> list[Message]:
         """Requests, timers, then the acknowledgement with what was decided."""
@@ -306,7 +309,7 @@ class Lockstep:
         """The session is over: the last call of the trader."""
         self._say_goodbye()
         self._saved = [Control("ACK", [self.n, self._decisions()])]
-        return list(self._saved)
+        return self._saved
 
     def _say_goodbye(self) -> None:
         self.is_over = True
@@ -341,7 +344,9 @@ def is_open(status: int, code: int) -> bool:
 
 
 def _event_of(frame: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The event in its wrapper; a wake without one is empty."""
+    """The event in its wrapper; a wake without one is empty, a bar is the frame itself."""
+    if "bar" in frame:
+        return frame
     found = frame.get("data")
     if found is None:
         found = frame.get("event")

@@ -52,7 +52,7 @@ from gnomon.forecast.forecast import Forecast
 from gnomon.market.calendar import Hours
 from gnomon.market.candles import COLUMNS, Candles
 from gnomon.market.events import CalendarEvent
-from gnomon.trader.events import BestQuote
+from gnomon.trader.events import BestQuote, Candle
 from gnomon.trader.limits import Limits
 from gnomon.trader.market import Book, Depth, Document, Issued, Last, Market, News, Printed
 from gnomon.trader.plan import Plan
@@ -450,6 +450,30 @@ def places_of(request: Request) -> tuple[Place, ...]:
         case Replace():
             return (request.order,)
     return ()
+
+
+# --- bars -----------------------------------------------------------------------------------------------------------
+
+
+def bar_words(one: Candle) -> bytes:
+    """JSON of a closed bar: instrument, row, open and close (ns), prices in ticks, volume in lots. Made at every wake
+    of a year of minutes, so by hand."""
+    return b'[%d,%d,"%d","%d",%d,%d,%d,%d,%d]' % (
+        one.listing.number, one.position, one.open_ns, one.close_ns, one.open_ticks, one.high_ticks, one.low_ticks,
+        one.close_ticks, one.volume_lots,
+    )  # fmt: skip
+
+
+def read_bar(said: Sequence[Any], candles: Sequence[Candle]) -> Candle:
+    """The same into the candle of its instrument."""
+    number, position, open_ns, close_ns, open_, high, low, close, lots = said
+    one: Candle = candles[number]
+    one.is_new = True
+    one.position = position
+    one.open_ns = int(open_ns)
+    one.close_ns = int(close_ns)
+    one.open_ticks, one.high_ticks, one.low_ticks, one.close_ticks, one.volume_lots = open_, high, low, close, lots
+    return one
 
 
 # --- outcomes -------------------------------------------------------------------------------------------------------

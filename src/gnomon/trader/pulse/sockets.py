@@ -1,7 +1,11 @@
-"""Sockets: a WebSocket without threads or an event loop. Whoever has it waits on it, or asks whether something came."""
+"""Sockets: a WebSocket without threads or an event loop. Whoever has it waits on it, or asks whether something came.
+
+The handshake is the `websockets` package's; frames are made and read here: in lock-step each costs the run its time.
+"""
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
@@ -10,14 +14,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidState, InvalidStatus
-from websockets.frames import Frame, Opcode
+from websockets.exceptions import InvalidStatus
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from gnomon.errors import Unavailable
 
 READ_BYTES: Final = 1 << 18
+TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+LAST: Final = 0x80  # of the frames of a message
+MASKED: Final = 0x80
+LONG: Final = 126  # from here on the length has bytes of its own
+NORMAL: Final = 1000
 CLOSED: Final = "the venue has closed the connection"
 
 
@@ -41,7 +49,8 @@ class WebSocket:
         parts = urlsplit(url)
         is_tls = parts.scheme == "wss"
         self._messages: deque[bytes] = deque()
-        self._part = b""
+        self._rest = b""
+        self._parts: list[bytes] = []  # of a message under way
         self._has_ended = False
         try:
             raw = socket.create_connection(
@@ -53,35 +62,16 @@ class WebSocket:
         except OSError as error:
             raise Lost(f"{parts.netloc}: {error}", hint="is it running, and at this address?") from error
         self._socket = raw
-        self._protocol = ClientProtocol(parse_uri(url), max_size=None)
-        self._protocol.send_request(self._protocol.connect())
-        try:
-            self._flush()
-            while self._protocol.state is State.CONNECTING and not self._has_ended:
-                self._read()
-        except Lost:
-            error_ = self._protocol.handshake_exc
-            self.close()
-            if isinstance(error_, InvalidStatus):
-                body = (error_.response.body or b"").decode("utf-8", "replace")
-                raise Rejected(error_.response.status_code, body) from error_
-            raise
-        error_ = self._protocol.handshake_exc
-        if isinstance(error_, InvalidHandshake):
-            self.close()
-            raise Lost(f"no WebSocket at {parts.netloc}: {error_}", hint="a venue's ws_url")
+        self._shake_hands(ClientProtocol(parse_uri(url)), parts.netloc)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def send(self, *texts: bytes) -> None:
         """Several messages in one write."""
-        try:
-            for text in texts:
-                self._protocol.send_text(text)
-        except InvalidState as error:
-            raise Lost(CLOSED, hint="it is opened again") from error
-        self._flush()
+        if self._has_ended:
+            raise Lost(CLOSED, hint="it is opened again")
+        self._write(b"".join(map(masked, texts)))
 
     def receive(self, timeout_s: float) -> bytes | None:
         """The next message; None where none came in that time."""
@@ -102,50 +92,120 @@ class WebSocket:
 
     def close(self) -> None:
         try:
-            if self._protocol.state is State.OPEN:
-                self._protocol.send_close()
-                self._flush()
+            if not self._has_ended:
+                self._write(masked(NORMAL.to_bytes(2, "big"), CLOSE))
         except Lost:
             pass
         finally:
+            self._has_ended = True
             self._socket.close()
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _shake_hands(self, protocol: ClientProtocol, place: str) -> None:
+        protocol.send_request(protocol.connect())
+        self._write(b"".join(protocol.data_to_send()))
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += self._receive() or self._close_of(place)
+        end = head.index(b"\r\n\r\n") + 4
+        protocol.receive_data(head[:end])
+        rest = head[end:]
+        while not _has_answered(protocol):  # a refusal has a body
+            rest = rest or self._receive()
+            if rest:
+                protocol.receive_data(rest)
+            else:
+                protocol.receive_eof()
+            rest = b""
+        error = protocol.handshake_exc
+        if error is not None:
+            self._has_ended = True
+            self.close()
+            if isinstance(error, InvalidStatus):
+                body = (error.response.body or b"").decode("utf-8", "replace")
+                raise Rejected(error.response.status_code, body) from error
+            raise Lost(f"no WebSocket at {place}: {error}", hint="a venue's ws_url") from error
+        self._feed(rest)
+
+    def _close_of(self, place: str) -> bytes:
+        self._has_ended = True
+        self.close()
+        raise Lost(f"no WebSocket at {place}: the connection was closed", hint="a venue's ws_url")
 
     def _has_pending(self) -> bool:
         return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
     def _read(self) -> None:
-        try:
-            data = self._socket.recv(READ_BYTES)
-        except OSError as error:
-            raise Lost(f"the connection has ended: {error}", hint="it is opened again") from error
-        protocol = self._protocol
+        data = self._receive()
         if data:
-            protocol.receive_data(data)
+            self._feed(data)
         else:
-            protocol.receive_eof()
-        self._flush()
-        for event in protocol.events_received():
-            if isinstance(event, Frame):
-                self._take(event)
-        self._has_ended = not data or protocol.state is State.CLOSED
+            self._has_ended = True
         if self._has_ended and not self._messages:
             raise Lost(CLOSED, hint="it is opened again")
 
-    def _take(self, frame: Frame) -> None:
-        if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            whole = self._part + bytes(frame.data) if self._part else bytes(frame.data)
-            self._part = b"" if frame.fin else whole
-            if frame.fin:
-                self._messages.append(whole)
+    def _feed(self, data: bytes) -> None:
+        """Frames of the server: whole messages are kept."""
+        if self._rest:
+            data = self._rest + data
+        at, size = 0, len(data)
+        while size - at >= 2:
+            first, length = data[at], data[at + 1]
+            begin = at + 2
+            if length >= LONG:
+                begin += 2 if length == LONG else 8
+                if size < begin:
+                    break
+                length = int.from_bytes(data[at + 2 : begin], "big")
+            end = begin + length
+            if size < end:
+                break
+            self._take(first, data[begin:end])
+            at = end
+        self._rest = data[at:]
 
-    def _flush(self) -> None:
-        for data in self._protocol.data_to_send():
-            try:
-                if data:
-                    self._socket.sendall(data)
-                else:
-                    self._socket.shutdown(socket.SHUT_WR)
-            except OSError as error:
-                raise Lost(f"the connection has ended: {error}", hint="it is opened again") from error
+    def _take(self, first: int, payload: bytes) -> None:
+        opcode = first & 0x0F
+        if opcode == PING:
+            self._write(masked(payload, PONG))
+        elif opcode == CLOSE:
+            self._write(masked(payload[:2], CLOSE))
+            self._has_ended = True
+        elif opcode < CLOSE and first & LAST and not self._parts:
+            self._messages.append(payload)
+        elif opcode < CLOSE:
+            self._parts.append(payload)
+            if first & LAST:
+                self._messages.append(b"".join(self._parts))
+                self._parts = []
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(READ_BYTES)
+        except OSError as error:
+            raise Lost(f"the connection has ended: {error}", hint="it is opened again") from error
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise Lost(f"the connection has ended: {error}", hint="it is opened again") from error
+
+
+def _has_answered(protocol: ClientProtocol) -> bool:
+    return protocol.state is not State.CONNECTING or protocol.handshake_exc is not None
+
+
+def masked(payload: bytes, opcode: int = TEXT) -> bytes:
+    """One whole frame, as clients send them: under a mask of its own, applied as one number."""
+    size, mask = len(payload), os.urandom(4)
+    if size < LONG:
+        head = bytes((LAST | opcode, MASKED | size))
+    elif size < 65_536:
+        head = bytes((LAST | opcode, MASKED | LONG)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((LAST | opcode, MASKED | 127)) + size.to_bytes(8, "big")
+    key = (mask * (size // 4 + 1))[:size]
+    hidden = int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")
+    return head + mask + hidden.to_bytes(size, "little")
