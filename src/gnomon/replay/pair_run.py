@@ -39,8 +39,6 @@ HELD: Final = 4_096
 FAR_ROWS: Final = 16_384
 """Farther the block index is asked."""
 
-WINDOW_ROWS: Final = 64
-
 _BUY, _SELL = Side.BUY, Side.SELL
 _RULES: Final = {int(one): one for one in Rule}
 _make = tuple.__new__
@@ -119,12 +117,11 @@ class PairRun:
         self._entry_ns, self._reply_ns = known["entry_ns"], plan.rules.latency.reply.const_ns
         self._end_ns = plan.end_ns
         self._beyond = 1 if known["resting"] == course.THROUGH else 0
-        window = step if step > 1 else WINDOW_ROWS
         self._clear = int(state[course.CLEAR])  # rows before it have been met
         self._is_covered, self._is_catching = True, False
         self._unsaid: list[tuple[int, Said]] = []  # when it is heard, and what
-        self._first_window = stream.rows.start + 1 if step > 1 else self._spoken.first
-        self._windows = Windows(prints, self._first_window, window)
+        self._first_window = stream.rows.start + 1
+        self._windows = Windows(prints, self._first_window, step) if step > 1 else None
         self._fills = 0  # that are written
         self._pending: deque[tuple[int, int, Quote]] = deque()  # arrival, decision, quote
         self._placed: list[tuple[int, ...]] = []
@@ -184,6 +181,7 @@ class PairRun:
                 stream.run(desk, limit_ns)
                 if (outbox or desk.is_deciding or desk.alarms) and not self._take_up():
                     return
+                stream.is_flowing = True  # whatever is due bounds the next wakes
             elif limit_ns == end_ns or not self._arrive():
                 return
 
@@ -241,14 +239,31 @@ class PairRun:
 
     def _firsts(self, start: int, stop: int, low: int, high: int) -> tuple[int, int, int]:
         """The first rows that reach the bid and the ask, -1 none, and how far was looked."""
-        if start >= self._first_window and stop - start <= FAR_ROWS:
-            return self._windows.firsts(start, stop, low, high)
+        if stop - start <= FAR_ROWS:
+            if self._windows is None:
+                return self._compared(start, stop, low, high)
+            if start >= self._first_window:
+                return self._windows.firsts(start, stop, low, high)
         found = first_crossing(self._prints, self._index, start, stop, Thresholds(low, high, NEVER_UP, NEVER_DOWN))
         if found == stop:
             return -1, -1, stop
         price, side = self._prints.price.item(found), self._prints.side.item(found)
         bid_row = found if side <= 0 and price <= low else -1
         return bid_row, found if side >= 0 and price >= high else -1, found + 1
+
+    def _compared(self, start: int, stop: int, low: int, high: int) -> tuple[int, int, int]:
+        """The same by comparing every row: where each print wakes, there are no windows between wakes."""
+        price, side = self._prints.price[start:stop], self._prints.side[start:stop]
+        bid_row = ask_row = -1
+        if low > NEVER_DOWN:
+            mask = (price <= low) & (side <= 0)
+            at = int(mask.argmax())
+            bid_row = start + at if mask[at] else -1
+        if high < NEVER_UP:
+            mask = (price >= high) & (side >= 0)
+            at = int(mask.argmax())
+            ask_row = start + at if mask[at] else -1
+        return bid_row, ask_row, stop
 
     def _arrive(self) -> bool:
         """The quote that is due. False, with nothing changed, where it would take."""
