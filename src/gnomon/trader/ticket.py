@@ -21,18 +21,18 @@ class Size(NamedTuple):
     value: Number = 0
 
 
-def whole(value: Any, name: str) -> int:
+def whole(value: Any, name: str, hint: str = "a whole number; int(…) makes one") -> int:
     """A Python integer of anything that is one, NumPy's too: in their 64 bits what is made of it would not fit."""
     try:
+        if isinstance(value, bool):
+            raise TypeError
         return index(value)
     except TypeError:
-        raise Invalid(f"{name} is {value!r}", hint="a whole number; int(…) makes one") from None
+        raise Invalid(f"{name} is {value!r}", hint=hint) from None
 
 
 def size_of(lots: int | None, qty: Number | None, usd: Number | None, pct: Number | None) -> Size:
     """The only size that was given, all where none was; `Invalid` for two, or for one that is not positive."""
-    if lots is not None and not isinstance(lots, int | float):
-        lots = whole(lots, "lots")
     given = {"lots": lots, "qty": qty, "usd": usd, "pct": pct}
     chosen = [Size(kind, value) for kind, value in given.items() if value is not None]
     if len(chosen) > 1:
@@ -41,8 +41,8 @@ def size_of(lots: int | None, qty: Number | None, usd: Number | None, pct: Numbe
     if not chosen:
         return Size("all")
     (one,) = chosen
-    if one.kind == "lots" and (not isinstance(one.value, int) or isinstance(one.value, bool)):
-        raise Invalid(f"lots is {one.value!r}", hint="a whole number of lots, or qty=…")
+    if one.kind == "lots":
+        one = Size("lots", whole(one.value, "lots", "a whole number of lots, or qty=…"))
     if not exact(one.value) > 0:
         raise Invalid(f"{one.kind} is {one.value}", hint="a positive number; sell is a verb of its own")
     return one
