@@ -1,89 +1,180 @@
-"""Pulse in a process of its own, in lock-step over a socket, while nearly everything goes wrong."""
+"""Every fault of the catalogue, alone, over real sockets: on Pulse in lock-step and live, which bear it, and on a naive
+bot, which does not. The checks are the same, and read the Record alone.
+"""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
-from tests.clients.scene import DATASET, Venue
+from tests.clients.faulty import (
+    Lived,
+    Spendthrift,
+    assert_borne,
+    entry,
+    in_lockstep,
+    in_time,
+    naively,
+    recorded,
+)
+from tests.trader.pulse.standing import Standing, standing
 
-SESSION = f"""
-[session]
-dataset = "{DATASET}"
-from = "2024-03-01T02:00:00Z"
-to = "2024-03-01T04:00:00Z"
-timeframe = "1m"
-seed = 7
-pace = "lockstep"
+from gnomon.exchange.fault_plan import KINDS
+from gnomon.score.fault_verdicts import Verdict
+from gnomon.trader.orders import Rejected
 
-[rules]
-fees = {{ maker = "0.001", taker = "0.001" }}
-balances = {{ USDT = "100000", BTC = "1" }}
+LOCKSTEP: dict[str, str] = {
+    "unknown_status": entry("unknown_status", "every_nth = 3"),
+    "late_ack": entry("late_ack", "every_nth = 3", "params = { seconds = 90 }"),
+    "fill_first": entry("fill_first", "every_nth = 1"),
+    "duplicate_report": entry("duplicate_report", "every_nth = 1"),
+    "user_stream_lost": entry("user_stream_lost", 'at = ["+6m", "+18m"]', "params = { seconds = 200 }"),
+    "gap": entry("gap", 'at = ["+6m", "+18m"]', "params = { seconds = 300 }"),
+    "rate_limit": entry("rate_limit", "request_no = [4, 11]", "params = { seconds = 200 }"),
+    "clock_skew": entry("clock_skew", 'at = "+10m"', "params = { seconds = 900, skew_seconds = 20 }"),
+    "rule_change": entry("rule_change", 'at = "+10m"', 'params = { tick = "0.25", step = "0.07" }'),
+    "cancel_race": entry("cancel_race", "every_nth = 1"),
+    "stale": entry("stale", 'at = "+10m"', "params = { seconds = 900 }"),
+    "connection_end": entry("connection_end", 'at = ["+6m", "+18m"]'),
+    "shutdown_notice": entry("shutdown_notice", 'at = ["+6m", "+18m"]', "params = { seconds = 90 }"),
+    "slow_response": entry("slow_response", "every_nth = 2", "params = { seconds = 90 }"),
+}
+"""In virtual time alone: how long a thing takes costs nothing."""
 
-[rules.faults]
-exposure = "130000"
-entry = [
-  {{ fault = "unknown_status", when = {{ every_nth = 5 }}, for = {{ method = "order.place" }} }},
-  {{ fault = "late_ack", when = {{ every_nth = 7 }} }},
-  {{ fault = "fill_first", when = {{ every_nth = 2 }} }},
-  {{ fault = "duplicate_report", when = {{ every_nth = 2 }} }},
-  {{ fault = "gap", when = {{ at = "+30m" }}, params = {{ seconds = 240 }} }},
-  {{ fault = "rate_limit", when = {{ request_no = 9 }} }},
-  {{ fault = "clock_skew", when = {{ at = "+40m" }}, params = {{ seconds = 1800 }} }},
-  {{ fault = "stale", when = {{ at = "+60m" }}, params = {{ seconds = 1200 }} }},
-  {{ fault = "connection_end", when = {{ at = "+85m" }} }},
-  {{ fault = "shutdown_notice", when = {{ at = "+90m" }}, params = {{ seconds = 90 }} }},
-  {{ fault = "slow_response", when = {{ every_nth = 4 }} }},
-]
+LIVE: dict[str, str] = {
+    "unknown_status": entry("unknown_status", "every_nth = 3"),
+    "late_ack": entry("late_ack", "order_no = [2, 4]", "params = { seconds = 300 }"),
+    "fill_first": entry("fill_first", "order_no = [1, 3]", "params = { seconds = 300 }"),
+    "duplicate_report": entry("duplicate_report", "every_nth = 1"),
+    "user_stream_lost": entry("user_stream_lost", "every_nth = 4", "params = { seconds = 100 }"),
+    "gap": entry("gap", "every_nth = 4", "params = { seconds = 100 }, max = 2"),
+    "rate_limit": entry("rate_limit", "request_no = 3", "params = { seconds = 1 }"),
+    "clock_skew": entry("clock_skew", 'at = "+3m"', "params = { seconds = 900, skew_seconds = 7200 }"),
+    "rule_change": entry("rule_change", 'at = "+3m"', 'params = { tick = "0.25", step = "0.07" }'),
+    "cancel_race": entry("cancel_race", "every_nth = 1"),
+    "stale": entry("stale", 'at = "+3m"', "params = { seconds = 400 }"),
+    "connection_end": entry("connection_end", 'at = ["+3m", "+8m"]'),
+    "shutdown_notice": entry("shutdown_notice", 'at = ["+3m", "+8m"]', "params = { seconds = 60 }"),
+    "slow_response": entry("slow_response", "request_no = [2, 4]", "params = { seconds = 300 }"),
+}
+"""At 600 virtual seconds a second: a bot that waits half a second has waited for five minutes."""
 
-[[entry]]
-name = "pulse"
-trader = "wire"
-"""
-PULSE = """
-strategy_name = "ema_cross"
+NAIVELY: dict[str, str] = LIVE | {
+    "late_ack": entry("late_ack", "order_no = [3, 4]", "params = { seconds = 1200 }"),
+    "fill_first": entry("fill_first", "every_nth = 1", "params = { seconds = 1200 }, max = 2"),
+    "user_stream_lost": entry("user_stream_lost", "every_nth = 4", "max = 1"),
+    "gap": entry("gap", "every_nth = 4", "max = 1"),
+    "rate_limit": entry("rate_limit", "request_no = 3", "params = { seconds = 200 }"),
+    "rule_change": entry("rule_change", 'at = "+3m"', 'params = { tick = "0.25" }'),
+    "cancel_race": entry("cancel_race", "every_nth = 1", "params = { share = 1 }"),
+    "stale": entry("stale", 'at = "+3m"', "params = { seconds = 600 }"),
+    "connection_end": entry("connection_end", "every_nth = 4", "max = 1"),
+    "shutdown_notice": entry("shutdown_notice", "every_nth = 4", "max = 1"),
+    "slow_response": entry("slow_response", "order_no = 2", "params = { seconds = 1200 }"),
+}
 
-[strategy]
-fast_period = 2
-slow_period = 4
-quantity = "0.01"
-
-[run]
-base_url = "{base_url}"
-ws_url = "{ws_url}"
-symbol = "BTCUSDT"
-stream_mode = "kline"
-interval = "1m"
-api_key = "{api_key}"
-api_secret = "{api_secret}"
-health_port = 0
-"""
+Shown = Callable[[Lived], bool]
 
 
-def ran(venue: Venue) -> dict[str, Any]:
-    """One session from its creation to the end of its run: the run's row."""
-    spec = venue.home / "faulty.toml"
-    spec.write_text(SESSION)
-    made = venue.verb("session", "create", str(spec))
-    venue.verb("session", "launch", made["id"])
-    config = venue.home / "pulse.toml"
-    config.write_text(PULSE.format(**made, **made["bots"][0]))
-    command = [sys.executable, "-m", "gnomon.cli", "pulse", "run", "--config", str(config), "--json"]
-    done = subprocess.run(command, env=venue.environment, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    run = json.loads(done.stdout)["run"]
-    return next(one for one in venue.verb("runs")["runs"] if one["id"] == run)
+def said(text: str) -> Shown:
+    return lambda run: any(text in one for one in run.tally.log_tail)
+
+
+def reconnected(times: int) -> Shown:
+    return lambda run: run.tally.links["market"].reconnects >= times
+
+
+def told(text: str) -> Shown:
+    return lambda run: any(text in one for one in run.told)
+
+
+IN_LOCKSTEP_SHOWS: dict[str, tuple[Shown, ...]] = {
+    # that the fault was met, beside its record: what Pulse has noticed and done
+    "unknown_status": (said("-1007"),),
+    "user_stream_lost": (reconnected(2), told("lost")),
+    "gap": (reconnected(2), told("lost")),
+    "rate_limit": (said("-1003"),),
+    "clock_skew": (lambda run: run.tally.retries > 0,),
+    "rule_change": (said("-1013"), lambda run: Verdict.RECOVERED in run.verdicts("rule_change")),
+    "connection_end": (reconnected(2),),
+    "shutdown_notice": (reconnected(2), lambda run: not run.tally.log_tail),  # it has gone before it was closed
+}
+LIVE_SHOWS: dict[str, tuple[Shown, ...]] = {
+    "unknown_status": (said("-1007"),),
+    "late_ack": (said("timed out"),),
+    "user_stream_lost": (told("lost"),),
+    "gap": (reconnected(1), told("lost")),
+    "rate_limit": (lambda run: run.tally.rest_errors["429"] > 0,),
+    "clock_skew": (lambda run: run.tally.retries > 0,),
+    "rule_change": (said("-1013"),),
+    "stale": (said("stale feed"), told("stale feed")),
+    "connection_end": (reconnected(2), told("lost")),
+    "shutdown_notice": (reconnected(2), told("serverShutdown")),
+    "slow_response": (said("timed out"),),
+}
+
+
+@pytest.fixture(scope="module")
+def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    with standing(tmp_path_factory.mktemp("faulty")) as found:
+        recorded(found)
+        yield found
+
+
+@pytest.mark.parametrize("fault", KINDS)
+def test_pulse_in_lockstep_bears_it_and_its_run_repeats(venue: Standing, fault: str) -> None:
+    run, again = in_lockstep(venue, [LOCKSTEP[fault]]), in_lockstep(venue, [LOCKSTEP[fault]])
+    assert_borne(run, {fault})
+    assert run.stored.counts["fills"] > 10
+    assert all(shows(run) for shows in IN_LOCKSTEP_SHOWS.get(fault, ()))
+    assert venue.scene.replays.verify(run.stored).outcome.name == "VERIFIED"
+    assert run.stored.fingerprint == again.stored.fingerprint
 
 
 @pytest.mark.slow
-def test_pulse_bears_what_goes_wrong_and_its_run_repeats_to_the_byte(venue: Venue) -> None:
-    once, twice = ran(venue), ran(venue)
-    assert once["digests"] == twice["digests"]
-    assert venue.verb("verify", once["id"])["outcome"] == "VERIFIED"
-    found = venue.verb("explain", once["id"], "faults")
-    assert found["is_borne"], found
-    assert len({one["fault"] for one in found["verdicts"]}) == 11
-    assert once["counts"]["fills"] > 10
+@pytest.mark.parametrize("fault", KINDS)
+def test_pulse_live_bears_it(venue: Standing, fault: str) -> None:
+    run = in_time(venue, [LIVE[fault]])
+    assert_borne(run, {fault})
+    assert all(shows(run) for shows in LIVE_SHOWS.get(fault, ())), (run.told, run.tally.log_tail)
+    assert venue.scene.replays.verify(run.stored).outcome.name == "VERIFIED"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", KINDS)
+def test_a_naive_bot_fails_the_same_checks(venue: Standing, fault: str) -> None:
+    run = naively(venue, [NAIVELY[fault]])
+    assert set(run.faults) == {KINDS[fault]}
+    assert Verdict.VIOLATED in run.verdicts(fault) or not run.report.is_within_exposure
+    assert not run.report.is_borne
+
+
+@pytest.mark.slow
+def test_a_naive_bot_passes_them_where_nothing_goes_wrong(venue: Standing) -> None:
+    run = naively(venue, [entry("late_ack", "order_no = 999")], timeout_s=5.0)
+    assert run.faults == []
+    assert run.report.is_borne, run.report
+    assert run.stored.counts["fills"] > 4
+
+
+def test_pulse_bears_all_of_them_in_one_run(venue: Standing) -> None:
+    # two of the plan are due after the window
+    late = [entry(one, 'at = "+50m"') for one in ("connection_end", "shutdown_notice")]
+    plan = ['"everything"', *late]
+    run, again = in_lockstep(venue, plan), in_lockstep(venue, plan)
+    assert_borne(run, set(KINDS))
+    assert run.stored.fingerprint == again.stored.fingerprint
+
+
+def test_a_cancel_that_comes_after_the_whole_fill_leaves_nothing_to_cancel(venue: Standing) -> None:
+    run = in_lockstep(venue, [entry("cancel_race", "every_nth = 1", "params = { share = 1 }")])
+    assert_borne(run, {"cancel_race"})
+    assert said("-2011")(run)
+
+
+def test_an_order_that_was_refused_is_not_waited_for_where_nobody_has_said_so(venue: Standing) -> None:
+    trader = Spendthrift()
+    run = in_lockstep(venue, [entry("unknown_status", "every_nth = 1")], trader)
+    assert_borne(run, {"unknown_status"})
+    assert len(trader.dreams) > 3
+    assert all(isinstance(one.state, Rejected) for one in trader.dreams)

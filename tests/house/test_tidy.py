@@ -82,6 +82,7 @@ TESTED_ELSEWHERE = {
         "tests/serve/venue/test_streams.py: every stream, beside what REST answers",
     ),
     "serve/venue/native_calls.py": "tests/serve/venue/test_lockstep.py: both ends of it, over the same run",
+    "trader/pulse/care.py": "tests/clients/test_pulse_faults.py: every fault of the catalogue, over real sockets",
     "store/index_files.py": "tests/store/test_datasets.py: written, spoilt, killed, made anew",
     "store/performance.py": "tests/store/test_views.py: one of the seeds' views, beside the oracle of the others",
     **dict.fromkeys([f"forecast/baselines/{name}.py" for name in ("closed", "returns", "seasonal")], BY_CATALOG),

@@ -16,6 +16,7 @@ from tests.trader.driver import START_NS, ArrayMarket, Drive, ListedNews, bars, 
 from gnomon.clock import Timeframe, iso
 from gnomon.errors import Conflict, Exhausted, GnomonError, Invalid, NotFound, Refused, Unavailable
 from gnomon.exchange.bars import Bars
+from gnomon.exchange.listing import Filters
 from gnomon.exchange.order import Amend, Cancel, CancelAll, OrderType, Place, Quote, Replace, Side, TimeInForce
 from gnomon.exchange.prints import Prints
 from gnomon.exchange.rules import Rules
@@ -153,6 +154,24 @@ def test_below_the_minimum_notional_the_order_comes_back_rejected_with_the_minim
     assert "minimum of 5 (0.005 BTC)" in order.state.why
     order, _ = after(TAPE, lambda desk, _: desk.sell(), listings=[small])
     assert isinstance(order.state, Rejected)
+
+
+def test_orders_are_made_to_fit_filters_that_have_changed_and_refused_here_where_they_cannot() -> None:
+    wide = Filters(step_ticks=25, step_lots=70, min_notional_units=10 * 10**8)
+
+    def change(desk: Any, _: Any) -> None:
+        desk.rules_changed(0, wide)
+
+    order, run = after(TAPE, change, lambda desk, _: desk.buy(qty="0.5", limit="500.13"))
+    assert (order.lots, order.price_ticks) == (490, 5000)
+    assert [one.place.lots for one in run.trader.came.values() if one is not None] == [490]
+    order, run = after(TAPE, change, lambda desk, _: desk.buy(lots=71))
+    assert "71 lots are no multiple of 70" in order.state.why
+    assert run.requests == []
+    order, run = after(TAPE, change, lambda desk, _: desk.buy(qty="0.07", limit=100))
+    assert "below the minimum of 10" in order.state.why
+    order, _ = after(TAPE, lambda desk, _: desk.buy(lots=71))
+    assert not isinstance(order.state, Rejected)
 
 
 def test_the_51st_order_of_a_bar_is_rejected_and_told_later_and_the_next_bar_begins_anew() -> None:

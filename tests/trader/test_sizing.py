@@ -17,6 +17,7 @@ from gnomon.trader.sizing import (
     Costs,
     lots_for,
     lots_of,
+    misfit,
     price_ticks,
     share_of,
     shortfall,
@@ -104,3 +105,19 @@ def test_costs_come_on_top_of_a_buy_only_where_the_fee_is_paid_in_the_quote() ->
     assert (received.buy_rate, received.sell_rate) == (0, 100_000)
     assert (quoted.buy_rate, quoted.sell_rate) == (20, 20)
     assert Costs.of(Fees(-10, -5, FeeAsset.QUOTE)).buy_rate == 0
+
+
+@given(st.decimals("50", "1000000", places=4))
+def test_prices_lie_on_the_step_of_a_filter_that_is_wider_than_a_tick(price: Decimal) -> None:
+    wide = listing(step_ticks=25)
+    bid, ask = (price_ticks(wide, price, side) for side in (Side.BUY, Side.SELL))
+    assert bid % 25 == ask % 25 == 0
+    assert bid * wide.tick <= price <= ask * wide.tick
+    assert ask - bid in (0, 25)
+
+
+def test_what_lies_on_no_step_is_said_with_the_step() -> None:
+    wide = listing(step_ticks=25, step_lots=7)
+    assert misfit(wide, (100, 0), 14) == ""
+    assert "15 lots are no multiple of 7 (0.007 BTC)" in misfit(wide, (100, 0), 15)
+    assert "101 ticks are no multiple of 25" in misfit(wide, (100, 101), 14)

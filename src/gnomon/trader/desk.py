@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
@@ -19,7 +20,7 @@ import numpy as np
 from gnomon import chance
 from gnomon.clock import Timeframe, iso, parse_instant
 from gnomon.errors import Conflict, Exhausted, Invalid, NotFound, Refused, Unavailable, nearest
-from gnomon.exchange.listing import Listing
+from gnomon.exchange.listing import Filters, Listing
 from gnomon.exchange.order import (
     Amend,
     Cancel,
@@ -101,6 +102,7 @@ class Desk:
         "_every",
         "_forecasts",
         "_frame_ns",
+        "_has_new_rules",
         "_heard",
         "_is_listening",
         "_listings",
@@ -163,6 +165,7 @@ class Desk:
         self._bounds_orders = bool(plan.limits.open_orders or plan.limits.notional_pct)
         self._ceiling = plan.limits.orders_per_bar or NO_CEILING
         self._closed = ""
+        self._has_new_rules = False
         self._seen: Seen | None = None
         self.is_deciding = False  # something was read or said since the last decision was closed
         self._decision_ns = 0
@@ -725,6 +728,15 @@ class Desk:
         heard = list(self._heard) if catch_up is None else Late(self._heard, catch_up)
         self._heard = self._account.heard = self._blotter.heard = heard
 
+    def rules_changed(self, instrument: int, filters: Filters) -> None:
+        """An instrument has other filters from now on. Orders are made to fit them; those that cannot are refused
+        here, as the venue would."""
+        listings = list(self.session.listings)
+        listings[instrument] = replace(listings[instrument], filters=filters)
+        self.session = replace(self.session, listings=tuple(listings))
+        self._listings = {one.id: one for one in listings}
+        self._has_new_rules = True
+
     def take_watches(self) -> list[tuple[int, int, int]]:
         """The prices to be watched that were asked for: instrument, 1 up or 2 down, ticks."""
         asked, self.watches = self.watches, []
@@ -966,6 +978,8 @@ class Desk:
             why = self._why_not()
             if why:
                 return why
+        if self._has_new_rules and (why := self._misfit(places)):
+            return why
         notional = 0
         for place in places:
             if place.side is Side.BUY:
@@ -982,6 +996,17 @@ class Desk:
         )
         answer = ceilings.check(places, notional, standing, most)
         return answer.reason if isinstance(answer, ceilings.Refused) else ""
+
+    def _misfit(self, places: Sequence[Place]) -> str:
+        """What of orders the filters would refuse, now that they are others than when the trader sat down."""
+        for place in places:
+            listing = self.session.listings[place.instrument]
+            ticks = place.price or place.stop or self.price_ticks(place.instrument)
+            why = sizing.misfit(listing, (place.price, place.stop), place.lots)
+            why = why or sizing.shortfall(listing, ticks, place.lots, place.quote_units)
+            if why:
+                return why
+        return ""
 
     def _why_not(self) -> str:
         """Begin the bar that the clock stands in, and say why nothing may be asked for now; empty when it may."""

@@ -6,6 +6,7 @@ lot step. A budget includes its costs, so an order made from it never costs more
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -59,7 +60,8 @@ def _snap(listing: Listing, price: Number, rounding: str) -> int:
     value = exact(price)
     if value <= 0:
         raise Invalid(f"a price of {value}", hint="a positive number")
-    ticks = int((value / listing.tick).to_integral_value(rounding))
+    step = listing.filters.step_ticks
+    ticks = int((value / (listing.tick * step)).to_integral_value(rounding)) * step
     if not 1 <= ticks <= INT64_MAX:
         raise Invalid(f"a price of {value} is {ticks} ticks of {listing.tick}", hint="at least one tick")
     return ticks
@@ -111,6 +113,16 @@ def spendable(budget_units: int, rate: int) -> int:
 def lots_for(listing: Listing, ticks: int, budget_units: int, rate: int) -> int:
     """The most lots, in whole steps, that the budget buys at a price with the fee on top."""
     return max(0, whole_steps(listing, spendable(budget_units, rate) // listing.notional(ticks, 1)))
+
+
+def misfit(listing: Listing, prices: Iterable[int], lots: int) -> str:
+    """What does not lie on the steps of an instrument, in words with the step; empty when all does. Prices of 0 are
+    none."""
+    rules = listing.filters
+    if lots % rules.step_lots:
+        return f"{lots} lots are no multiple of {rules.step_lots} ({rules.step_lots * listing.lot} {listing.base.name})"
+    off = [one for one in prices if one % rules.step_ticks]
+    return f"{off[0]} ticks are no multiple of {rules.step_ticks}" if off else ""
 
 
 def shortfall(listing: Listing, ticks: int, lots: int, notional_units: int = 0) -> str:

@@ -13,6 +13,8 @@ from gnomon.replay.bodies import Fault as FaultBody
 from gnomon.replay.record import Kept, Record
 from gnomon.replay.run import play_again
 from gnomon.serve.venue.faults import Break, break_sockets
+from gnomon.serve.venue.refusal import VenueRefusal
+from gnomon.trader.pulse import native
 from gnomon.units import SECOND_NS
 
 
@@ -132,6 +134,15 @@ def test_who_goes_on_in_spite_of_it_is_banned() -> None:
     bot.until(67)
     assert bot.limit().value["orderId"] == 1
     assert [entity for _, entity in told(bot.record())] == [1, 2]
+
+
+def test_what_a_desk_on_the_wire_sees_is_turned_away_by_no_limit() -> None:
+    bot = Bot(one("rate_limit", {"request_no": 1}, params={"seconds": 10}))
+    bot.until(4)
+    assert code_of(bot.limit()) == (429, -1003)
+    bot.faults.admit(native.VIEW, bot.course.now_ns)
+    with pytest.raises(VenueRefusal, match="-1003"):
+        bot.faults.admit("account.status", bot.course.now_ns)
 
 
 def test_a_limit_for_orders_lets_questions_through() -> None:
@@ -295,6 +306,14 @@ def test_a_notice_has_the_form_of_its_socket() -> None:
     assert raw.sent == [event]
     assert combined.sent[0]["data"] == event
     assert api.sent == [{"event": event}]
+
+
+def test_after_a_notice_only_those_sockets_close_that_were_given_it() -> None:
+    stays, moves = HandSocket(), HandSocket()
+    told: list[Any] = []
+    break_sockets([stays], Break(False, True, START_NS, told))
+    break_sockets([stays, moves], Break(False, False, START_NS, told))
+    assert (bool(stays.closed), bool(moves.closed)) == (True, False)
 
 
 def test_only_user_sockets_close_where_only_they_are_meant() -> None:

@@ -163,6 +163,16 @@ def test_a_bug_of_a_handler_is_1000(room: Room, caplog: pytest.LogCaptureFixture
     assert room.course.gate.in_work == 0
 
 
+def test_who_has_asked_too_much_is_told_when_to_come_again(room: Room) -> None:
+    with room.socket(PATH) as peer:
+        room.course.gate.limits.spend(room.course.now_ns, 6_000)
+        answer = asked(peer, "order.place", signed(room))
+        assert error(answer) == (429, -1003)
+        told = answer["error"]["data"]
+        assert told["serverTime"] == room.course.now_ns // MS
+        assert 0 < told["retryAfter"] - told["serverTime"] <= 60_000
+
+
 def test_answers_are_given_when_they_are_due(room: Room) -> None:
     with room.socket(PATH) as peer:
         peer.send({"id": 1, "method": "order.place", "params": signed(room, side="LATER")})

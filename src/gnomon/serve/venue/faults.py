@@ -52,11 +52,13 @@ UNKNOWN: Final = {
 
 
 class Break(NamedTuple):
-    """Sockets of the bot are to close, or to be told that they will: those of user events, or all of them."""
+    """Sockets of the bot are to close, or to be told that they will: those of user events, or all of them. `told` are
+    those that a notice was given to: they alone close after it."""
 
     is_user_only: bool
     is_notice: bool
     at_ns: int
+    told: list[Any] | None = None
 
 
 class WireFaults:
@@ -92,8 +94,9 @@ class WireFaults:
         elif kind in (FaultKind.GAP, FaultKind.CONNECTION_END):
             self.on_break(Break(False, False, fault.at_ns))
         elif kind is FaultKind.SHUTDOWN_NOTICE:
-            self.on_break(Break(False, True, fault.at_ns))
-            self.on_break(Break(False, False, fault.until_ns))
+            told: list[Any] = []
+            self.on_break(Break(False, True, fault.at_ns, told))
+            self.on_break(Break(False, False, fault.until_ns, told))
 
     # --- the door -----------------------------------------------------------------------------------------------------
 
@@ -104,6 +107,8 @@ class WireFaults:
             return
         self.note(Read(query_number(method), 0))
         limit, is_banned = self._faults.limit
+        if method == native.VIEW:
+            return  # what a runtime of ours sees of the market is no call of an exchange
         if limit is None or now_ns >= limit.until_ns or now_ns < limit.at_ns:
             return
         if self._entries[limit.entry - 1].is_for(method, symbol):
@@ -211,8 +216,12 @@ def break_sockets(sockets: Iterable[Any], what: Break) -> None:
     meant = tuple(sockets)
     if what.is_user_only:
         meant = tuple(one for one in meant if getattr(one, "user_subscriptions", None)) or meant
+    if what.told is not None and not what.is_notice:
+        meant = tuple(one for one in meant if any(one is other for other in what.told))
     for socket in meant:
         if what.is_notice:
+            if what.told is not None:
+                what.told.append(socket)
             socket.send_text(notice(socket, what.at_ns))
         else:
             socket.close(GOING_AWAY if not what.is_user_only else SERVICE_RESTART, "planned fault")

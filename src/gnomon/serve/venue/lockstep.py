@@ -232,6 +232,8 @@ class LockStep:
         else:
             frames = self._left(waking.kind, [*self._own_frames(), *self._frames_of(waking)])
             if frames:
+                if frames[-1].stream == USER:  # what else it was is lost; its bot must still know what time it is
+                    frames.append(_own(waking.at_ns))
                 self._tell(waking.at_ns, frames)
             else:  # lost on the way, by a fault: nobody is there to answer it
                 course.run.answer(Said())
@@ -305,7 +307,7 @@ class LockStep:
     def _frames_of(self, waking: Waking) -> list[Frame]:
         kind, at_ns, what = waking
         if kind == "own":
-            return [Frame("", b'"event":' + orjson.dumps({"e": "own", "E": at_ns // MILLISECOND_NS}), at_ns)]
+            return [_own(at_ns)]
         if kind == "timer":
             return [Frame("", b'"event":' + _timer(waking), at_ns)]
         if kind == "bar":
@@ -370,8 +372,11 @@ class LockStep:
             self._send()
 
     def detach(self, socket: Any) -> None:
+        is_first = self.sockets[:1] == [socket]
         if socket in self.sockets:
             self.sockets.remove(socket)
+        if is_first and self.sockets and self.is_native and self.state == BUSY:
+            self._send()  # its bot has moved to the next one before it left this one
         self.unsubscribe(socket, [name for name, found in self._of_stream.items() if socket in found])
         self.users = [one for one in self.users if one[0] is not socket]
 
@@ -427,6 +432,10 @@ class LockStep:
 
 def _market(stream: str, body: bytes, at_ns: int) -> Frame:
     return Frame(stream, b'"stream":"%b","data":%b' % (stream.encode(), body), at_ns)
+
+
+def _own(at_ns: int) -> Frame:
+    return Frame("", b'"event":' + orjson.dumps({"e": "own", "E": at_ns // MILLISECOND_NS}), at_ns)
 
 
 def _timer(waking: Waking) -> bytes:

@@ -61,6 +61,9 @@ class ApiTurn(Turn):
         status = 200 if refusal is None else refusal.status
         if isinstance(self.socket, InMicro) and refusal is None:
             value = answer_in_micro(self.route.method, value)
+        if refusal is not None and refusal.retry_after_s and self.course is not None:
+            now_ms = self.course.now_ns // NS_PER_MS  # there is no header here to say it
+            refusal.data = {"serverTime": now_ms, "retryAfter": now_ms + 1_000 * refusal.retry_after_s}
         self.socket.send_text(socket_answer(self.request_id, status, value, refusal, limits))
 
 

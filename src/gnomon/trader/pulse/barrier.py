@@ -15,13 +15,15 @@ import orjson
 
 from gnomon.clock import Clock
 from gnomon.trader.pulse import native
-from gnomon.trader.pulse.client import Refusal, Signer, Sleep, Unreached
+from gnomon.trader.pulse.care import Care
+from gnomon.trader.pulse.client import LATE, Refusal, Signer, Sleep, Unreached
 from gnomon.trader.pulse.config import Config
 from gnomon.trader.pulse.lockstep import START, Control, Keyed, Lockstep, Message
 from gnomon.trader.pulse.native import SessionFacts
 from gnomon.trader.pulse.sockets import Lost, WebSocket
 from gnomon.trader.pulse.tally import Book, Tally
 from gnomon.trader.trader import Strategy
+from gnomon.units import SECOND_NS
 
 LOOK_S: Final = 0.25
 """How long one waits for a frame before looking whether one is to stop."""
@@ -37,6 +39,7 @@ FIRST_TRIES_S: Final = 6.0
 """How long a venue that was never there is waited for."""
 
 MARKET: Final = "market"
+MS: Final = 1_000_000
 
 
 class Barrier:
@@ -58,8 +61,11 @@ class Barrier:
         self._ids = 0
         self._said: Sequence[Message] = ()  # what the venue may not have heard: of the newest wake
         self._has_left = False
+        self._offset_ms = 0  # of the server's clock from virtual time
         self.client = Lockstep(facts, trader, self.ask)
         self.client.heard = Book(tally, facts.plan.listings, self.client.desk.assets()).take
+        patience_ns = int(max(self._config.pending_poll_seconds, 1.0) * SECOND_NS)
+        self.care = self.client.care = Care(self.client, self.query, self._resync, patience_ns)
 
     def run(self) -> None:
         """From the start of the session to its end. Raises `Unreached` when the venue stays away."""
@@ -90,15 +96,29 @@ class Barrier:
             self._tally.lost(MARKET, self._clock.now_ns())
 
     def ask(self, params: Mapping[str, str]) -> Any:
-        """The port of the sight: one question to the venue's view, answered before anything else happens."""
+        """The port of the sight: one question to the venue's view."""
+        return self.query(native.VIEW, params)
+
+    def query(self, method: str, params: Mapping[str, str]) -> Any:
+        """One question, answered before anything else happens; again where its stamp was off."""
+        is_synced = False
         while True:
             try:
                 self._ids += 1
                 number = self._ids
-                self._send(self._call(number, native.VIEW, params))
+                self._send(self._call(number, method, params))
                 return self._answer(number)
-            except Lost:
-                self._connect()
+            except Lost as lost:
+                self._lose(lost)
+            except Refusal as refused:
+                if refused.number != LATE or is_synced:
+                    raise
+                is_synced = True
+                self._resync(int(self.query("time", {})["serverTime"]))
+
+    def _resync(self, server_ms: int) -> None:
+        self._tally.retries += 1
+        self._offset_ms = server_ms - self.client.desk.now_ns // MS
 
     # --- one step -----------------------------------------------------------------------------------------------------
 
@@ -110,8 +130,7 @@ class Barrier:
         try:
             raw = self._live().receive(LOOK_S)
         except Lost as lost:
-            self._tally.fail(lost.message)
-            self._connect()
+            self._lose(lost)
             return None
         finally:
             self._tally.wait_s += (self._clock.now_ns() - started_ns) / 1e9
@@ -119,7 +138,10 @@ class Barrier:
 
     def _take(self, frame: Mapping[str, Any]) -> None:
         if "n" not in frame:
-            self._answered(frame)
+            if (frame.get("event") or {}).get("e") == "serverShutdown":
+                self._connect()  # before the close: nothing is lost
+            else:
+                self._answered(frame)
             return
         client, tally = self.client, self._tally
         stream = frame.get("stream", "own")
@@ -171,9 +193,8 @@ class Barrier:
         try:
             self._send(*map(self._text, messages))
         except Lost as lost:
-            self._tally.fail(lost.message)
             if not self.client.is_over:
-                self._connect()
+                self._lose(lost)
 
     def _text(self, message: Message) -> bytes:
         if isinstance(message, Control):
@@ -184,7 +205,7 @@ class Barrier:
 
     def _call(self, number: int, method: str, params: Mapping[str, str]) -> bytes:
         """Signed, with the virtual time of the wake: no stamp of a machine decides anything."""
-        at_ms = self.client.desk.now_ns // 1_000_000
+        at_ms = self.client.desk.now_ns // MS + self._offset_ms
         return orjson.dumps({"id": number, "method": method, "params": self._signer.params(params, at_ms)})
 
     def _send(self, *texts: bytes) -> None:
@@ -196,6 +217,13 @@ class Barrier:
         if self._socket is None:
             raise Lost("no connection", hint="it is opened again")
         return self._socket
+
+    def _lose(self, lost: Lost) -> None:
+        """The connection has ended. A venue that says goodbye goes on without its bot; one that is killed waits."""
+        self._tally.fail(lost.message)
+        if lost.is_told:
+            self.care.cut()
+        self._connect()
 
     def _connect(self, first: bool = False) -> None:
         """Open the socket, with patience; then say again what may not have been heard."""

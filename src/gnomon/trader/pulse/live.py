@@ -15,7 +15,7 @@ import orjson
 
 from gnomon.clock import Clock
 from gnomon.errors import GnomonError
-from gnomon.exchange.outcome import Outcome
+from gnomon.exchange.outcome import Outcome, Rejected
 from gnomon.trader.decisions import Decision
 from gnomon.trader.desk import OWN, WATCH, Desk, Finished
 from gnomon.trader.events import Bar, BestQuote, Candle, Trade
@@ -26,8 +26,10 @@ from gnomon.trader.pulse.feed import Arrived, Feed
 from gnomon.trader.pulse.market import PublicSight
 from gnomon.trader.pulse.native import SessionFacts
 from gnomon.trader.pulse.prints import MS, CandleReader, TradeReader, count
+from gnomon.trader.pulse.repair import BY_FILTER, Repair
 from gnomon.trader.pulse.reports import Reports
-from gnomon.trader.pulse.sockets import Lost, Rejected, WebSocket
+from gnomon.trader.pulse.sockets import Lost, WebSocket
+from gnomon.trader.pulse.sockets import Rejected as TurnedAway
 from gnomon.trader.pulse.tally import Book, Tally
 from gnomon.trader.pulse.wording import Call, Wording
 from gnomon.trader.trader import Strategy, heard
@@ -36,6 +38,8 @@ MARKET, USER = "market", "user"
 FIRST_WAIT_S: Final = 0.5
 GIVEN_UP_S: Final = 300.0
 QUERIES: Final = 4
+HELD_UP_S: Final = 0.25
+"""A call that takes longer has held the bot up."""
 
 PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "order.place": ("POST", "/api/v3/order"),
@@ -48,9 +52,21 @@ PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "orderList.place.otoco": ("POST", "/api/v3/orderList/otoco"),
 }
 
+QUERY_PATHS: Final[Mapping[str, tuple[str, bool]]] = {
+    # with whether they are signed
+    "order.status": ("/api/v3/order", True),
+    "openOrders.status": ("/api/v3/openOrders", True),
+    "myTrades": ("/api/v3/myTrades", True),
+    "account.status": ("/api/v3/account", True),
+    "exchangeInfo": ("/api/v3/exchangeInfo", False),
+}
+
+
+OVER: Final = "the session is over: the venue knows the key no longer"
+
 
 class Ended(Exception):
-    """The session is over: the venue knows the key no longer."""
+    """The session is over: the venue opens no stream."""
 
 
 class Live:
@@ -67,6 +83,7 @@ class Live:
         self.sight = PublicSight(facts, rest)
         self.desk = Desk(facts.plan, self.sight, None, self.sight, self)
         self.reports = Reports({self._symbol: self._listing}, self.desk.assets())
+        self._repairs = Repair(self._asked, {self._symbol: self._listing}, self.reports)
         self._book = Book(tally, facts.plan.listings, self.desk.assets())
         self._wording = Wording(facts.plan.listings, facts.symbols, self.desk.client_id)
         self.wakes = heard(trader.wakes(), trader.hook)
@@ -84,6 +101,8 @@ class Live:
         self._asked_at: dict[int, int] = {}
         self._prints = 0
         self._requests = 0
+        self._is_held_up = False  # a call has taken long: what has come meanwhile is old
+        self._newest: dict[str, Any] | None = None  # while catching up: what hooks are called with after it
         self._polled_ns = 0
         self.log: list[Decision] = []
         self.reason = ""
@@ -105,7 +124,11 @@ class Live:
             self._send()
         except Ended as ended:
             self.reason = str(ended)
-        except (Unreached, Refusal, Lost, Rejected):
+        except Refusal as refused:
+            if not refused.is_key:
+                raise
+            self.reason = OVER
+        except (Unreached, Lost, TurnedAway):
             raise
         except Exception as raised:
             self._fail(raised)
@@ -158,6 +181,12 @@ class Live:
         except queue.Empty:
             self._poll()
             return
+        self._take(arrived)
+        if self._is_held_up:
+            self._catch_up()
+        self._poll()
+
+    def _take(self, arrived: Arrived) -> None:
         if arrived.generation != self._feeds[arrived.stream].generation:
             return  # of a connection that is gone
         if arrived.lost:
@@ -168,7 +197,16 @@ class Live:
             self._own(event)
         else:
             self._market(event.get("data", event))
-        self._poll()
+
+    def _catch_up(self) -> None:
+        """What came while a call held everything up is taken in first, and then decided on once: on the newest, not on
+        each bar of the past as if it were now."""
+        self._is_held_up, self._newest = False, {}
+        for _ in range(self._messages.qsize()):
+            self._take(self._messages.get())
+        newest, self._newest = self._newest, None
+        for kind, what in newest.items():
+            self._call(kind, what)
 
     def _market(self, event: Mapping[str, Any]) -> None:
         kind = event.get("e") or "bookTicker"
@@ -225,7 +263,7 @@ class Live:
 
     def _advance(self, at_ns: int) -> None:
         """The clock is there; timers that are due by then ring on the way."""
-        while self._timers and self._timers[0][0] <= at_ns:
+        while self._newest is None and self._timers and self._timers[0][0] <= at_ns:
             due_ns, name = heapq.heappop(self._timers)
             self.desk.now_ns = max(self.desk.now_ns, due_ns)
             self._decide(lambda name=name: self.desk.alarm(name))  # type: ignore[misc]  # a lambda has no annotations
@@ -238,6 +276,9 @@ class Live:
         self._tally.last_event_ns = self._clock.now_ns()
 
     def _call(self, kind: str, what: Any) -> None:
+        if self._newest is not None:
+            self._newest[kind] = what
+            return
         hook = self.trader.hook(kind)
         if hook is not None:
             self._decide(lambda: hook(self.desk, what))
@@ -279,45 +320,41 @@ class Live:
             self._tally.acked += 1
         except Refusal as refused:
             if refused.is_key:
-                raise Ended("the venue knows the key no longer") from refused
+                raise
             self._refused(call, refused)
         except (Unknown, Unreached) as unknown:
             self._tally.fail(unknown.message)
             self._ask_for(call, was_sent=isinstance(unknown, Unknown))
         finally:
-            self._tally.latency["wall"].add((self._clock.now_ns() - started_ns) / 1e9)
+            took_s = (self._clock.now_ns() - started_ns) / 1e9
+            self._is_held_up |= took_s > HELD_UP_S
+            self._tally.latency["wall"].add(took_s)
 
     def _refused(self, call: Call, refused: Refusal) -> None:
         self._tally.fail(refused.message)
         outcomes = self.reports.refused(call.request, refused.number, refused.msg, refused.data)
         self._book.take(outcomes)
         self.desk.hear(self.desk.now_ns, outcomes)
+        if any(isinstance(one, Rejected) and one.refusal in BY_FILTER for one in outcomes):
+            self.desk.rules_changed(self._listing.number, self._repairs.filters(self._listing))
         if self.desk.is_listening:
             self._timers.insert(0, (self.desk.now_ns, OWN))
             heapq.heapify(self._timers)
 
     def _ask_for(self, call: Call, was_sent: bool) -> None:
-        """What became of an order whose answer was lost. One that is not there is refused; it is never sent again."""
+        """What became of a request whose answer was lost. An order that is not there is refused; it is never sent
+        again. Of what makes no order, the open ones tell."""
+        if not call.clients:
+            self._reconcile(self._repairs.orders(self.desk.orders())[0])
+            return
         for attempt in range(QUERIES if was_sent else 0):
-            found = [self._query(name) for name in call.clients]
+            found = [self._repairs.order(self._listing, name) for name in call.clients]
             if any(found):
                 self._reconcile([one for one in found if one])
                 return
             self._tally.retries += 1
             self._sleep(min(FIRST_WAIT_S * 2**attempt, 2.0))
-        if call.clients:
-            self._refused(call, Refusal(503, -1007, "no answer, and no such order"))
-
-    def _query(self, client: str) -> Mapping[str, Any] | None:
-        try:
-            found: Mapping[str, Any] = self._rest.get(
-                "/api/v3/order", {"symbol": self._symbol, "origClientOrderId": client}, signed=True
-            )
-        except Refusal as refused:
-            if refused.number in NOT_THERE:
-                return None
-            raise
-        return found
+        self._refused(call, Refusal(503, -1007, "no answer, and no such order"))
 
     # --- repairs ------------------------------------------------------------------------------------------------------
 
@@ -332,7 +369,7 @@ class Live:
         still = {one.serial for one in waiting}
         self._asked_at = {serial: at for serial, at in self._asked_at.items() if serial in still}
         late = [one for one in waiting if now_ns - self._asked_at.setdefault(one.serial, now_ns) >= poll_ns]
-        found = [self._query(one.id) for one in late]
+        found = [self._repairs.order(self._listing, one.id) for one in late]
         self._reconcile([one for one in found if one])
 
     def _repair(self, stream: str, why: str) -> None:
@@ -346,63 +383,19 @@ class Live:
         self._open(stream)
         if stream == MARKET:
             self.sight.lost()
-        self._check_key()
-        found = [self._query(one.id) for one in self.desk.orders() if one.id]
-        self._reconcile([one for one in found if one])
+        self._rest.get("/api/v3/account", signed=True)  # a session that is over knows its bots no longer
+        self._reconcile(self._repairs.orders(self.desk.orders())[0])
         hook = self.trader.hook("degraded")
         if hook is not None:
             self._decide(lambda: hook(self.desk, why))
 
-    def _check_key(self) -> None:
-        """A session that is over knows its bots no longer."""
-        try:
-            self._rest.get("/api/v3/account", signed=True)
-        except Refusal as refused:
-            if refused.is_key:
-                raise Ended("the session is over: the venue knows the key no longer") from refused
-            raise
-
     def _reconcile(self, orders: Sequence[Mapping[str, Any]]) -> None:
         """Orders as the venue has them, as the reports that would have said so."""
-        if not orders:
-            return
-        events: list[Mapping[str, Any]] = []
-        for one in orders:
-            events += self._as_reports(one)
-        account = self._rest.get("/api/v3/account", signed=True)
-        rows = [{"a": one["asset"], "f": one["free"], "l": one["locked"]} for one in account["balances"]]
-        events.append({"e": "outboundAccountPosition", "B": rows})
-        self._tell(self.reports.outcomes(events))
+        self._tell(self._repairs.outcomes(orders))
 
-    def _as_reports(self, order: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        head = {
-            "e": "executionReport", "s": order["symbol"], "c": order["clientOrderId"], "C": "", "S": order["side"],
-            "i": order["orderId"], "g": order.get("orderListId", -1), "q": order["origQty"], "T": order["updateTime"],
-            "r": "NONE", "n": "0", "N": None, "m": False, "l": "0", "L": "0",
-        }  # fmt: skip
-        found: list[Mapping[str, Any]] = [{**head, "x": "NEW", "X": "NEW", "z": "0"}]
-        if count(order["executedQty"], self._listing.lot):
-            found += self._trades_of(order, head)
-        if order["status"] in ("CANCELED", "EXPIRED", "EXPIRED_IN_MATCH"):
-            found.append({**head, "x": order["status"], "X": order["status"], "z": order["executedQty"]})
-        return found
-
-    def _trades_of(self, order: Mapping[str, Any], head: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        trades = self._rest.get(
-            "/api/v3/myTrades", {"symbol": self._symbol, "orderId": str(order["orderId"])}, signed=True
-        )
-        listing, done = self._listing, 0
-        asked = count(order["origQty"], listing.lot)
-        found: list[Mapping[str, Any]] = []
-        for one in trades:
-            done += count(one["qty"], listing.lot)
-            is_whole = done >= asked and order["status"] == "FILLED"
-            found.append(
-                {**head, "x": "TRADE", "X": "FILLED" if is_whole else "PARTIALLY_FILLED", "l": one["qty"],
-                 "L": one["price"], "z": f"{done * listing.lot:f}", "n": one["commission"],
-                 "N": one["commissionAsset"], "m": one["isMaker"], "t": one["id"], "T": one["time"]}
-            )  # fmt: skip
-        return found
+    def _asked(self, method: str, params: Mapping[str, str]) -> Any:
+        path, is_signed = QUERY_PATHS[method]
+        return self._rest.get(path, params, signed=is_signed)
 
     # --- connections --------------------------------------------------------------------------------------------------
 
@@ -413,7 +406,7 @@ class Live:
                 self._feeds[name].open()
                 self._tally.connected(name, self._clock.now_ns())
                 return
-            except Rejected as rejected:
+            except TurnedAway as rejected:
                 if first:
                     raise
                 raise Ended(f"the venue opens no stream: {rejected.message}") from rejected
@@ -452,5 +445,5 @@ class Live:
         error = answer.get("error")
         if error is not None:
             socket.close()
-            raise Rejected(int(answer.get("status", 400)), f"{error['code']} {error['msg']}")
+            raise TurnedAway(int(answer.get("status", 400)), f"{error['code']} {error['msg']}")
         return socket

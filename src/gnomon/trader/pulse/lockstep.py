@@ -11,15 +11,17 @@ from __future__ import annotations
 import traceback
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from gnomon.errors import Invalid
 from gnomon.exchange.listing import Listing
-from gnomon.exchange.outcome import Outcome
+from gnomon.exchange.outcome import Outcome, Refusal, Rejected
 from gnomon.trader.decisions import Decision
 from gnomon.trader.desk import OWN, WATCH, Desk, Finished
 from gnomon.trader.events import Bar, BestQuote, Candle, Trade
 from gnomon.trader.pulse import native
+from gnomon.trader.pulse.care import Care, Careless
 from gnomon.trader.pulse.client import STATUS_UNKNOWN
 from gnomon.trader.pulse.native import SessionFacts
 from gnomon.trader.pulse.prints import TradeReader, count
@@ -85,6 +87,7 @@ class Lockstep:
         self._frames: list[Mapping[str, Any]] = []
         self._diary: list[Decision] = []
         self.heard: Callable[[Sequence[Outcome]], object] = _uncounted
+        self.care: Care | Careless = Careless()
         self._saved: list[Message] = []  # of the newest wake: said again when it comes again
         self._listens = self.wakes.own_events
         self._leaves = self._cancels = False
@@ -124,9 +127,13 @@ class Lockstep:
     def answered(self, request: int, answer: Mapping[str, Any], now_ns: int = 0) -> None:
         """The answer to a request. What it refuses is known at `t` of the answer, or now."""
         error = answer.get("error")
-        if error is None or is_open(int(answer.get("status", 400)), int(error["code"])):
+        if error is None:
             return  # what came of it is told by its own events
+        if is_open(int(answer.get("status", 400)), int(error["code"])):
+            self.care.answered(request, answer, ())
+            return
         outcomes = self.reports.refused(request, int(error["code"]), str(error["msg"]), error.get("data"))
+        self.care.answered(request, answer, outcomes)
         if outcomes and not self.facts.has_outcomes:
             self.heard(outcomes)
             self.desk.hear(int(answer.get("t") or now_ns or self.desk.now_ns), outcomes)
@@ -165,6 +172,9 @@ class Lockstep:
         self.desk.now_ns = now_ns
         if self._leaves:
             return self._decide(self._part, frames)
+        why = self.care.mend()
+        if why:
+            return self._decide(partial(self._tell, why=why), frames)
         return self._decide(self._tell, frames)
 
     def _part(self, _events: Sequence[Mapping[str, Any]]) -> None:
@@ -179,6 +189,8 @@ class Lockstep:
             if event.get("e") in OWN_EVENTS:
                 due_ns = int(event.get("due") or frame.get("t") or now_ns)
                 batches.setdefault(due_ns, []).append(event)
+        if batches:
+            self.care.told()
         for due_ns, batch in batches.items():
             if self.facts.has_outcomes:
                 outcomes = [one for event in batch if event["e"] == "outcomes"
@@ -189,8 +201,11 @@ class Lockstep:
                 self.heard(outcomes)
                 self.desk.hear(due_ns, outcomes)
 
-    def _tell(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Call the hook of a wake: all its events are of one kind."""
+    def _tell(self, events: Sequence[Mapping[str, Any]], why: str = "") -> None:
+        """Call the hook of a wake: all its events are of one kind. `why` it was repaired just before comes first."""
+        if why:
+            self.desk.alarm(OWN)
+            self._call("degraded", why)
         if events and "bar" in events[0]:
             self._tell_bar([one["bar"] for one in events])
             return
@@ -277,6 +292,9 @@ class Lockstep:
         messages: list[Message] = []
         for place, request in enumerate(desk.outbox, 1):
             self._requests += 1
+            if self.care.holds(desk.now_ns):
+                desk.hear(desk.now_ns, [Rejected(self._requests, Refusal.RATE_LIMIT)])
+                continue
             call = self._wording.call(request, self._requests)
             self.reports.sent(self._requests, call.clients)
             messages.append(Keyed(call, f"{self.n}-{place}"))

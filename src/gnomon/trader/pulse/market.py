@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -61,19 +62,22 @@ def listing_of(row: Mapping[str, Any]) -> Listing:
     except KeyError as error:
         raise Invalid(f"{row['symbol']} has no filter {error}", hint="a spot symbol has both") from None
     tick, lot = tick.normalize(), lot.normalize()
-    notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
     quote = Asset(row["quoteAsset"], max(MONEY_DECIMALS, _decimals(tick * lot)))
-    return Listing(
-        0,
-        row["symbol"],
-        Asset(row["baseAsset"], max(MONEY_DECIMALS, _decimals(lot))),
-        quote,
-        tick,
-        lot,
-        Filters(
-            min_lots=max(1, count(filters["LOT_SIZE"]["minQty"], lot)),
-            min_notional_units=int(Decimal(notional.get("minNotional", "0")).scaleb(quote.scale)),
-        ),
+    base = Asset(row["baseAsset"], max(MONEY_DECIMALS, _decimals(lot)))
+    listing = Listing(0, row["symbol"], base, quote, tick, lot)
+    return replace(listing, filters=filters_of(row, listing))
+
+
+def filters_of(row: Mapping[str, Any], listing: Listing) -> Filters:
+    """The filters of a symbol of exchangeInfo on the grid of a listing that is known: its steps are multiples of it."""
+    filters = {one["filterType"]: one for one in row["filters"]}
+    notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
+    return replace(
+        listing.filters,
+        step_ticks=max(1, count(filters["PRICE_FILTER"]["tickSize"], listing.tick)),
+        step_lots=max(1, count(filters["LOT_SIZE"]["stepSize"], listing.lot)),
+        min_lots=max(1, count(filters["LOT_SIZE"]["minQty"], listing.lot)),
+        min_notional_units=int(Decimal(notional.get("minNotional", "0")).scaleb(listing.quote.scale)),
     )
 
 

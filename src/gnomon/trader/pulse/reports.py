@@ -42,6 +42,9 @@ REFUSALS: Final[tuple[tuple[str, Refusal], ...]] = (
     ("does not exist", Refusal.UNKNOWN_ORDER),
 )
 
+KEPT_ENDED: Final = 4096
+"""Orders that have ended and are remembered: their reports may come after one was told by asking."""
+
 
 @dataclass(slots=True)
 class Reports:
@@ -61,6 +64,7 @@ class Reports:
     _pending: set[int] = field(default_factory=set)  # orders that wait for another
     _executed: dict[int, int] = field(default_factory=dict)  # lots by order
     _over: list[tuple[int, str]] = field(default_factory=list)  # orders that have ended, to be forgotten
+    _ended: dict[int, None] = field(default_factory=dict)  # the newest of them: what is still said of them is old
 
     def __post_init__(self) -> None:
         for one in self.listings.values():
@@ -75,11 +79,14 @@ class Reports:
     def outcomes(self, events: Sequence[Mapping[str, Any]]) -> list[Outcome]:
         """What the events of one moment say, in their order."""
         for number, own in self._over:
+            self._ended[number] = None
             self._made.pop(number, None)
             self._pending.discard(number)
             self._executed.pop(number, None)
             self._requests.pop(own, None)
         self._over.clear()
+        while len(self._ended) > KEPT_ENDED:
+            del self._ended[next(iter(self._ended))]
         found: list[Outcome] = []
         for event in _in_order(events):
             kind = event.get("e")
@@ -108,7 +115,8 @@ class Reports:
         execution = int(event.get("I", 0))
         if execution and execution <= self._newest.get(event["s"], 0):  # told twice
             return None
-        self._newest[event["s"]] = execution
+        if execution:  # what was asked for has no number
+            self._newest[event["s"]] = execution
         listing = self.listings.get(event["s"])
         if listing is None:
             return None
@@ -120,8 +128,10 @@ class Reports:
             return found[0] if found else None
         side = Side[event["S"]]
         if kind == "NEW":
-            if number in self._made and number not in self._pending:  # a stop that was set off
-                return None
+            if number in self._ended or (number in self._made and number not in self._pending):
+                return None  # known from asking, or a stop that was set off
+            if number in self._made and event["X"] == "PENDING_NEW":
+                return None  # it waits still
             self._pending.discard(number)
             if event["X"] == "PENDING_NEW":
                 self._pending.add(number)

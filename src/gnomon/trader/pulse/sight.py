@@ -107,6 +107,13 @@ class Sight:
         self._newest.clear()
         self._last.clear()
 
+    def silent_bars(self, now_ns: int) -> int:
+        """For how many lengths of a bar none was told; 0 before the first, and where bars are not expected."""
+        step_ns = min(self._step_ns, default=0)
+        if self._told_ns < 0 or not self._hears_bars or not step_ns:
+            return 0
+        return (now_ns - self._feed_ns - self._told_ns) // step_ns
+
     # --- Market -------------------------------------------------------------------------------------------------------
 
     def last(self, instrument: int, now_ns: int) -> Last | None:

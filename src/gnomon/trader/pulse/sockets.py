@@ -30,7 +30,9 @@ CLOSED: Final = "the venue has closed the connection"
 
 
 class Lost(Unavailable):
-    """The connection has ended."""
+    """The connection has ended. `is_told`: the other side has said so, with a close frame."""
+
+    is_told = False
 
 
 class Rejected(Unavailable):
@@ -52,6 +54,7 @@ class WebSocket:
         self._rest = b""
         self._parts: list[bytes] = []  # of a message under way
         self._has_ended = False
+        self._is_told = False  # by the other side, with a close frame
         try:
             raw = socket.create_connection(
                 (parts.hostname or "localhost", parts.port or (443 if is_tls else 80)), timeout_s
@@ -70,7 +73,7 @@ class WebSocket:
     def send(self, *texts: bytes) -> None:
         """Several messages in one write."""
         if self._has_ended:
-            raise Lost(CLOSED, hint="it is opened again")
+            raise self._ended()
         self._write(b"".join(map(masked, texts)))
 
     def receive(self, timeout_s: float) -> bytes | None:
@@ -78,7 +81,7 @@ class WebSocket:
         if self._messages:
             return self._messages.popleft()
         if self._has_ended:
-            raise Lost(CLOSED, hint="it is opened again")
+            raise self._ended()
         while True:
             if not self._has_pending() and not select.select([self._socket], [], [], timeout_s)[0]:
                 return None
@@ -99,6 +102,11 @@ class WebSocket:
         finally:
             self._has_ended = True
             self._socket.close()
+
+    def _ended(self) -> Lost:
+        lost = Lost(CLOSED, hint="it is opened again")
+        lost.is_told = self._is_told
+        return lost
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -143,7 +151,7 @@ class WebSocket:
         else:
             self._has_ended = True
         if self._has_ended and not self._messages:
-            raise Lost(CLOSED, hint="it is opened again")
+            raise self._ended()
 
     def _feed(self, data: bytes) -> None:
         """Frames of the server: whole messages are kept."""
@@ -170,8 +178,8 @@ class WebSocket:
         if opcode == PING:
             self._write(masked(payload, PONG))
         elif opcode == CLOSE:
+            self._has_ended = self._is_told = True
             self._write(masked(payload[:2], CLOSE))
-            self._has_ended = True
         elif opcode < CLOSE and first & LAST and not self._parts:
             self._messages.append(payload)
         elif opcode < CLOSE:
