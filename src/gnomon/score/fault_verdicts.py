@@ -271,26 +271,26 @@ class _Story:
         return Verdict.MET, 0, "waited"
 
     def skewed(self, i: int, _at_ns: int, fault: Fault) -> tuple[Verdict, int, str]:
-        """The time read anew after the first refusal."""
-        run = refused = 0
+        """The time read anew after the first refusal. What was sent in one instant did not know of the others."""
+        run = refused = at_ns = 0
         for step in self.after(i, fault.until + MINUTE_NS):
             if isinstance(step.body, Read) and step.body.query in OF_TIME:
                 run = 0
             elif isinstance(step.body, Door) and step.body.code == -1021:
-                run, refused = run + 1, refused + 1
+                run, refused, at_ns = run + (step.t != at_ns), refused + 1, step.t
                 if run > 2:
-                    return Verdict.VIOLATED, refused, f"{run} requests refused in a row, and the time not asked for"
+                    return Verdict.VIOLATED, refused, f"{refused} requests refused, and the time not asked for"
         return Verdict.MET, 0, f"{refused} requests refused before it knew the time" if refused else "none was refused"
 
     def changed(self, i: int, _at_ns: int, _fault: Fault) -> tuple[Verdict, int, str]:
-        """exchangeInfo read after the first refusal by a filter."""
-        refused = 0
+        """exchangeInfo read after the first refusal by a filter; those of one instant are one."""
+        run = refused = at_ns = 0
         for step in self.after(i):
             if isinstance(step.body, Read) and step.body.query in OF_RULES and refused:
                 return Verdict.RECOVERED, refused, "read the filters anew"
             if isinstance(step.body, Reject) and step.body.code in BY_FILTER:
-                refused += 1
-                if refused > 2:
+                run, refused, at_ns = run + (step.t != at_ns), refused + 1, step.t
+                if run > 2:
                     return Verdict.VIOLATED, refused, f"{refused} orders refused, and exchangeInfo not read"
         return Verdict.MET, 0, f"{refused} orders were refused" if refused else "no order was refused"
 
