@@ -9,6 +9,8 @@ from tests.serve.venue.test_group import Listener, group_of
 from tests.serve.venue.test_paced import until
 
 from gnomon.clock import SimClock
+from gnomon.exchange.order import OrderType, Place, Side
+from gnomon.exchange.rules import Latency, Leg
 from gnomon.serve.venue.gate import Gate
 from gnomon.serve.venue.quiet import Quiet
 from gnomon.serve.venue.symbols import Symbols
@@ -74,6 +76,26 @@ def test_a_step_of_a_held_session_is_over_when_its_sockets_have_returned_the_pin
         drive.ponged(one, one.pings[0])
         await until(lambda: not drive.is_stepping)
         assert group.now_ns == to_ns
+        drive.stop()
+
+    asyncio.run(scene())
+
+
+def test_an_answer_that_comes_with_time_is_not_waited_for_in_time_that_stands() -> None:
+    answered: list[int] = []
+
+    async def scene() -> None:
+        group, course = group_of(Latency(entry=Leg(2_000_000_000)))
+        course.gate = Gate()
+        course.gate.in_work = 1
+        course.send(Place(0, Side.BUY, OrderType.MARKET, 1), lambda at_ns, _: answered.append(at_ns))
+        assert course.awaited == 1
+        start_ns = group.now_ns
+        drive = Quiet(group, SimClock(1), 0, course.plan.end_ns, lambda: None)
+        drive.start()
+        await until(lambda: bool(answered))
+        assert answered == [start_ns + 2_000_000_000]
+        assert course.awaited == 0
         drive.stop()
 
     asyncio.run(scene())

@@ -151,8 +151,9 @@ class BotCourse:
         return number in self._thens or number in self._answering
 
     @property
-    def has_open(self) -> bool:
-        return bool(self._thens)
+    def awaited(self) -> int:
+        """How many requests have answers that come with time alone."""
+        return len(self._thens) + len(self._answering)
 
     @property
     def next_due_ns(self) -> int:

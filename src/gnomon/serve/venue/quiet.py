@@ -114,13 +114,14 @@ class Quiet:
         self.flow = "flowing"
 
     async def _silence(self, quiet_s: float) -> None:
-        """Until no request is in work and none has come for so long."""
+        """Until no request is in work and none has come for so long. One whose answer comes with time (a latency, a
+        fault that holds it back) is not in work: whoever waited for it would wait for ever."""
         seen, since = -1, 0.0
         loop = asyncio.get_running_loop()
         while True:
-            gates = [getattr(one, "gate", None) for one in self.group.courses]
-            came = sum(gate.requests for gate in gates if gate is not None)
-            busy = any(gate.in_work for gate in gates if gate is not None)
+            gated = [one for one in self.group.courses if getattr(one, "gate", None) is not None]
+            came = sum(one.gate.requests for one in gated)
+            busy = any(one.gate.in_work > one.awaited for one in gated)
             if came != seen or busy:
                 seen, since = came, loop.time()
             elif loop.time() - since >= quiet_s:
