@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import ceil, floor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +25,7 @@ from gnomon.exchange.order import (
     Request,
     TimeInForce,
 )
-from gnomon.exchange.outcome import Accepted, Refusal, Rejected
+from gnomon.exchange.outcome import Accepted, Quoted, Refusal, Rejected
 from gnomon.exchange.rules import Taker
 from gnomon.units import INT64_MAX
 
@@ -130,6 +133,51 @@ def test_filters_come_before_the_client_id_and_that_before_the_market(venue: typ
     driver.send(limit(BUY, 90, 10, client=1), 1)
     assert refusal(driver.send(limit(BUY, 90, 60, client=1))) == ("LOT_SIZE", 60, 50)
     assert refusal(driver.send(stop(MAKER, BUY, 10, price=101, client=1))) == ("DUPLICATE", 1, 0)
+
+
+MINUTE = 60 * 10**9
+RISING = [(1 * MINUTE, 50, 10, -1), (4 * MINUTE, 100, 30, -1), (9 * MINUTE, 104, 10, 1)]  # five minutes: 101 on average
+
+
+@pytest.mark.parametrize("minutes", [0, 5, 60])
+def test_a_limit_price_lies_in_its_band_beside_the_average_of_the_last_minutes_of_trades(
+    venue: type[Venue], minutes: int
+) -> None:
+    average = {0: 104, 5: 104, 60: Fraction(50 * 10 + 100 * 30 + 104 * 10, 50)}[minutes]
+    filters = Filters(bid_up=110_000_000, bid_down=50_000_000, ask_up=500_000_000, ask_down=90_000_000,
+                      avg_price_mins=minutes)  # fmt: skip
+    for side, down, up in ((BUY, Fraction(1, 2), Fraction(11, 10)), (SELL, Fraction(9, 10), Fraction(5))):
+        least, most = ceil(average * down), floor(average * up)
+        for price, limit_ in ((least - 1, least), (least, 0), (most, 0), (most + 1, most)):
+            driver = Driver(venue, rules(taker=Taker.REST), RISING, listing(filters=filters))
+            told = driver.send(limit(side, price, 1), 10 * MINUTE)
+            if limit_:
+                assert refusal(told) == ("PERCENT_PRICE_BY_SIDE", price, limit_), (side, price)
+            else:
+                assert not [one for one in told if isinstance(one, Rejected)
+                            and one.refusal is not Refusal.INSUFFICIENT_BALANCE], (side, price)  # fmt: skip
+
+
+def test_a_band_is_that_of_both_sides_of_a_pair_and_of_a_stops_limit_and_asks_nothing_of_a_market_order(
+    venue: type[Venue],
+) -> None:
+    filters = Filters(bid_up=110_000_000, bid_down=90_000_000, ask_up=110_000_000, ask_down=90_000_000)
+    driver = Driver(venue, rules(), TAPE, listing(filters=filters))
+    assert refusal(driver.send(stop(STOP_LIMIT, BUY, 10, stop=105, price=111), 1)) == ("PERCENT_PRICE", 111, 110)
+    told = driver.send(Quote(0, 89, 110, 5, True, False))
+    assert [(one.refusal.name, one.received, one.limit) for one in told if isinstance(one, Rejected)] == [
+        ("PERCENT_PRICE", 89, 90)
+    ]
+    assert isinstance(driver.send(Quote(0, 90, 0, 5, True, False))[-1], Quoted)
+    assert not [one for one in driver.send(market(BUY, 1)) if isinstance(one, Rejected)]
+    before = Driver(venue, rules(), [(5, 100, 10, -1)], listing(filters=filters))
+    assert isinstance(before.send(limit(BUY, 3, 10), 1)[0], Accepted), "nothing was traded yet"
+
+
+def test_bands_that_there_are_not_go_without_saying() -> None:
+    assert "bid_up" not in Filters().document()
+    assert Filters(bid_up=5).document()["ask_down"] == 0
+    assert (Filters(bid_up=5, ask_up=5).is_by_side, Filters(bid_up=5).is_by_side) == (False, True)
 
 
 def test_a_client_id_is_free_again_when_its_order_has_ended(venue: type[Venue]) -> None:

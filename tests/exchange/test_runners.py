@@ -10,7 +10,7 @@ from tests.exchange.invariants import FillCheck, Mirror, check_books
 from tests.exchange.venue import Driver, Message, Row, listing, recording, rules
 
 from gnomon.exchange.exchange import Exchange
-from gnomon.exchange.listing import Filters, Listing
+from gnomon.exchange.listing import BANDS, Filters, Listing
 from gnomon.exchange.naive import NaiveExchange
 from gnomon.exchange.order import (
     Amend,
@@ -162,7 +162,13 @@ def venues(draw: st.DrawFn, instruments: int) -> tuple[Rules, list[Listing]]:
     base = st.integers(0, 60) if not rich else st.just(10**6)
     names = ["BTC", "BNB", "ETH"][:instruments]
     quote = ["USD", "USD", draw(st.sampled_from(("USD", "BNB")))]
-    filters = Filters(min_lots=draw(st.sampled_from((1, 2))), step_lots=draw(st.sampled_from((1, 1, 3))), max_orders=9)
+    bands = draw(
+        st.sampled_from(((0, 0, 0, 0, 0), (110_000_000, 0, 0, 95_000_000, 0), (120_000_000, 80_000_000) * 2 + (1,)))
+    )
+    filters = Filters(
+        min_lots=draw(st.sampled_from((1, 2))), step_lots=draw(st.sampled_from((1, 1, 3))), max_orders=9,
+        **dict(zip(BANDS, bands, strict=True)),
+    )  # fmt: skip
     listings = [
         listing(number, name, quote[number], filters=filters, hours=draw(hours())) for number, name in enumerate(names)
     ]

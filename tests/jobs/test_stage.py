@@ -165,6 +165,13 @@ def test_a_session_bounds_what_may_be_ordered(store: Store) -> None:
     assert eth.filters.min_notional_units == eth.quote.units(Decimal(5))
     assert (eth.filters.max_orders, eth.filters.max_stop_orders) == (20, 50)
     assert bound.ground.digest != plain.ground.digest
+    bands = {"multiplier_up": "1.2", "multiplier_down": "0.8", "ask_multiplier_up": "5", "avg_price_mins": 5}
+    banded = stage_of(store, shipped_instruments(), session(filters=[bands])).ground.listings[0].filters
+    assert (banded.bid_up, banded.bid_down, banded.ask_up, banded.ask_down, banded.avg_price_mins) == (
+        120_000_000, 80_000_000, 500_000_000, 80_000_000, 5
+    )  # fmt: skip
+    with pytest.raises(Invalid, match="multiplier_up"):
+        stage_of(store, shipped_instruments(), session(filters=[{"multiplier_up": "1.0000000001"}]))
     both = stage_of(store, shipped_instruments(), session(filters=[{"min_notional": 5}])).ground.listings
     assert all(one.filters.min_notional_units == one.quote.units(Decimal(5)) for one in both)
 

@@ -159,6 +159,7 @@ def random_market(chance: random.Random) -> Ground:
     filters = chance.choice((
         Filters(), Filters(), Filters(max_orders=1), Filters(min_lots=3, step_lots=2, max_lots=30),
         Filters(min_price_ticks=100, max_price_ticks=140), Filters(min_notional_units=3 * 10**7),
+        Filters(bid_up=101_000_000, bid_down=98_000_000, ask_up=102_000_000, ask_down=99_000_000, avg_price_mins=2),
     ))  # fmt: skip
     index = BlockIndex.of_prints(rows.price, rows.lots, rows.side)
     tape = Tape(replace(listing(), filters=filters), rows, index, bars_from_prints(rows, MINUTE_NS))

@@ -14,7 +14,7 @@ from gnomon.exchange.recorded import Shown
 from gnomon.exchange.rules import Resting
 from gnomon.exchange.stops import trigger_prices
 from gnomon.exchange.thresholds import IDLE, NEVER_DOWN, NEVER_UP, Thresholds
-from gnomon.units import INT64_MAX
+from gnomon.units import INT64_MAX, MINUTE_NS
 
 _BUY: Final = Side.BUY
 
@@ -115,8 +115,9 @@ class Book:
         self.listing, rules = listing, listing.filters
         self._market_most = rules.market_max_lots or INT64_MAX
         self._step_ticks = rules.step_ticks
+        lowest = INT64_MAX if rules.has_bands else rules.min_price_ticks  # no price is plain where it has a band
         self._bounds = (
-            rules.min_price_ticks, rules.max_price_ticks or INT64_MAX, max(1, rules.min_lots),
+            lowest, rules.max_price_ticks or INT64_MAX, max(1, rules.min_lots),
             rules.max_lots or INT64_MAX, rules.step_lots, rules.min_notional_units,
             rules.max_notional_units or INT64_MAX, rules.max_orders or INT64_MAX,
         )  # fmt: skip
@@ -156,6 +157,20 @@ class Book:
         if self.has_bars:
             return self._last
         return self.prints.price.item(self.position - 1) if self.position else 0
+
+    def average(self, minutes: int) -> tuple[int, int]:
+        """What was traded in the last `minutes` of trades, which end with the last one: the sum of ticks times lots,
+        and lots. Of 0 minutes, and of candles alone, the last price and 1; (0, 0) before the first trade."""
+        last = self.last_price()
+        if not (minutes and last) or self.has_bars:
+            return last, int(last > 0)
+        prints, stop = self.prints, self.position
+        since_ns = self._times.item(stop - 1) - minutes * MINUTE_NS
+        start = int(self._times[:stop].searchsorted(since_ns, "right"))
+        price, lots = prints.price[start:stop], prints.lots[start:stop]
+        if int(price.max()) * int(lots.max()) * len(lots) > INT64_MAX:
+            price = price.astype(object)
+        return int((price * lots).sum()), int(lots.sum())
 
     def is_plain(self, price: int, lots: int, working: Counted) -> bool:
         """Whether a limit order passes every filter of the listing (`checks.filters` says which one it breaks)."""

@@ -12,6 +12,7 @@ from gnomon.exchange.liquidity import Best
 from gnomon.exchange.listing import Filters
 from gnomon.exchange.order import PRICED_TYPES, STOP_TYPES, ListKind, OrderType, Place, PlaceList, Side, TimeInForce
 from gnomon.exchange.outcome import QuoteKind, Refusal
+from gnomon.exchange.rules import RATE_ONE
 from gnomon.units import INT64_MAX
 
 
@@ -59,11 +60,12 @@ def is_plain(place: Place, book: Book, working: Counted) -> bool:
 
 
 def filters(place: Place, book: Book, open_orders: int, open_stops: int) -> Broken | None:
-    """The filters of the listing, in the venues' order: price, lots, notional, trailing, counts."""
+    """The filters of the listing, in the venues' order: price, its band, lots, notional, trailing, counts."""
     rules = book.listing.filters
     return (
         _price(place.price, rules)
         or _price(place.stop, rules)
+        or _band(place, book)
         or _lots(place, rules)
         or _notional(place, book)
         or _trailing(place, rules)
@@ -78,6 +80,24 @@ def _price(price: int, rules: Filters) -> Broken | None:
         return Broken(Refusal.PRICE_FILTER, price, rules.max_price_ticks)
     if price % rules.step_ticks:
         return Broken(Refusal.PRICE_FILTER, price, rules.step_ticks)
+    return None
+
+
+def _band(place: Place, book: Book) -> Broken | None:
+    """A limit price between so much below and so much above the average one."""
+    rules = book.listing.filters
+    if not place.price or not rules.has_bands:
+        return None
+    worth, lots = book.average(rules.avg_price_mins)
+    if not lots:
+        return None
+    up, down = (rules.bid_up, rules.bid_down) if place.side is Side.BUY else (rules.ask_up, rules.ask_down)
+    least, most = -(-worth * down // (lots * RATE_ONE)), worth * up // (lots * RATE_ONE)
+    refusal = Refusal.PERCENT_PRICE_BY_SIDE if rules.is_by_side else Refusal.PERCENT_PRICE
+    if up and place.price > most:
+        return Broken(refusal, place.price, most)
+    if down and place.price < least:
+        return Broken(refusal, place.price, least)
     return None
 
 

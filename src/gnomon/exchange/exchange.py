@@ -689,8 +689,11 @@ class Exchange:
         if need > free or not book.is_plain(price, lots, working):
             kind = OrderType.LIMIT_MAKER if post_only else OrderType.LIMIT
             broken = self._check(Place(book.listing.number, side, kind, lots, price))
-            self._reject(event, broken or Broken(Refusal.INSUFFICIENT_BALANCE, need, free))
-            return None
+            if broken is None and need > free:
+                broken = Broken(Refusal.INSUFFICIENT_BALANCE, need, free)
+            if broken:
+                self._reject(event, broken)
+                return None
         facing = book.asks if side is _BUY else book.bids
         takes = (facing or book.is_quoted) and book.meets(side, price, now_ns)
         if takes and post_only:

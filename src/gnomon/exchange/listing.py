@@ -18,6 +18,7 @@ from gnomon.units import MONEY_DECIMALS
 
 NO_LIMIT: Final = 0
 """A zero bound disables its part of a filter, as at the venues."""
+BANDS: Final = ("bid_up", "bid_down", "ask_up", "ask_down", "avg_price_mins")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class Filters:
     max_trailing_bips: int = 2_000
     max_orders: int = 200
     max_stop_orders: int = 50
+    bid_up: int = NO_LIMIT  # a limit price beside the average one, in parts of 10^-8: of a bid, of an ask
+    bid_down: int = NO_LIMIT
+    ask_up: int = NO_LIMIT
+    ask_down: int = NO_LIMIT
+    avg_price_mins: int = 0  # minutes of trades that the average is of; 0: the last price
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -68,9 +74,21 @@ class Filters:
         if self.step_ticks < 1:
             raise Invalid(f"filter step_ticks is {self.step_ticks}", hint="at least 1 tick")
 
+    @property
+    def has_bands(self) -> bool:
+        """Whether a limit price is held against the average one."""
+        return bool(self.bid_up or self.bid_down or self.ask_up or self.ask_down)
+
+    @property
+    def is_by_side(self) -> bool:
+        """Whether bids and asks have bands of their own."""
+        return (self.bid_up, self.bid_down) != (self.ask_up, self.ask_down)
+
     def document(self) -> dict[str, int]:
-        """Every bound by name; a step of one tick, which is what a tick is, goes without saying."""
-        unsaid = ("step_ticks",) if self.step_ticks == 1 else ()
+        """Every bound by name; a step of one tick, which is what a tick is, goes without saying, and so do bands that
+        there are not."""
+        unsaid: tuple[str, ...] = ("step_ticks",) if self.step_ticks == 1 else ()
+        unsaid += () if self.has_bands else BANDS
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in unsaid}
 
 

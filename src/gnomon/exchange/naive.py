@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from fractions import Fraction
+from math import ceil, floor
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
@@ -1140,6 +1142,7 @@ class NaiveExchange:
         broken = _check_combination(place)
         broken = broken or self._check_price(place.instrument, place.price)
         broken = broken or self._check_price(place.instrument, place.stop)
+        broken = broken or self._check_band(place)
         broken = broken or self._check_lots(place.type, place.instrument, place.lots)
         broken = broken or self._check_notional(
             place.instrument, place.price or place.stop, place.lots, place.quote_units
@@ -1156,6 +1159,27 @@ class NaiveExchange:
         if broken is None and price % filters.step_ticks:
             broken = Refusal.PRICE_FILTER, price, filters.step_ticks
         return broken
+
+    def _check_band(self, place: Place) -> Broken | None:
+        """A limit price beside the average of the last minutes of trades, print by print."""
+        market = self.books[place.instrument]
+        filters, last = market.listing.filters, market.last_price()
+        if not (place.price and last):
+            return None
+        average = Fraction(last)
+        if filters.avg_price_mins and not market.has_bars:
+            told = market.rows[: market.position]
+            since_ns = told[-1].time_ns - filters.avg_price_mins * 60 * 10**9
+            recent = [row for row in told if row.time_ns > since_ns]
+            average = Fraction(sum(row.price * row.lots for row in recent), sum(row.lots for row in recent))
+        bid, ask = (filters.bid_down, filters.bid_up), (filters.ask_down, filters.ask_up)
+        down, up = bid if place.side is Side.BUY else ask
+        refusal = Refusal.PERCENT_PRICE if bid == ask else Refusal.PERCENT_PRICE_BY_SIDE
+        if up and place.price > average * up / 10**8:
+            return refusal, place.price, floor(average * up / 10**8)
+        if down and place.price < average * down / 10**8:
+            return refusal, place.price, ceil(average * down / 10**8)
+        return None
 
     def _check_lots(self, kind: OrderType, instrument: int, lots: int) -> Broken | None:
         filters = self.books[instrument].listing.filters

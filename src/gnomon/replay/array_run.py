@@ -181,6 +181,7 @@ def covers(plan: RunPlan, tape: Tape) -> bool:
         and fills.taker in (Taker.REST, Taker.AUTO, Taker.QUOTE)
         and listing.base.name != listing.quote.name
         and listing.hours is None
+        and not listing.filters.has_bands
     ):
         return False
     if not len(prints):

@@ -62,6 +62,8 @@ REFUSED: Final = {
     Refusal.TRAILING_DELTA: "the trailing distance is outside what the instrument allows",
     Refusal.MAX_ORDERS: "too many orders are open",
     Refusal.MAX_STOP_ORDERS: "too many stops are open",
+    Refusal.PERCENT_PRICE: "its price is too far from the average one",
+    Refusal.PERCENT_PRICE_BY_SIDE: "its price is too far from the average one for its side",
     Refusal.DUPLICATE: "the client id is that of an open order",
     Refusal.WOULD_TRIGGER: "it would have been triggered at once",
     Refusal.WOULD_TAKE: "it would have been filled at once, and was to rest",

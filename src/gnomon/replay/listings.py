@@ -9,6 +9,7 @@ from typing import Final
 
 from gnomon.errors import Invalid, NotFound
 from gnomon.exchange.listing import Asset, Filters, Listing
+from gnomon.exchange.rules import RATE_ONE
 from gnomon.market.calendar import Hours
 from gnomon.market.instrument import Instrument
 from gnomon.replay.session import BOUNDS, Bound
@@ -100,13 +101,18 @@ def bounded(listed: tuple[Listing, ...], bound: Bound) -> tuple[Listing, ...]:
 def _units(listing: Listing, limits: Mapping[str, Decimal]) -> dict[str, int]:
     """Bounds in the listing's own units, by the names of `Filters`."""
     steps = {"price": listing.tick, "qty": listing.lot, "money": Decimal(1).scaleb(-listing.quote.scale)}
+    steps["rate"] = 1 / Decimal(RATE_ONE)
     fields = {"price": "ticks", "qty": "lots", "money": "units"}
-    found = {}
+    found: dict[str, int] = {}
     for name, limit in limits.items():
         kind = BOUNDS[name]
         count, rest = divmod(limit, steps.get(kind, Decimal(1)))
         if rest or count > INT64_MAX:
             raise Invalid(f"{name} = {limit} of {listing.id}", hint=f"a multiple of {steps[kind]}")
+        if kind == "rate":
+            side, _, way = name.rpartition("multiplier_")
+            found |= {f"{one}{way}": int(count) for one in ((side,) if side else ("bid_", "ask_"))}
+            continue
         field = name if kind == "count" else f"{name.removesuffix('_qty')}_{fields[kind]}"
         found[field] = int(count)
     return found

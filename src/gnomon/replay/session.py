@@ -51,7 +51,9 @@ HALT_KEYS: Final = ("instrument", "from", "to")
 BOUNDS: Final = {
     "min_price": "price", "max_price": "price", "min_qty": "qty", "max_qty": "qty", "step": "qty",
     "market_max_qty": "qty", "min_notional": "money", "max_notional": "money",
-    "max_orders": "count", "max_stop_orders": "count",
+    "max_orders": "count", "max_stop_orders": "count", "multiplier_up": "rate", "multiplier_down": "rate",
+    "bid_multiplier_up": "rate", "bid_multiplier_down": "rate", "ask_multiplier_up": "rate",
+    "ask_multiplier_down": "rate", "avg_price_mins": "count",
 }  # fmt: skip
 """What a session may bound, and in what."""
 ENTRY_KEYS: Final = ("name", "trader", "params", "balances", "tier")

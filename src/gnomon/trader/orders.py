@@ -313,6 +313,8 @@ WORDS: Final = {
     Refusal.TRAILING_DELTA: "the trailing delta is outside the filter",
     Refusal.MAX_ORDERS: "too many open orders",
     Refusal.MAX_STOP_ORDERS: "too many open stops",
+    Refusal.PERCENT_PRICE: "price too far from the average one",
+    Refusal.PERCENT_PRICE_BY_SIDE: "price too far from the average one for its side",
     Refusal.DUPLICATE: "the client id is in use",
     Refusal.WOULD_TRIGGER: "the stop would trigger immediately",
     Refusal.WOULD_TAKE: "the order would take",

@@ -102,6 +102,23 @@ def test_a_listing_is_published_with_every_field_and_the_filters_that_are_enforc
     assert filters["TRAILING_DELTA"]["minTrailingAboveDelta"] == 10
 
 
+def test_bands_are_published_where_there_are_some() -> None:
+    def published(**bands: int) -> list[dict[str, Any]]:
+        market = ground(tape(listing(0, "BTC", filters=Filters(**bands)), rough_prints(1, 50)))
+        found = ask(market, "exchangeInfo", T0)["symbols"][0]["filters"]
+        return [one for one in found if one["filterType"].startswith("PERCENT")]
+
+    assert published() == []
+    up, down = 120_000_000, 80_000_000
+    assert published(bid_up=up, ask_up=up, bid_down=down, ask_down=down, avg_price_mins=5) == [
+        {"filterType": "PERCENT_PRICE", "multiplierUp": "1.2", "multiplierDown": "0.8", "avgPriceMins": 5}
+    ]
+    assert published(bid_up=up, ask_down=down) == [{
+        "filterType": "PERCENT_PRICE_BY_SIDE", "bidMultiplierUp": "1.2", "bidMultiplierDown": "0",
+        "askMultiplierUp": "0", "askMultiplierDown": "0.8", "avgPriceMins": 0,
+    }]  # fmt: skip
+
+
 def test_listings_are_chosen_by_symbol_status_and_permission() -> None:
     market = scene("rough")
 

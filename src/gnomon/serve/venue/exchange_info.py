@@ -8,8 +8,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from gnomon.exchange.listing import Listing
+from gnomon.exchange.listing import Filters, Listing
 from gnomon.exchange.order import OrderType, SelfTrade
+from gnomon.exchange.rules import RATE_ONE
 from gnomon.serve.venue.decimals import Decimals
 from gnomon.serve.venue.market_view import Market
 
@@ -73,11 +74,29 @@ def filters_of(listing: Listing, texts: Decimals) -> list[dict[str, Any]]:
             "maxTrailingBelowDelta": rules.max_trailing_bips or 10_000,
         },
     ]
+    if rules.has_bands:
+        found.insert(1, _bands(rules))
     if rules.max_orders:
         found.append({"filterType": "MAX_NUM_ORDERS", "maxNumOrders": rules.max_orders})
     if rules.max_stop_orders:
         found.append({"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": rules.max_stop_orders})
     return found
+
+
+def _bands(rules: Filters) -> dict[str, Any]:
+    """How far a limit price may lie from the average one."""
+    bid_up, bid_down, ask_up, ask_down = map(_multiplier, (rules.bid_up, rules.bid_down, rules.ask_up, rules.ask_down))
+    if rules.is_by_side:
+        bands = {"bidMultiplierUp": bid_up, "bidMultiplierDown": bid_down, "askMultiplierUp": ask_up}
+        bands |= {"askMultiplierDown": ask_down}
+    else:
+        bands = {"multiplierUp": bid_up, "multiplierDown": bid_down}
+    name = "PERCENT_PRICE_BY_SIDE" if rules.is_by_side else "PERCENT_PRICE"
+    return {"filterType": name, **bands, "avgPriceMins": rules.avg_price_mins}
+
+
+def _multiplier(rate: int) -> str:
+    return f"{(Decimal(rate) / RATE_ONE).normalize():f}"
 
 
 def symbol_of(market: Market, now_ns: int, with_sets: bool = True, listing: Listing | None = None) -> dict[str, Any]:

@@ -19,6 +19,8 @@ FILTERS: Final[Mapping[Refusal, str]] = {
     Refusal.TRAILING_DELTA: "TRAILING_DELTA",
     Refusal.MAX_ORDERS: "MAX_NUM_ORDERS",
     Refusal.MAX_STOP_ORDERS: "MAX_NUM_ALGO_ORDERS",
+    Refusal.PERCENT_PRICE: "PERCENT_PRICE",
+    Refusal.PERCENT_PRICE_BY_SIDE: "PERCENT_PRICE_BY_SIDE",
 }
 
 TEXTS: Final[Mapping[Refusal, str]] = {

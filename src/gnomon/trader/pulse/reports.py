@@ -32,6 +32,8 @@ REFUSALS: Final[tuple[tuple[str, Refusal], ...]] = (
     ("would change no state", Refusal.NO_CHANGE),
     ("MARKET_LOT_SIZE", Refusal.MARKET_LOT_SIZE),
     ("LOT_SIZE", Refusal.LOT_SIZE),
+    ("PERCENT_PRICE_BY_SIDE", Refusal.PERCENT_PRICE_BY_SIDE),
+    ("PERCENT_PRICE", Refusal.PERCENT_PRICE),
     ("PRICE", Refusal.PRICE_FILTER),
     ("NOTIONAL", Refusal.NOTIONAL),
     ("TRAILING_DELTA", Refusal.TRAILING_DELTA),
