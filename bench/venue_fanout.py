@@ -91,10 +91,10 @@ class Streams:
     def find(self, api_key: str) -> None:
         """Nobody has a key."""
 
-    def of_session(self, session: str) -> Any:  # noqa: ARG002 - the form of the port
+    def of_session(self, *_: str) -> Any:
         return self.course
 
-    def single(self) -> Any:
+    def single(self, *_: str) -> Any:
         return self.course
 
     def attach(self, socket: Any) -> None:

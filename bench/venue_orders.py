@@ -214,13 +214,13 @@ class Rooms:
     def of_key(self, key: Key) -> Any:  # noqa: ARG002 - the form of the port
         return self.course
 
-    def of_session(self, session: str) -> Any:  # noqa: ARG002 - the form of the port
+    def of_session(self, *_: str) -> Any:
         return self.course
 
-    def single(self) -> Any:
+    def single(self, *_: str) -> Any:
         return self.course
 
-    def choices(self) -> str:
+    def choices(self, *_: str) -> str:
         return ""
 
 

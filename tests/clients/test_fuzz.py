@@ -1,10 +1,15 @@
-"""Ten thousand requests that no client sends: none harms the venue, tells a secret or moves anything."""
+"""Ten thousand requests that no client sends: none harms the venue, tells a secret or moves anything.
+
+`GNOMON_FUZZ_SCALE=10` sends ten times as many; with `-s` the answers are counted by their status.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,10 +29,13 @@ SCALE = float(os.environ.get("GNOMON_FUZZ_SCALE", "1"))
 ALLOWED = {200, 400, 401, 404, 405, 409, 410, 411, 413, 414, 415, 426, 429, 431}
 SECRETS = (b"Traceback", b".py", b"gnomon", b"site-packages", b"sqlite")
 UNLIMITED = 'rate_limits = "off"'
+TALLY: Counter[int] = Counter()
+"""Answers by status, of all tests here."""
 
 
 def harmless(status: int, body: bytes, session: LiveSession) -> None:
     """An answer of the venue's own: no 5xx, JSON, a code where it refuses, and nothing of its inside."""
+    TALLY[status] += 1
     assert status in ALLOWED, (status, body[:300])
     secrets = [bot.secret.encode() for bot in session.bots]
     assert not [one for one in (*SECRETS, *secrets) if one in body], body[:300]
@@ -43,8 +51,9 @@ def whole(answer: requests.Response, session: LiveSession) -> None:
 
 
 @pytest.fixture(scope="module")
-def fuzzed(venue: Venue) -> LiveSession:
-    return venue.session(bots=("one", "two"), pace="1", more=UNLIMITED)
+def fuzzed(venue: Venue) -> Iterator[LiveSession]:
+    yield venue.session(bots=("one", "two"), pace="1", more=UNLIMITED)
+    sys.stderr.write(f"\n{TALLY.total()} answers: {dict(sorted(TALLY.items()))}\n")
 
 
 def generated(session: LiveSession, sign: Any, examples: int) -> int:
