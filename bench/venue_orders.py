@@ -211,7 +211,7 @@ class Rooms:
     def find(self, api_key: str) -> Key | None:
         return self.key if api_key == API_KEY else None
 
-    def of_key(self, key: Key) -> Any:  # noqa: ARG002 - the form of the port
+    def of_key(self, key: Key, _lockstep: bool = False) -> Any:  # noqa: ARG002 - the form of the port
         return self.course
 
     def of_session(self, *_: str) -> Any:

@@ -134,13 +134,14 @@ def test_a_signature_that_is_wrong_moves_nothing_and_costs_the_bot_nothing(serve
     for verb, path, params, _ in SENDS:
         assert served.sign(stranger, verb, path, **params)[1]["code"] == -1022
     assert served.ask("GET", "/api/v3/account", X_MBX_APIKEY=seat.api_key)[1]["code"] == -1102
+    assert "serverTime" in served.ask("GET", "/api/v3/time", X_MBX_APIKEY=seat.api_key)[1], "public, and no signature"
     shown = served.operate("GET", f"sessions/{created.session.id}")[1]
     assert (shown["status"], shown["flow"]["who"]) == ("starting", [f"bot@{created.session.id}"])
     [place] = served.venue.find(created.session.id).places
-    assert (place.course.gate.limits.used_weight, place.course.gate.requests) == (0, 0)
+    assert (place.course.gate.limits.used_weight, place.course.gate.requests) == (1, 1), "of the public call alone"
     assert served.sign(seat, "GET", "account")[0] == 200
     served.until(created, "running")
-    assert place.course.gate.limits.used_weight == 20
+    assert place.course.gate.limits.used_weight == 21
 
 
 def test_who_asks_without_a_key_uses_up_his_own_weight_alone(served: OpenVenue, scene: Scene) -> None:

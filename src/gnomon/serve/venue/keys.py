@@ -55,8 +55,8 @@ class CourseFinder(Protocol):
 
     def of_key(self, key: Key, lockstep: bool = False) -> GatedCourse | None:
         """The open run of the key's bot, or the last one of the session that it is bound to, which is over and can be
-        asked; None for a bot that is bound to none, or disabled. `lockstep`: it
-        comes as a bot that acknowledges; the first that does not makes it like any other client."""
+        asked; None for a bot that is bound to none, or disabled. With `lockstep` it is as it was: the bot comes to
+        acknowledge, or has not come and is looked at. Without, it has come like any other client."""
         ...
 
     def of_session(self, session: str, workspace: str = "", address: str = "") -> GatedCourse | None:
