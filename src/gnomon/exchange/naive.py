@@ -1175,10 +1175,11 @@ class NaiveExchange:
         bid, ask = (filters.bid_down, filters.bid_up), (filters.ask_down, filters.ask_up)
         down, up = bid if place.side is Side.BUY else ask
         refusal = Refusal.PERCENT_PRICE if bid == ask else Refusal.PERCENT_PRICE_BY_SIDE
-        if up and place.price > average * up / 10**8:
-            return refusal, place.price, floor(average * up / 10**8)
-        if down and place.price < average * down / 10**8:
-            return refusal, place.price, ceil(average * down / 10**8)
+        highest, lowest = average * Fraction(up, RATE_ONE), average * Fraction(down, RATE_ONE)
+        if up and place.price > highest:
+            return refusal, place.price, floor(highest)
+        if down and place.price < lowest:
+            return refusal, place.price, ceil(lowest)
         return None
 
     def _check_lots(self, kind: OrderType, instrument: int, lots: int) -> Broken | None:

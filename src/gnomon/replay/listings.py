@@ -9,7 +9,6 @@ from typing import Final
 
 from gnomon.errors import Invalid, NotFound
 from gnomon.exchange.listing import Asset, Filters, Listing
-from gnomon.exchange.rules import RATE_ONE
 from gnomon.market.calendar import Hours
 from gnomon.market.instrument import Instrument
 from gnomon.replay.session import BOUNDS, Bound
@@ -21,6 +20,9 @@ QUOTES: Final = (
 """What a crypto symbol may end in, the longest first where one ends in another."""
 
 SCALE_MAX: Final = 18
+
+RATE_STEP: Final = Decimal("0.00000001")
+"""What rates are counted in (`exchange.rules.RATE_ONE`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def bounded(listed: tuple[Listing, ...], bound: Bound) -> tuple[Listing, ...]:
 def _units(listing: Listing, limits: Mapping[str, Decimal]) -> dict[str, int]:
     """Bounds in the listing's own units, by the names of `Filters`."""
     steps = {"price": listing.tick, "qty": listing.lot, "money": Decimal(1).scaleb(-listing.quote.scale)}
-    steps["rate"] = 1 / Decimal(RATE_ONE)
+    steps["rate"] = RATE_STEP
     fields = {"price": "ticks", "qty": "lots", "money": "units"}
     found: dict[str, int] = {}
     for name, limit in limits.items():
