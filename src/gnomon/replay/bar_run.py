@@ -34,8 +34,14 @@ from gnomon.units import IntArray
 HELD: Final = 4_096
 """Orders that wait to be written."""
 
+RECORDS: Final = 6
+"""That an order leaves: DELIVER, DECISION, REQUEST, ACCEPT, FILL and POSTING."""
+
 LARGEST: Final = 2**61
 """Amounts beyond it are the engine's: the columns of the records hold int64."""
+
+LARGEST_PART: Final = 1_024
+"""Of a bar's length, which int64 holds so many times."""
 
 _BUY: Final = Side.BUY
 _MARKET: Final = OrderType.MARKET
@@ -109,9 +115,9 @@ class BarRun:
                     break
                 stream.is_flowing = True
         finally:
-            self._hand_over()
             if self._freezes:
                 gc.unfreeze()
+            self._hand_over()
         if outbox or desk.alarms or desk.is_deciding:
             self._engine.start()
 
@@ -148,6 +154,8 @@ class BarRun:
         desk.hear(desk.now_ns + self._entry_ns + self._reply_ns, Said(self._outcomes, number, held, moves))
         if len(self._held) >= HELD:
             self._write()
+            if self._freezes:
+                gc.freeze()  # what is kept as long as the run is not gone through again and again
         return True
 
     def _moves(self, side: Side, opened: int, lots: int, row: int) -> Any:
@@ -174,7 +182,7 @@ class BarRun:
             fee = fee_units(notional, self._rate)
             quote -= fee
         free_quote, free_base = free_quote + quote, free_base + base
-        if (not fee and self._rate) or free_quote < 0 or free_base < 0:
+        if (not fee and self._rate) or abs(fee) > LARGEST or free_quote < 0 or free_base < 0:
             return None
         return fee, ((purse.quote, quote), (purse.base, base)), (free_quote, free_base)
 
@@ -207,7 +215,7 @@ class BarRun:
             return
         journal, count = self._stage.journal, len(held)
         rows = np.zeros(count, self._layout)
-        seq = journal.next_seq() + len(self._layout) * np.arange(count)
+        seq = journal.next_seq() + RECORDS * np.arange(count)
         told, side, lots, client, reduces, fee = np.array(held, np.int64).T
         number = self._written + 1 + np.arange(count)
         t = self._stream.times_ns(told - 1)
@@ -243,8 +251,6 @@ class BarRun:
         self._told, self._last_seq = int(told[-1]), int(seq[-1])
         held.clear()
         decisions.clear()
-        if self._freezes:
-            gc.freeze()  # orders live as long as the run: to go through all of them again and again is a fifth of it
 
     def _tell(self, rows: forms.Rows, t: IntArray, seq: IntArray, told: IntArray) -> None:
         before = np.concatenate([[self._told], told[:-1]])
@@ -329,6 +335,7 @@ def _covers(stage: Stage) -> bool:
         and rules.fees.asset in (FeeAsset.QUOTE, FeeAsset.RECEIVED)
         and fills.taker in (Taker.AUTO, Taker.QUOTE)
         and fills.moment is FillMoment.NEXT_OPEN
+        and fills.open_grace[0] <= LARGEST_PART
         and tape.listing.hours is None
         and tape.listing.base.name != tape.listing.quote.name
     )
