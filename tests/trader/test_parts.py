@@ -19,7 +19,7 @@ from gnomon.trader.account import Account
 from gnomon.trader.brackets import Bracket
 from gnomon.trader.decisions import NOTHING_SEEN, Decision, Seen, canonical
 from gnomon.trader.limits import Accepted, Limits, Refused, Standing, check
-from gnomon.trader.plan import Plan, bar_name, base36
+from gnomon.trader.plan import Plan, base36
 from gnomon.trader.sizing import Costs
 from gnomon.trader.ticket import Purse, Size, Wish, size_of, time_in_force, written
 from gnomon.units import MINUTE_NS
@@ -80,7 +80,7 @@ def test_a_plan_counts_bars_and_names_its_run() -> None:
     assert one.bar_end_ns(1) == 2 * MINUTE_NS
     assert one.run == plan(digest="s", deployment="d").run != plan(digest="sd").run
     assert [base36(value) for value in (0, 35, 36, 36**3)] == ["0", "z", "10", "1000"]
-    longest = bar_name(plan(entry=10**6), 10**8) + base36(10**4)
+    longest = plan(entry=10**6).id_of(10**8, 10**4)
     assert len(longest) <= 36
     for wrong in ({"listings": ()}, {"start_ns": 10}, {"listings": (listing(1),)}):
         with pytest.raises(Invalid):

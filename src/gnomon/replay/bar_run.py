@@ -184,7 +184,7 @@ class BarRun:
         free_quote, free_base = free_quote + quote, free_base + base
         if (not fee and self._rate) or abs(fee) > LARGEST or free_quote < 0 or free_base < 0:
             return None
-        return fee, ((purse.quote, quote), (purse.base, base)), (free_quote, free_base)
+        return fee, (purse.quote, quote, purse.base, base), (free_quote, free_base)
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 

@@ -74,8 +74,8 @@ class Account:
             said = heard[at][1]
             at += 1
             if type(said) is Said and said.moves is not None:
-                for asset, more in said.moves:
-                    units[asset] += more
+                for place in range(0, len(said.moves), 2):
+                    units[said.moves[place]] += said.moves[place + 1]
                 continue
             for outcome in said:
                 if type(outcome) is Filled:

@@ -146,7 +146,7 @@ class Desk:
         self._heard: list[Heard] = []
         self._account = Account(self, plan.listings, plan.balances, self._heard)
         funds = self._account.of_instrument
-        self._blotter = Blotter(self, plan.listings, funds, self._heard)
+        self._blotter = Blotter(self, plan.listings, funds, self._heard, plan.id_of)
         self._quotes = self._blotter.quotes
         self._by_id: dict[str, Order] = {}
         self._unnamed: list[Order] = []  # whose ids nobody has asked for yet
@@ -957,8 +957,8 @@ class Desk:
     def _new_order(self, place: Place, label: str | None, given: str | None) -> Order:
         self._open_decision()
         self._bar_orders += 1
-        name = given or (self.session, self._bar, self._bar_orders)
-        order = Order(self._blotter, self.session.listings[place.instrument], place, self._requests, name, label)
+        listing = self.session.listings[place.instrument]
+        order = Order(self._blotter, listing, place, self._requests, given, label, self._bar, self._bar_orders)
         if given:
             self._ids()[given] = order
         else:

@@ -26,7 +26,6 @@ from gnomon.exchange.order import OrderType, Place, Quote, SelfTrade, Side, Stat
 from gnomon.exchange.outcome import Accepted, Changed, Margined, Outcome, Quoted, Refusal, Triggered
 from gnomon.exchange.outcome import Filled as VenueFill
 from gnomon.exchange.outcome import Rejected as VenueRejected
-from gnomon.trader.plan import Plan, bar_name, base36
 from gnomon.trader.sizing import price_of
 
 
@@ -97,9 +96,11 @@ class Order:
     """
 
     __slots__ = (
+        "_bar",
         "_blotter",
         "_executed_lots",
         "_name",
+        "_nth",
         "_number",
         "_quote_units",
         "_sent_ns",
@@ -117,15 +118,17 @@ class Order:
         listing: Listing,
         place: Place,
         request: int,
-        name: str | tuple[Plan, int, int] = "",
+        name: str | None = "",
         label: str | None = None,
+        bar: int = 0,
+        nth: int = 0,
     ) -> None:
-        """`name` is its client id, or what one is made of: the bar, and the number of the order in it."""
+        """`name` is its client id; None: made of the bar, and of its number in it."""
         self._blotter = blotter
         self.listing = listing
         self.place = place
         self.request = request
-        self._name = name
+        self._name, self._bar, self._nth = name, bar, nth
         self.label = label
         self.serial = blotter.made = blotter.made + 1
         self._sent_ns = blotter.clock.now_ns
@@ -138,9 +141,8 @@ class Order:
     def id(self) -> str:
         """The client order id, "" of a standing pair's sides."""
         name = self._name
-        if not isinstance(name, str):
-            plan, bar, number = name
-            self._name = name = bar_name(plan, bar) + base36(number)
+        if name is None:
+            self._name = name = self._blotter.id_of(self._bar, self._nth)
         return name
 
     @property
@@ -248,7 +250,7 @@ class Declined:
 class Said:
     """What the venue said, made when somebody reads it; most is never read.
 
-    `moves` is what it adds to the account: units by asset; None where that is to be read.
+    `moves` is what it adds to the account: an asset, its units, and so on; None where that is to be read.
     """
 
     __slots__ = ("_how", "_number", "_row", "moves")
@@ -258,7 +260,7 @@ class Said:
         how: Callable[[int, tuple[int, ...]], list[Outcome]],
         number: int,
         row: tuple[int, ...],
-        moves: tuple[tuple[int, int], ...] | None = None,
+        moves: tuple[int, ...] | None = None,
     ) -> None:
         self._how, self._number, self._row, self.moves = how, number, row, moves
 
@@ -340,6 +342,7 @@ class Blotter:
     """
 
     __slots__ = (
+        "_alone",
         "_assets",
         "_by_number",
         "_by_request",
@@ -347,6 +350,7 @@ class Blotter:
         "clock",
         "fills",
         "heard",
+        "id_of",
         "is_listened",
         "listings",
         "locked",
@@ -362,8 +366,11 @@ class Blotter:
         listings: Sequence[Listing],
         assets: Mapping[int, tuple[int, int]],
         heard: list[Heard],
+        id_of: Callable[[int, int], str] = lambda bar, nth: f"{bar}-{nth}",
     ) -> None:
+        """`id_of` makes the client id of an order: of its bar, and its number in that."""
         self.clock = clock
+        self.id_of = id_of
         self._assets = assets
         self.made = 0  # orders so far: their serials
         self.listings = {one.number: one for one in listings}
@@ -375,11 +382,16 @@ class Blotter:
         self.fills: list[Fill] = []
         self.changes: list[Order | Fill] = []  # for the hooks
         self.is_listened = False
-        self._by_request: dict[int, list[Order]] = {}  # not yet answered
+        self._alone: dict[int, Order] = {}  # not yet answered, by request: the only order of it
+        self._by_request: dict[int, list[Order]] = {}  # those of several
         self._by_number: dict[int, Order] = {}  # open at the venue
 
     def sent(self, orders: Sequence[Order]) -> None:
         """Requests on their way; the orders of one request together."""
+        if len(orders) == 1:
+            (order,) = orders
+            self._alone[order.request] = self.open[order.serial] = order
+            return
         self._by_request[orders[0].request] = list(orders)
         for order in orders:
             self.open[order.serial] = order
@@ -520,6 +532,8 @@ class Blotter:
 
     def _answered(self, request: int) -> Order | None:
         """The next order of the request that had no answer yet."""
+        if (alone := self._alone.pop(request, None)) is not None:
+            return alone
         waiting = self._by_request.get(request)
         if not waiting:
             return None

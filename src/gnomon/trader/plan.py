@@ -54,20 +54,19 @@ class Plan:
             state.update(len(part.encode()).to_bytes(4, "little") + part.encode())
         return state.hexdigest()
 
+    def id_of(self, bar: int, nth: int) -> str:
+        """The client id of the order that is the so many-th of a bar, from 1, both in base 36.
+
+        `g-<run>-<entry>-<bar>-<seq>`: the same order of the same session always has the same id; no retry doubles it.
+        """
+        return f"{self.id_head}{base36(bar)}-{base36(nth)}"
+
     def bar(self, at_ns: int) -> int:
         """The ordinal of the bar of the session's timeframe that holds an instant."""
         return max(0, at_ns - self.start_ns) // self.timeframe.nominal_ns
 
     def bar_end_ns(self, bar: int) -> int:
         return self.start_ns + (bar + 1) * self.timeframe.nominal_ns
-
-
-def bar_name(plan: Plan, bar: int) -> str:
-    """How the client ids of a bar begin; the number of the order in the bar follows in base 36.
-
-    `g-<run>-<entry>-<bar>-<seq>`: the same order of the same session always has the same id; no retry doubles it.
-    """
-    return f"{plan.id_head}{base36(bar)}-"
 
 
 def base36(value: int) -> str:
