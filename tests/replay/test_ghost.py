@@ -192,7 +192,7 @@ def test_every_kind_of_request_is_read_back_as_it_was_sent() -> None:
     assert [number for number, _ in found] == list(range(1, len(EVERY_REQUEST) + 1))
     assert tuple(request for _, request in found) == EVERY_REQUEST
     said = Script.of(Record(kept)).said
-    assert tuple(said[0].requests) == EVERY_REQUEST
+    assert tuple(said[0][0].requests) == EVERY_REQUEST
 
 
 def test_a_trader_that_hears_only_once_it_guards_a_position_is_verified() -> None:

@@ -87,6 +87,50 @@ def test_requests_between_wakes_are_replayed_from_the_record_alone(name: str, se
     assert play_again(record, how, again).digests == played.digests
 
 
+class Breathless(Wild):
+    """Says several things to one wake and between wakes, as they come: a timer, then an order, then a timer."""
+
+    def go(self, times: int) -> None:
+        run, dice = self.run, self._dice
+        run.open(Said())
+        for _ in range(dice.randrange(4)):
+            run.send(self._breath())
+        for number in range(times):
+            run.send(Said(timers=[(run.now_ns + dice.randrange(1, 10**9), f"tick {number}")]))
+            wake = run.step(run.now_ns + dice.randrange(1, 2_000_000_000))
+            while wake is not None:
+                for _ in range(dice.randrange(4)):
+                    run.send(self._breath())
+                run.answer(self._breath())
+                wake = run.step(run.now_ns)
+            if run.is_over:
+                return
+            for _ in range(dice.randrange(4)):
+                run.send(self._breath())
+
+    def _breath(self) -> Said:
+        dice, run = self._dice, self.run
+        last = run.exchange.books[0].last_price() or 10_000
+        place = Place(0, dice.choice((Side.BUY, Side.SELL)), OrderType.LIMIT, 5, last + dice.randrange(-3, 4))
+        timer = (run.now_ns + dice.randrange(1, 10**9), "shim")
+        return Said(requests=[place] * dice.randrange(2), timers=[timer] * dice.randrange(2))
+
+
+@pytest.mark.parametrize("name", ["prints", "late", "two"])
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_said_to_one_wake_piece_by_piece_is_replayed_in_that_order(name: str, seed: int) -> None:
+    how, _ = runs()[name]
+    wild = Breathless(how, seed)
+    wild.go(60)
+    if not wild.run.is_over:
+        wild.run.detach(OPERATOR, "enough")
+    played = wild.run.close()
+    record = Record(wild.kept)
+    types = [one.type.name for one in record.inputs()]
+    assert ("TIMER_SET", "REQUEST", "TIMER_SET") in set(zip(types, types[1:], types[2:], strict=False))
+    assert play_again(record, how, Kept()).digests == played.digests
+
+
 def test_every_request_has_its_answer_and_the_number_that_was_foretold() -> None:
     wild = Wild(runs()["late"][0], 3)
     wild.run.open(Said())

@@ -402,12 +402,14 @@ class Replay:
         return True
 
     def _set_alarms(self, now_ns: int) -> None:
-        desk = self._desk
+        desk, more = self._desk, 0
         for due_ns, name in desk.alarms:
             if name == OWN:
                 self._push(due_ns, _DELIVERY, TRADER, None)
             elif name == WATCH:
                 self._keeper.rewoken(now_ns)
+            elif name == LATER and due_ns <= now_ns:
+                more += 1
             elif name == LATER:
                 self._push(due_ns, _AFTER, TRADER, None)
             else:
@@ -416,6 +418,9 @@ class Replay:
                 self._keeper.timer_set(now_ns, self._timers, due_ns, name)
                 self._push(due_ns, _TIMER, TRADER, (self._timers, name))
         desk.alarms.clear()
+        for _ in range(more):  # said to the same wake, after what has been sent by now
+            desk.alarm(LATER)
+            self._send()
 
     def wind_down(self) -> None:
         """The trader has gone. What it left in the outbox is sent still, and the venue goes on, telling nobody, until

@@ -66,7 +66,8 @@ class Left(Finished):
 
 @dataclass(slots=True)
 class Said:
-    """What was said after one call of the trader."""
+    """What was said at once after a call of the trader: decisions, then requests, then alarms, as the engine sends
+    them. A trader on the wire may say several such things to one wake."""
 
     requests: list[Request] = field(default_factory=list)
     alarms: list[tuple[int, str]] = field(default_factory=list)
@@ -74,13 +75,19 @@ class Said:
     wake: Wake | None = None
     leaves: Detach | None = None
 
+    def takes(self, kind: RecordType) -> bool:
+        """Whether a record of a kind can be of the same breath: nothing that is sent after it was said yet."""
+        if kind in (RecordType.DECISION, RecordType.FORECAST):
+            return not self.requests and not self.alarms
+        return kind is not RecordType.REQUEST or not self.alarms
+
 
 @dataclass(slots=True)
 class Script:
     """The inputs of a Record by the number of calls before them, and what woke the trader."""
 
     wake: Wake
-    said: dict[int, Said]
+    said: dict[int, list[Said]]
     own: set[int]  # seqs of the own events that were told
     calls: int
     reason: EndReason
@@ -110,14 +117,14 @@ class Script:
         elif one.type is RecordType.WAKE and not self.is_attached:
             self.wake, self.is_attached, self.called_ns = cast(Wake, one.body), True, one.t
         elif one.type is RecordType.WAKE:
-            said = self._said_at(one.t)
+            said = self._said_at(one)
             said.wake = cast(Wake, one.body)
             said.alarms.append((0, WATCH))
         elif one.type is RecordType.DETACH:
             self.is_detached = True
             self.later.setdefault(self.calls, []).append((one.t, Said(leaves=cast(Detach, one.body))))
         elif one.type in (RecordType.REQUEST, RecordType.TIMER_SET, RecordType.DECISION, RecordType.FORECAST):
-            said = self._said_at(one.t)
+            said = self._said_at(one)
             body = one.body
             if isinstance(body, Decision | ForecastSeen):
                 said.decisions.append(body)
@@ -126,14 +133,17 @@ class Script:
             else:
                 said.requests.append(request_of(body))
 
-    def _said_at(self, t: int) -> Said:
+    def _said_at(self, one: Recorded) -> Said:
         """Where what was said at an instant belongs: to the last call, or to a later moment of a trader that speaks
         between calls, as one on the wire may."""
-        if t <= self.called_ns:
-            return self.said.setdefault(self.calls, Said())
+        if one.t <= self.called_ns:
+            breaths = self.said.setdefault(self.calls, [])
+            if not breaths or not breaths[-1].takes(one.type):
+                breaths.append(Said())
+            return breaths[-1]
         later = self.later.setdefault(self.calls, [])
-        if not later or later[-1][0] != t:
-            later.append((t, Said()))
+        if not later or later[-1][0] != one.t or not later[-1][1].takes(one.type):
+            later.append((one.t, Said()))
         return later[-1][1]
 
 
@@ -211,10 +221,11 @@ class Ghost:
         return [(one.instrument, one.direction, one.price) for one in found]
 
     def _say(self) -> None:
-        said = self._script.said.get(self._calls)
-        if said is not None:
-            self._utter(said)
-        for at_ns, said in self._script.later.get(self._calls, ()):
+        breaths = self._script.said.get(self._calls, ())
+        if breaths:
+            self._utter(breaths[0])
+        more = [(self.now_ns, said) for said in breaths[1:]]
+        for at_ns, said in (*more, *self._script.later.get(self._calls, ())):
             self._later.append(said)
             self.alarms.append((at_ns, LATER))
             self.is_deciding = True

@@ -155,6 +155,9 @@ class _Stepped(Replay):
     def say(self) -> None:
         super()._send()
 
+    def _is_next(self, _arrival_ns: int) -> bool:
+        return False  # more may be said before it arrives
+
     def _apply(self, at_ns: int, lane: int, source: int, event: Event) -> None:
         heard = len(self.seat.heard)
         super()._apply(at_ns, lane, source, event)
