@@ -40,7 +40,7 @@ pace = "lockstep"
 
 [rules]
 fees = {{ maker = "0.001", taker = "0.001" }}
-latency = {{ entry = {{ const_ms = LATENCY }}, reply = {{ const_ms = LATENCY }} }}
+latency = {{ feed = {{ const_ms = 5 }}, entry = {{ const_ms = 10 }}, reply = {{ const_ms = 15 }} }}
 balances = {{ USDT = "100000", BTC = "1" }}
 
 [[entry]]
@@ -91,10 +91,10 @@ class Turns(Strategy):
 class Room:
     """A session of two entries, of which one has a bot."""
 
-    def __init__(self, venue: Venue, tier: str = "auto", latency_ms: int = 10) -> None:
+    def __init__(self, venue: Venue, tier: str = "auto") -> None:
         self.venue = venue
         spec = venue.home / f"repeats-{time.monotonic_ns()}.toml"
-        spec.write_text(SPEC.replace("TIER", tier).replace("LATENCY", str(latency_ms)))
+        spec.write_text(SPEC.replace("TIER", tier))
         self.made = venue.verb("session", "create", str(spec))
         other, bot = self.made["bots"]
         BotStore(open_engine(f"sqlite:///{venue.home / 'gnomon.db'}")).unbind(other["bot"], time.time_ns())
@@ -160,7 +160,7 @@ def test_an_unmodified_client_in_lock_step_is_measured_and_stays_replayable(
     script = tmp_path / "bot.py"
     script.write_text(PYTHON_BINANCE)
     words = [str(client_python("python-binance")), str(script)]
-    room = Room(venue, tier="unmodified", latency_ms=0)
+    room = Room(venue, tier="unmodified")
     run = room.run(words)
     assert run["tier"] == "unmodified"
     found = room.certify(run["run"], "--command", shlex.join(words), code=1)

@@ -117,3 +117,27 @@ def test_bots_that_only_poll_are_given_time_and_then_moved_on() -> None:
         drive.stop()
 
     asyncio.run(scene())
+
+
+def test_an_order_that_takes_time_gets_its_answer_though_its_bot_says_nothing_until_then() -> None:
+    """The bot waits for the answer, and the answer for virtual time: neither may wait for the other's silence."""
+
+    async def scene() -> None:
+        group, course = group_of(Latency(entry=Leg(10_000_000), reply=Leg(15_000_000)))
+        course.gate = Gate()
+        drive = Quiet(group, SimClock(1), 0, course.plan.end_ns, lambda: None)
+        answered: list[int] = []
+
+        def answer(_at_ns: int, _outcomes: Any) -> None:
+            course.gate.in_work -= 1
+            answered.append(course.now_ns)
+
+        began_ns = group.now_ns
+        course.gate.requests = course.gate.in_work = 1
+        course.send(Place(0, Side.BUY, OrderType.LIMIT, 1, 1), answer)
+        drive.start()
+        await until(lambda: bool(answered))
+        drive.stop()
+        assert answered == [began_ns + 25_000_000], "when it was due, not when the next event was"
+
+    asyncio.run(scene())

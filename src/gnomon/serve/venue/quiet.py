@@ -14,6 +14,7 @@ from typing import Final
 
 from gnomon.clock import Clock
 from gnomon.serve.venue.group import Group
+from gnomon.units import INT64_MAX
 
 QUIET_S: Final = 0.02
 IDLE_S: Final = 0.2
@@ -84,21 +85,34 @@ class Quiet:
             if self._is_held and step_ns is None:
                 await asyncio.sleep(0.002)
                 continue
-            at_ns = group.next_ns
+            at_ns = min(group.next_ns, self._awaited_ns())
             if step_ns is not None:
                 at_ns = min(at_ns, step_ns)
             elif at_ns > last_ns:  # nothing is shown to anybody: they ask
                 await self._silence(IDLE_S)
                 at_ns = group.now_ns + IDLE_STEP_NS
-            told = group.told
+            told, open_ = group.told, self._open()
             group.advance(min(max(at_ns, group.now_ns), last_ns))
             self._steps += 1
-            if group.told != told:
+            if group.told != told or self._open() < open_:
                 await self._barrier()
             if step_ns is not None and step_ns == self._step_ns and group.now_ns >= step_ns:
                 await self._silence(QUIET_S)
                 self._step_ns = None
         self._ended()
+
+    def _open(self) -> int:
+        """Requests without an answer."""
+        return sum(one.gate.in_work for one in self.group.courses if one.gate is not None)
+
+    def _awaited_ns(self) -> int:
+        """When the next request is at the venue, or the next answer or own event is due."""
+        found, now_ns = INT64_MAX, self.group.now_ns
+        for one in self.group.courses:
+            if one.has_open and one.run.arrival_ns > now_ns:
+                found = min(found, one.run.arrival_ns)
+            found = min(found, one.next_due_ns)
+        return found
 
     async def _barrier(self) -> None:
         self.flow = "waiting_bot"
