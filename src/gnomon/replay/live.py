@@ -23,6 +23,7 @@ from gnomon.exchange.exchange import Arrival, Event, Exchange
 from gnomon.exchange.order import Request
 from gnomon.exchange.outcome import Outcome
 from gnomon.exchange.search import first_crossing
+from gnomon.exchange.thresholds import IDLE
 from gnomon.market.events import CalendarEvent
 from gnomon.market.lanes import Lane
 from gnomon.replay.bodies import Attach, Body, Branch, Detach, EndReason, Failure
@@ -30,6 +31,7 @@ from gnomon.replay.engine import OWN, TRADER, WATCH, Replay
 from gnomon.replay.journal import Sink
 from gnomon.replay.needs import ready
 from gnomon.replay.run import FAILURE_CHARACTERS, Played, RunPlan, Stage
+from gnomon.replay.streams import BarStream
 from gnomon.replay.view import DepthView, TapeView
 from gnomon.replay.wakes import wake_of
 from gnomon.replay.wire import Wire
@@ -103,6 +105,7 @@ class Seat:
         self.outbox: list[Request] = []
         self.alarms: list[tuple[int, str]] = []
         self.is_deciding = False
+        self.skips = 0  # wakes that nobody is asked about
         self.waking: Waking | None = None
         self.heard: list[tuple[int, Sequence[Outcome]]] = []
         self.is_listening = True
@@ -118,6 +121,9 @@ class Seat:
         return told
 
     def _wake(self, kind: str, what: Any) -> None:
+        if self.skips:
+            self.skips -= 1
+            return
         self.waking = Waking(kind, self.now_ns, what)
         self.is_deciding = True
 
@@ -194,6 +200,15 @@ class _Stepped(Replay):
     @property
     def sent(self) -> int:
         return self._requests
+
+    def upcoming(self, most: int) -> list[tuple[int, list[tuple[int, ...]]]]:
+        """Wakes of bars that come next if nothing is said; none where anything else may come between."""
+        stream = self._streams[0] if len(self._streams) == 1 else None
+        if self._heap or self.seat.alarms or self._faults is not None or not isinstance(stream, BarStream):
+            return []
+        if any(one.thresholds is not IDLE or one.book.current is not IDLE for one in self._watches):
+            return []
+        return [one for one in stream.upcoming(most) if one[0] < self._end_ns]
 
 
 class LiveRun:
@@ -299,6 +314,15 @@ class LiveRun:
             raise Conflict("no wake waits for an answer", hint="step first")
         self.seat.waking = None
         self._say(said)
+
+    def upcoming(self, most: int) -> list[tuple[int, list[tuple[int, ...]]]]:
+        """What the next wakes will tell, at most so many, if the trader says nothing to this one nor to them: when, and
+        the bars that closed (`BarStream.upcoming`). None where anything but bars may come, or is under way."""
+        return self._engine.upcoming(most)
+
+    def skip(self, wakes: int) -> None:
+        """So many of those are answered with nothing: the next step stops behind them."""
+        self.seat.skips = wakes
 
     def send(self, said: Said) -> None:
         """What a trader says now, between wakes; or while one waits."""

@@ -40,6 +40,7 @@ from gnomon.units import decimal as exact
 SESSION_KEYS: Final = (
     "name", "dataset", "instruments", "from", "to", "timeframe", "warmup", "drive", "pace", "seed", "time_check",
     "forecasts", "journal", "stall_s", "start_policy", "start_timeout_s", "together", "halts", "filters", "rate_limits",
+    "ahead",
 )  # fmt: skip
 OUTLOOK_KEYS: Final = {
     "ledger": ("from",),
@@ -179,6 +180,7 @@ class Session:
     halts: tuple[Halt, ...] = ()
     filters: tuple[Bound, ...] = ()
     rate_limits: str = "virtual"
+    ahead_wakes: int = 0  # that a native bot in lock-step may be told at once
 
     @classmethod
     def parse(cls, text: str) -> Session:
@@ -212,6 +214,7 @@ class Session:
             halts=tuple(_halt(one, number) for number, one in enumerate(_list(table, "halts"), 1)),
             filters=tuple(_bound(one, number) for number, one in enumerate(_list(table, "filters"), 1)),
             rate_limits=_word(table, "rate_limits", RATE_LIMITS),
+            ahead_wakes=_whole(table.get("ahead", 0), "ahead"),
             **window,
         )
         if session.to_ns and session.from_ns >= session.to_ns:

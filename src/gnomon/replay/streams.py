@@ -187,6 +187,16 @@ class BarStream:
         else:
             self.next_ns = times[at]
 
+    def upcoming(self, most: int) -> list[tuple[int, list[tuple[int, ...]]]]:
+        """The next wakes of the block, at most so many: when each is told, and the candles that closed then as
+        (place in the bar, row, open, close, prices, volume)."""
+        found = []
+        for at in range(self._at, min(self._at + most, len(self._times))):
+            rows = [(place, one[0][at], one[1][at], self._closed[at], *(column[at] for column in one[2:]))
+                    for place, one in enumerate(self._columns) if one[0][at] >= 0]  # fmt: skip
+            found.append((self._times[at], rows))
+        return found
+
     def _run_one(self, desk: Clocked, stop: int) -> None:
         """The wakes up to `stop` of the block, of one instrument: each has its candle."""
         bar, hook, outbox = self._bar, self._hook, desk.outbox

@@ -180,6 +180,7 @@ class NativeBot:
             self.refused.append(refusal)
 
     def _ask(self, params: Mapping[str, str]) -> Any:
+        self.say(self.runtime.behind())
         try:
             return orjson.loads(orjson.dumps(self._call(native.VIEW, params)))
         except VenueRefusal as refusal:

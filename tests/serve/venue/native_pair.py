@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Ear:
 
 
 class NativePair:
-    def __init__(self, plan: RunPlan, trader: Strategy, folder: Path | None = None) -> None:
+    def __init__(self, plan: RunPlan, trader: Strategy, folder: Path | None = None, ahead: int = 0) -> None:
         self.kept = Kept()
         self.log = InputLog((folder or Path(tempfile.mkdtemp())) / "run.inputs")
         self.symbols = Symbols(plan.ground.listings)
@@ -46,16 +46,18 @@ class NativePair:
         self.course.log = self.log
         self.clock = LockStep(
             self.course, Streams(plan, self.symbols), self.symbols, self.log, plan.ground.timeframe,
-            lambda _: None, lambda: True,
+            lambda _: None, lambda: True, lambda: ahead,
         )  # fmt: skip
         self.course.drive(self.clock, self.clock.tell)
         self.course.tells_outcomes = self.clock.tell_outcomes
         self.ear = Ear()
-        facts = native.facts_of(orjson.loads(orjson.dumps(plan_document(self.course, self.symbols))))
+        facts = native.facts_of(orjson.loads(orjson.dumps(plan_document(self.course, self.symbols, ahead))))
         self.runtime = Lockstep(facts, trader, self._ask)
         self.refused: list[VenueRefusal] = []
+        self.told = 0  # frames
 
     def _ask(self, params: Mapping[str, str]) -> Any:
+        self.say(self.runtime.behind())
         try:
             return orjson.loads(orjson.dumps(view(Call(native.VIEW, params, self.course, _nobody))))
         except VenueRefusal as refusal:
@@ -69,9 +71,10 @@ class NativePair:
             frames, self.ear.frames = self.ear.frames, []
             assert frames, "nobody says anything"
             for frame in frames:
+                self.told += 1
                 self.say(self.runtime.take(frame))
 
-    def say(self, messages: list[Message]) -> None:
+    def say(self, messages: Sequence[Message]) -> None:
         for one in messages:
             if isinstance(one, Control):
                 self.clock.control(one.method, orjson.loads(orjson.dumps(one.params)))

@@ -9,6 +9,7 @@ from tests.replay.fixed_runs import runs
 from tests.replay.scene import T0, ground, plan, random_session, rough_bars, rules
 from tests.serve.venue.native_pair import NativePair
 
+from gnomon.errors import Invalid
 from gnomon.replay.run import play
 from gnomon.trader.trader import Strategy
 from gnomon.units import MINUTE_NS
@@ -36,6 +37,71 @@ def test_so_has_one_that_does_whatever_a_desk_can_do(seed: int) -> None:
     played = pair.course.run.played
     assert played is not None
     assert played.digests == inside.digests
+
+
+class Terse(Strategy):
+    """Trades now and then, and reads candles that its runtime must ask for."""
+
+    def on_bar(self, desk: Any, bar: Any) -> None:
+        minute = bar.time_ns // MINUTE_NS % 97
+        if minute == 40:
+            desk.note(str(desk.best(0)))
+        elif minute == 60:
+            desk.buy(0, lots=len(desk.candles(0, 2)))
+        elif minute == 61:
+            desk.buy(0, lots=2, limit=desk.price(0) * 0.98)
+        elif minute == 90:
+            desk.cancel_all()
+            desk.after("90s", "out")
+
+    def on_timer(self, desk: Any, _name: str) -> None:
+        desk.close(0)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 7, 1000])
+@pytest.mark.parametrize("books", [1, 2])
+def test_how_many_wakes_are_told_at_once_moves_nothing(books: int, ahead: int) -> None:
+    how = plan(ground(*(rough_bars(seed, 900) for seed in range(books))), rules(), window=(T0, T0 + 1200 * MINUTE_NS))
+    inside = play(how, Terse())
+    pair = NativePair(how, Terse(), ahead=ahead)
+    pair.play()
+    played = pair.course.run.played
+    assert played is not None
+    assert played.digests == inside.digests
+    assert inside.fills > 8
+    assert pair.runtime.n > 800
+    assert pair.told < (books * 500 if ahead >= 7 else 10**9)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nor_does_it_for_one_that_does_whatever_a_desk_can_do(seed: int) -> None:
+    how, make = random_session(seed)
+    inside = play(how, make())
+    pair = NativePair(how, make(), ahead=50)
+    pair.play()
+    played = pair.course.run.played
+    assert played is not None
+    assert played.digests == inside.digests
+
+
+def test_what_was_told_ahead_is_void_after_a_word_of_the_bot() -> None:
+    how = plan(ground(rough_bars(3, 60)), rules(), window=(T0 + 10 * MINUTE_NS, T0 + 50 * MINUTE_NS))
+    pair = NativePair(how, Terse(), ahead=100)
+    pair.clock.attach(pair.ear, None)
+    pair.say(pair.runtime.attach())
+    pair.say(pair.runtime.begin())
+    (frame,) = pair.ear.frames
+    first, told = frame["n"], len(frame["ahead"])
+    assert (first, told) == (1, 29)
+    clock = pair.clock
+    clock.control("ACK", [10])
+    assert clock.n == 11, "the run stands at the wake after the one that was answered"
+    assert pair.ear.frames == [frame], "and nothing is told twice"
+    clock.control("TIMER", ["1", "soon"])
+    clock.control("ACK", [20])
+    assert [one["n"] for one in pair.ear.frames] == [1, 21]
+    with pytest.raises(Invalid, match="the newest is 21"):
+        clock.control("ACK", [22])
 
 
 class Early(Strategy):

@@ -146,6 +146,10 @@ class BotCourse:
     def has_held(self) -> bool:
         return bool(self._held)
 
+    @property
+    def has_due(self) -> bool:
+        return bool(self._due)
+
     def is_awaited(self, number: int) -> bool:
         """Whether a request's answer has not been given yet."""
         return number in self._thens or number in self._answering

@@ -65,12 +65,14 @@ class LockStep:
 
     def __init__(
         self, course: BotCourse, streams: Builders, symbols: Symbols, log: InputLog, timeframe: Timeframe,
-        ended: Callable[[LockStep], None], may_go: Callable[[], bool],
+        ended: Callable[[LockStep], None], may_go: Callable[[], bool], most_ahead: Callable[[], int] = lambda: 0,
     ) -> None:  # fmt: skip
+        """`ended` hears of its end, `may_go` says whether time may move now, `most_ahead` how many wakes more may be
+        told at once."""
         self.course = course
         self.is_native = False  # it has said what wakes it
         self.state = BUSY  # until it has said that it is there, by acknowledging 0
-        self.n = 0  # of the newest wake that was told
+        self.n = 0  # of the wake at which the run stands
         self.since_ns = 0  # virtual time of it
         self._streams = streams
         self._symbols = symbols
@@ -80,6 +82,9 @@ class LockStep:
         self._ended = ended
         self._may_go = may_go
         self.until_ns = INT64_MAX  # of virtual time: no further, while a paused session is stepped to an instant
+        self._most_ahead = most_ahead
+        self._wants_ahead = 0  # what the bot has asked for
+        self._ahead: list[tuple[int, list[tuple[int, ...]]]] = []  # wakes behind `n` that were told with it
         self._own: list[tuple[int, bytes]] = []  # events that are due and not told yet
         self._outcomes: list[Frame] = []  # the same for a native bot
         self._frames: list[Frame] = []  # of the newest wake
@@ -116,20 +121,26 @@ class LockStep:
             self._watches += [(int(number), int(way), int(ticks)) for number, way, ticks in asked.get("watches", ())]
             return
         known = {one.name for one in fields(Wake)}
+        self._wants_ahead = int(asked.get("ahead", 0))
         wakes = Wake(**{name: _tuple(value) for name, value in asked.items() if name in known})
         self.course.wants = wakes, Wanted(int(asked.get("warmup", 0)), tuple(asked.get("needs", ())))
 
     def _acknowledge(self, n: int, more: Mapping[str, Any], logs: bool) -> None:
         if n < self.n or self.state == OVER or (n == self.n and self.state != BUSY and self._is_open):
             return  # a repetition: it was heard
-        if n > self.n and logs:
-            raise Invalid(f"ACK of wake {n}, the newest is {self.n}", hint="acknowledge what was told")
+        newest = self.n + len(self._ahead)
+        if n > newest and logs:
+            raise Invalid(f"ACK of wake {n}, the newest is {newest}", hint="acknowledge what was told")
         self._pass_to(n)
         if self._is_silent(n, more):
+            if self._ahead:  # what was told stands
+                self._pass_to(n + 1)
+                return
             self.state = IDLE
             self.course.run.answer(Said())
             self.go_on()
             return
+        self._ahead = []
         said = self._said(more)
         if logs:
             timers = [[str(at_ns), name] for at_ns, name in said.timers]
@@ -165,10 +176,27 @@ class LockStep:
         """To wake `n`, by wakes that were answered with nothing: their bot has heard them."""
         course = self.course
         while self.n < n and self.state == BUSY and self._is_open and not course.run.is_over:
+            if self._ahead:
+                self._catch_up(n)
+                continue
             course.run.answer(Said())
             self.state = IDLE
             while self.state == IDLE:
                 self._next_native()
+
+    def _catch_up(self, n: int) -> None:
+        """The same along wakes that were told ahead, as far as they go."""
+        run, wakes = self.course.run, min(n - self.n, len(self._ahead))
+        at_ns, _ = self._ahead[wakes - 1]
+        del self._ahead[:wakes]
+        run.answer(Said())
+        run.skip(wakes - 1)
+        waking = self.course.step(self.course.plan.end_ns)
+        assert waking is not None, "the run has ended before what was told"
+        assert (waking.kind, waking.at_ns) == ("bar", at_ns), "what was told ahead does not happen"
+        self.n += wakes
+        self.since_ns = at_ns
+        self._frames = self._frames_of(waking)
 
     def pass_until(self, now_ns: int) -> None:
         """The same to an instant: a call of the log was made then."""
@@ -234,9 +262,17 @@ class LockStep:
             if frames:
                 if frames[-1].stream == USER:  # what else it was is lost; its bot must still know what time it is
                     frames.append(_own(waking.at_ns))
+                if waking.kind == "bar" and self._wants_ahead:
+                    self._look_ahead()
                 self._tell(waking.at_ns, frames)
             else:  # lost on the way, by a fault: nobody is there to answer it
                 course.run.answer(Said())
+
+    def _look_ahead(self) -> None:
+        """What is told with this wake, so that a bot that wants nothing need not be waited for at each."""
+        most = min(self._wants_ahead, self._most_ahead())
+        if most > 0 and not self.course.has_due:
+            self._ahead = self.course.run.upcoming(most)
 
     def _next_shown(self) -> None:
         """The next of: an own event or a timer, an event of a subscribed stream."""
@@ -344,10 +380,13 @@ class LockStep:
 
     def _send(self) -> None:
         """The newest wake, on the first socket for a native bot; on whichever asked for a stream for another."""
+        if not self.sockets:
+            return  # it is told when it comes
         for stream, members, at_ns in self._frames[:-1]:
             self._send_frame(stream, b'{%b,"n":%d,"t":"%d","more":true}' % (members, self.n, at_ns))
         for stream, members, at_ns in self._frames[-1:]:
-            self._send_frame(stream, b'{%b,"n":%d,"t":"%d"}' % (members, self.n, at_ns))
+            ahead = b',"ahead":' + native.ahead_words(self._ahead) if self._ahead else b""
+            self._send_frame(stream, b'{%b,"n":%d,"t":"%d"%b}' % (members, self.n, at_ns, ahead))
 
     def _send_frame(self, stream: str, text: bytes) -> None:
         for socket in self._sockets_of(stream):

@@ -61,7 +61,7 @@ def send(call: Call) -> Any:
     return LATER
 
 
-def plan_document(course: BotCourse, symbols: Symbols) -> dict[str, Any]:
+def plan_document(course: BotCourse, symbols: Symbols, ahead: int = 0) -> dict[str, Any]:
     """`GET /sim/v1/plan`: what a desk has to know of its session before anything happens."""
     plan: RunPlan = course.plan
     ground, feed = plan.ground, plan.rules.latency.feed
@@ -77,6 +77,7 @@ def plan_document(course: BotCourse, symbols: Symbols) -> dict[str, Any]:
         has_depth=DepthView.of(ground, 0) is not None,
         has_outcomes=course.tells_outcomes is not None,
         run=course.run_id,
+        ahead=ahead,
     )
     return native.plan_document(facts)
 

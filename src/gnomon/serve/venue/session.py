@@ -376,7 +376,7 @@ class LiveSession:
         course = place.course
         clock = LockStep(
             course, self._tools.streams(plan, self.symbols), self.symbols, place.log, plan.ground.timeframe,
-            lambda _: self._over(place), lambda: self._may_go(place),
+            lambda _: self._over(place), lambda: self._may_go(place), self._most_ahead,
         )  # fmt: skip
         course.drive(clock, clock.tell)
         if plan.rules.faults.is_empty:  # what goes wrong does so in Binance's words
@@ -413,6 +413,10 @@ class LiveSession:
         if clock is None or not self._is_stepping:
             return False
         return clock.n < place.until_n or place.course.now_ns < clock.until_ns < INT64_MAX
+
+    def _most_ahead(self) -> int:
+        """While it runs: who steps a session wants to see every wake."""
+        return self.session.ahead_wakes if self.status is Status.RUNNING else 0
 
     def _new_group(self, now_ns: int) -> Group:
         streams = self._tools.streams(self.any_plan, self.symbols)

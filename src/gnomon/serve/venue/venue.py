@@ -298,7 +298,7 @@ class Venue:
             raise Conflict("the bot has no open run", hint="launch its session first")
         session = self._session_of(place)
         assert session is not None
-        return orjson.dumps(native_calls.plan_document(place.course, session.symbols))
+        return orjson.dumps(native_calls.plan_document(place.course, session.symbols, session.session.ahead_wakes))
 
 
 def _logged(name: str, handler: Handler) -> Handler:

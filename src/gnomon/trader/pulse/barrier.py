@@ -106,7 +106,8 @@ class Barrier:
             try:
                 self._ids += 1
                 number = self._ids
-                self._send(self._call(number, method, params))
+                before = map(self._text, self.client.behind())
+                self._send(*before, self._call(number, method, params))
                 return self._answer(number)
             except Lost as lost:
                 self._lose(lost)
@@ -143,11 +144,11 @@ class Barrier:
             else:
                 self._answered(frame)
             return
-        client, tally = self.client, self._tally
-        stream = frame.get("stream", "own")
-        tally.events[stream[stream.find("@") + 1 :]] += 1
-        tally.last_event_ns = self._clock.now_ns()
+        client, tally, before = self.client, self._tally, self.client.n
         messages = client.take(frame)
+        stream = frame.get("stream", "own")
+        tally.events[stream[stream.find("@") + 1 :]] += max(1, client.n - before)
+        tally.last_event_ns = self._clock.now_ns()
         tally.last_wake, tally.virtual_ns, tally.decisions = client.n, client.desk.now_ns, client.decisions
         if messages:
             self._say(messages)

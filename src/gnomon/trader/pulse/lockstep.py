@@ -92,6 +92,8 @@ class Lockstep:
         self._listens = self.wakes.own_events
         self._leaves = self._cancels = False
         self._requests = 0
+        self._acked = START  # up to which wake the venue knows
+        self._is_torn = False  # the connection was lost since the newest frame
         self.n = START
         self.decisions = 0
         self.is_over = False
@@ -102,7 +104,7 @@ class Lockstep:
 
     def attach(self) -> list[Message]:
         """The wake filter, and what else the strategy's class asks for."""
-        wanted = {"warmup": self.trader.warmup, "needs": list(self.trader.required())}
+        wanted = {"warmup": self.trader.warmup, "needs": list(self.trader.required()), "ahead": self.facts.ahead}
         return [Control("WAKE", [{**native.wake_document(self.wakes), **wanted}])]
 
     def begin(self) -> list[Message]:
@@ -115,14 +117,40 @@ class Lockstep:
     def take(self, frame: Mapping[str, Any]) -> list[Message]:
         """One frame of a wake. What it leads to comes with the last frame."""
         number: int = frame["n"]
-        if number <= self.n:
-            return [] if "more" in frame or number < self.n else self._saved
-        if "more" in frame or self.is_over:
-            self._frames.append(frame)
+        if number < self.n or "more" in frame or self.is_over:
+            if number > self.n:
+                self._frames.append(frame)
             return []
-        frames, self._frames = [*self._frames, frame], []
-        self.n = number
-        return self._wake(int(frame["t"]), frames)
+        said = self._saved
+        if number > self.n:
+            frames, self._frames = [*self._frames, frame], []
+            self.n = number
+            said = self._wake(int(frame["t"]), frames)
+        if "ahead" in frame:
+            said = self._saved = self._follow(frame["ahead"], said)
+            if self._is_torn:
+                return []
+        self._acked = self.n
+        return said
+
+    def _follow(self, ahead: Sequence[Sequence[Any]], said: list[Message]) -> list[Message]:
+        """The wakes that were told together with one, as long as nothing is said: what is said makes those behind it
+        void. So does a connection that was lost meanwhile: over the next they come again."""
+        self._is_torn = False
+        for at_ns, *rows in ahead:
+            if not is_silent(said) or self._is_torn:
+                break
+            self.n += 1
+            said = self._wake(int(at_ns), [{"bar": one} for one in rows])
+        return said if is_silent(said) else [*self.behind(), *said]
+
+    def behind(self) -> list[Message]:
+        """Acknowledges the wakes before this one, where that was not said yet: what is asked or sent now is of this
+        one."""
+        if self.n - 1 <= self._acked:
+            return []
+        self._acked = self.n - 1
+        return [Control("ACK", [self._acked])]
 
     def answered(self, request: int, answer: Mapping[str, Any], now_ns: int = 0) -> None:
         """The answer to a request. What it refuses is known at `t` of the answer, or now."""
@@ -142,7 +170,9 @@ class Lockstep:
         """Up to which wake everything is known to have arrived: the newest may have been answered into a dead
         socket."""
         self._frames.clear()
-        return max(START, self.n - 1)
+        self._is_torn = True
+        self._acked = max(START, self.n - 1)
+        return self._acked
 
     def leave(self, cancels: bool) -> None:
         """Leave in good order at the next wake: it is answered by the end, and by the cancels of what is open."""
@@ -354,6 +384,11 @@ class Lockstep:
 
 def _uncounted(_outcomes: Sequence[Outcome]) -> None:
     """Nobody counts."""
+
+
+def is_silent(said: Sequence[Message]) -> bool:
+    """Whether an answer to a wake is that there is none."""
+    return len(said) == 1 and type(said[0]) is Control and said[0].method == "ACK" and len(said[0].params) == 1
 
 
 def is_open(status: int, code: int) -> bool:

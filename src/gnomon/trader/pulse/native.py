@@ -91,6 +91,7 @@ class SessionFacts:
     has_depth: bool = False
     has_outcomes: bool = False
     run: str = ""
+    ahead: int = 0  # wakes of bars that may be told at once
 
 
 def plan_document(facts: SessionFacts) -> dict[str, Any]:
@@ -120,6 +121,7 @@ def plan_document(facts: SessionFacts) -> dict[str, Any]:
         "news": facts.has_news,
         "depth": facts.has_depth,
         "outcomes": facts.has_outcomes,
+        "ahead": facts.ahead,
     }
 
 
@@ -163,6 +165,7 @@ def facts_of(document: Mapping[str, Any]) -> SessionFacts:
             bool(document.get("depth", False)),
             bool(document.get("outcomes", False)),
             str(document.get("run", "")),
+            int(document.get("ahead", 0)),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise Invalid(
@@ -455,13 +458,23 @@ def places_of(request: Request) -> tuple[Place, ...]:
 # --- bars -----------------------------------------------------------------------------------------------------------
 
 
+_BAR: Final = b'[%d,%d,"%d","%d",%d,%d,%d,%d,%d]'
+
+
 def bar_words(one: Candle) -> bytes:
     """JSON of a closed bar: instrument, row, open and close (ns), prices in ticks, volume in lots. Made at every wake
     of a year of minutes, so by hand."""
-    return b'[%d,%d,"%d","%d",%d,%d,%d,%d,%d]' % (
+    return _BAR % (
         one.listing.number, one.position, one.open_ns, one.close_ns, one.open_ticks, one.high_ticks, one.low_ticks,
         one.close_ticks, one.volume_lots,
     )  # fmt: skip
+
+
+def ahead_words(wakes: Sequence[tuple[int, Sequence[tuple[int, ...]]]]) -> bytes:
+    """JSON of wakes of bars that follow the one of their frame: time, and the bars as (instrument, row, …)."""
+    return b"[%b]" % b",".join(
+        [b'["%d",%b]' % (at_ns, b",".join([_BAR % row for row in rows])) for at_ns, rows in wakes]
+    )
 
 
 def read_bar(said: Sequence[Any], candles: Sequence[Candle]) -> Candle:
