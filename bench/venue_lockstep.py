@@ -44,7 +44,7 @@ from gnomon.units import DAY_NS, HOUR_NS
 from workload.venue import BARS, PRINTS, VenueProcess, free_port, pinned, write_bars, write_prints
 
 END = "2026-01-01"
-YEAR_DAYS, QUICK_DAYS, PRINT_HOURS = 365, 20, 2
+YEAR_DAYS, QUICK_DAYS, PRINT_HOURS = 365, 20, 12
 TOLD_BYTES, SAID_BYTES = 165, 36  # a bar on the wire with its head, and its acknowledgement under a mask
 AHEAD, GOAL_S, GOAL_US = 256, 60.0, 114.0
 

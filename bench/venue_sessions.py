@@ -123,6 +123,22 @@ def memory(folder: Path, dump: Path, sessions: int, bots: int) -> dict[str, floa
     return {"mib_a_session": round(float(slope), 3), "mib_without": round(float(first), 1), "sessions": sessions}
 
 
+def memories(folder: Path, dump: Path, sessions: int) -> dict[str, Any]:
+    """Sessions of one bot and of sixteen, and what follows of each of the two."""
+    one, many = (memory(folder, dump, max(6, sessions // bots), bots) for bots in (1, 16))
+    bot_mib = (many["mib_a_session"] - one["mib_a_session"]) / 15
+    with dump.open() as lines:
+        rows = sum(1 for _ in lines)
+    return {
+        "of_one_bot": one,
+        "of_sixteen": many,
+        "mib_an_idle_bot": round(bot_mib, 3),
+        "mib_a_session_alone": round(one["mib_a_session"] - bot_mib, 3),
+        "rows": rows,
+        "tape_mib": round(rows * 25 / 2**20, 2),  # time, price, lots, side
+    }
+
+
 # --- the fleet ------------------------------------------------------------------------------------------------------
 
 
@@ -212,32 +228,27 @@ def fleet_of(folder: Path, dump: Path, sessions: int, seconds: float) -> dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="8 sessions, not 50; 5 seconds, not 20")
+    parser.add_argument("--nice", type=int, default=0, help="priority of all processes, on a machine that others share")
+    parser.add_argument("--only", default="memory,fleet", help="what (comma list)")
     given = parser.parse_args()
+    os.nice(given.nice)
     sessions, fifty, seconds = (8, 8, 5.0) if given.quick else (50, 50, 20.0)
     load = os.getloadavg()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         dump, opens = folder / f"{PRINTS}.csv", parse_instant("2024-03-01T00:00:00Z")
         write_prints(dump, opens, opens + HOURS * HOUR_NS)
-        rows = sum(1 for _ in dump.open())
-        one, many = (memory(folder, dump, max(6, sessions // bots), bots) for bots in (1, 16))
-        bot_mib = (many["mib_a_session"] - one["mib_a_session"]) / 15
-        fleet = fleet_of(folder, dump, fifty, seconds)
+        results = {}
+        if "memory" in given.only:
+            results["memory"] = memories(folder, dump, sessions)
+        if "fleet" in given.only:
+            results["fleet"] = fleet_of(folder, dump, fifty, seconds)
     document = {
         "question": "memory of a session and of an idle bot; fifty sessions of four bots on two cores",
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "load": load},
         "versions": {"python": platform.python_version(), "uvloop": version("uvloop")},
-        "results": {
-            "memory": {
-                "of_one_bot": one,
-                "of_sixteen": many,
-                "mib_an_idle_bot": round(bot_mib, 3),
-                "mib_a_session_alone": round(one["mib_a_session"] - bot_mib, 3),
-                "rows": rows,
-                "tape_mib": round(rows * 25 / 2**20, 2),
-            },
-            "fleet": fleet,
-        },
+        "nice": given.nice,
+        "results": results,
         "notes": "quick: fewer sessions" if given.quick else "full length",
     }
     print(json.dumps(document, indent=2))
