@@ -75,7 +75,9 @@ def first_line(process: subprocess.Popen[Any], patience_s: float = 300.0) -> Any
         line = process.stdout.readline()
     finally:
         watch.cancel()
-    assert line, f"{_name(process)} said nothing in {patience_s:.0f} s, or ended before: {process.poll()}"
+    if not line:
+        put_down(process)
+    assert line, f"{_name(process)} said nothing in {patience_s:.0f} s, or ended before: {process.returncode}"
     return line.strip()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.processes import end, put_down
+from tests.warm import warm_folder
 
 from gnomon.clock import parse_instant
 from gnomon.market.synth import synthetic_trades
@@ -113,7 +114,7 @@ class Venue:
         self.process: subprocess.Popen[str] | None = None
 
     def verb(self, *words: str) -> Any:
-        command = [sys.executable, "-m", "gnomon.cli", *words, "--json"]
+        command = [warm_folder() / "gnomon", *words, "--json"]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=180, check=False)
         assert done.returncode == 0, f"gnomon {' '.join(words)}: {done.stdout}{done.stderr}\n{self.said()}"
         return json.loads(done.stdout) if done.stdout.strip() else None

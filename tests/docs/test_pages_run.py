@@ -27,11 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.processes import first_line, put_down
+from tests.warm import warm_folder
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
-WARM = Path(__file__).with_name("warm_command.py")
 FRESH_PAGE = "README.md"
 SHELL, PYTHON = {"sh", "bash", "console"}, {"python"}
 BLOCK = re.compile(
@@ -82,21 +81,10 @@ def as_pattern(expected: str) -> re.Pattern[str]:
     return re.compile("".join(lines) + r"\s*")
 
 
-@pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture
+def warm() -> Path:
     """A folder for the path with a `gnomon` that needs no loading."""
-    folder = tmp_path_factory.mktemp("warm")
-    door, stand_in = folder / "door", folder / "gnomon"
-    stand_in.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{WARM}" "{door}" "$@"\n', encoding="utf-8")
-    stand_in.chmod(0o755)
-    server = subprocess.Popen(
-        [sys.executable, WARM, door], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    try:
-        assert first_line(server) == b"ready"
-        yield folder
-    finally:
-        put_down(server)  # the end of its input, which a killed test process makes too, would do
+    return warm_folder()
 
 
 def execute(block: Block, folder: Path, commands: Path = SCRIPTS) -> subprocess.CompletedProcess[str]:
