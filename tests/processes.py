@@ -14,7 +14,7 @@ DIES_IN_S = 60.0
 """A killed process is gone at once, even on a machine under load."""
 
 
-def end(process: subprocess.Popen[Any], patience_s: float = 30.0) -> int:
+def end(process: subprocess.Popen[Any], patience_s: float = 120.0) -> int:
     """Tell a process to end, kill it where it does not; its exit code. AssertionError, once it is gone, where it had to
     be killed. One that has ended already is left as it is."""
     if process.poll() is None:

@@ -91,8 +91,8 @@ class Standing:
             loop.call_later(0.05, loop.stop)
 
         loop.call_soon_threadsafe(down)
-        thread.join(20)
-        assert not thread.is_alive(), "the venue's loop has not stopped after 20 s"
+        thread.join(60)
+        assert not thread.is_alive(), "the venue's loop has not stopped after 60 s"
         loop.close()
         self._loop = self.venue = self._thread = None
 
