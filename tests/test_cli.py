@@ -357,8 +357,12 @@ def test_up_serves_works_and_ends_both_when_it_is_told(evaluated: Path) -> None:
             while asked.get(f"{address}/digest:x").json()["state"] != "done" and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert asked.get(f"{address}/digest:x").json()["state"] == "done"
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=PATIENCE_S)
+        with socket.create_connection(("127.0.0.1", port), 60) as half:  # who never ends a question is not waited for
+            half.sendall(b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+            half.sendall(b"Content-Length: 9\r\n\r\n{")
+            httpx.get(f"{address}/digest:x", timeout=PATIENCE_S)  # by now it has come
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, errors
     finally:
         put_down(process)

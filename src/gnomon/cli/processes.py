@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from gnomon.market.instrument import Instruments
     from gnomon.settings import Settings
     from gnomon.store.store import Store
+
+GRACE_S: Final = 5
+"""How long a gateway that is told to end waits for who has not finished asking or reading."""
 
 
 @serve.command("gateway")
@@ -119,4 +122,7 @@ def _serve_gateway(settings: Settings, store: Store, configured: Instruments, ho
         )
         address, number = host or settings.gateway_host, settings.gateway_port if port < 0 else port
         say(f"gateway on http://{address}:{number}")
-        uvicorn.run(application, host=address, port=number, log_level="warning", access_log=False)
+        uvicorn.run(
+            application, host=address, port=number, log_level="warning", access_log=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )  # fmt: skip
