@@ -113,7 +113,7 @@ class Room:
                     time.sleep(0.1)
             finally:
                 bot.kill()
-                bot.wait()
+                bot.wait(60)
         shown = self.shown()
         assert shown["status"] == "completed", shown
         return shown["runs"][-1]

@@ -58,7 +58,7 @@ class OpenVenue:
 
         self._run(work())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
+        self._thread.join(60)
         self.loop.close()
 
     def launch(self, created: Created, status: str = "running") -> None:

@@ -109,7 +109,7 @@ class Quiet:
         """When the next request is at the venue, or the next answer or own event is due."""
         found, now_ns = INT64_MAX, self.group.now_ns
         for one in self.group.courses:
-            if one.has_open and one.run.arrival_ns > now_ns:
+            if one.awaited and one.run.arrival_ns > now_ns:
                 found = min(found, one.run.arrival_ns)
             found = min(found, one.next_due_ns)
         return found
