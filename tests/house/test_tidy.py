@@ -81,6 +81,8 @@ TESTED_ELSEWHERE = {
         [f"serve/venue/{name}.py" for name in ("stream_events", "stream_sources")],
         "tests/serve/venue/test_streams.py: every stream, beside what REST answers",
     ),
+    "serve/venue/place.py": "tests/serve/venue/test_session.py: steps, stalls and ends of real runs",
+    "serve/venue/bystander.py": "tests/serve/venue/test_venue.py: markets of addresses and workspaces",
     "serve/venue/native_calls.py": "tests/serve/venue/test_lockstep.py: both ends of it, over the same run",
     "trader/pulse/care.py": "tests/clients/test_pulse_faults.py: every fault of the catalogue, over real sockets",
     "store/index_files.py": "tests/store/test_datasets.py: written, spoilt, killed, made anew",

@@ -149,7 +149,7 @@ def test_who_asks_without_a_key_uses_up_his_own_weight_alone(served: OpenVenue, 
     served.launch(created)
     served.operate("POST", f"sessions/{created.session.id}/pause")
     live = served.venue.find(created.session.id)
-    near, far = (served.call(lambda one=one: live.market(one)) for one in ("127.0.0.1", "10.0.0.9"))
+    near, far = (served.call(lambda one=one: live.bystander(one)) for one in ("127.0.0.1", "10.0.0.9"))
     near.gate.limits.is_paused = False
     path = f"/s/{created.session.id}/api/v3/exchangeInfo"
     weights = [int(served.ask("GET", path)[2]["x-mbx-used-weight-1m"]) for _ in range(3)]

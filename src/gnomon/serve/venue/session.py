@@ -13,13 +13,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from gnomon.clock import iso
-from gnomon.errors import Conflict, GnomonError, Invalid
+from gnomon.errors import GnomonError, Invalid
 from gnomon.exchange.bars import Bars
 from gnomon.exchange.exchange import Exchange
 from gnomon.jobs.replay import Replays, seq_at
@@ -29,22 +29,25 @@ from gnomon.replay.bodies import Branch, EndReason
 from gnomon.replay.live import OPERATOR
 from gnomon.replay.run import RunPlan
 from gnomon.replay.session import Drive, Entry, Session, Status, document_of
-from gnomon.serve.venue.call import LATER, Call, Handler
+from gnomon.serve.venue.bystander import Bystander
+from gnomon.serve.venue.call import Handler
 from gnomon.serve.venue.course import BotCourse
 from gnomon.serve.venue.faults import break_sockets
+from gnomon.serve.venue.flow import flow
 from gnomon.serve.venue.gate import Gate
 from gnomon.serve.venue.group import Group
 from gnomon.serve.venue.inputs import InputLog, lines
 from gnomon.serve.venue.limits import MOST_ADDRESSES
-from gnomon.serve.venue.lockstep import BUSY, LockStep
+from gnomon.serve.venue.lockstep import LockStep
 from gnomon.serve.venue.paced import Paced
+from gnomon.serve.venue.patience import Patience
+from gnomon.serve.venue.place import Place
 from gnomon.serve.venue.quiet import Quiet
-from gnomon.serve.venue.routes import METHODS
+from gnomon.serve.venue.relive import relive
 from gnomon.serve.venue.symbols import Symbols
-from gnomon.serve.venue.turns import NOT_ATTEMPTED
 from gnomon.store.bots import Bot, BotStore
 from gnomon.store.sessions import SessionRun, SessionStore, StoredSession
-from gnomon.units import INT64_MAX, MILLISECOND_NS
+from gnomon.units import MILLISECOND_NS, SECOND_NS
 from gnomon.wallclock import WallClock
 
 log = logging.getLogger(__name__)
@@ -70,61 +73,6 @@ class Tools(Protocol):
     def run_closed(self, bot: str) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
-class Place:
-    """One bot's place in a live session."""
-
-    session: str
-    bot: Bot
-    entry: Entry
-    number: int  # of the entry
-    run_id: str
-    course: BotCourse
-    log: InputLog
-    sink: Any
-    text: str  # the plan that its run is stored with
-    branch: Branch | None = None
-    clock: LockStep | None = None  # its own, in lock-step
-    is_attached: bool = False
-    is_over: bool = False
-    stalled: bool = False
-    until_n: int = 0  # wakes that its clock may tell while the session is paused
-
-
-class Market:
-    """The market of a session as somebody without a key sees it: no account, nothing to send. Each address has its
-    own, for the weights that are counted at its gate."""
-
-    account = None
-
-    def __init__(self, session: LiveSession) -> None:
-        self.session = session
-        self.gate: Any = None
-
-    @property
-    def now_ns(self) -> int:
-        return self.session.now_ns
-
-    @property
-    def ground(self) -> Any:
-        return self.session.stage.ground
-
-    @property
-    def plan(self) -> RunPlan:
-        return self.session.any_plan
-
-    @property
-    def exchange(self) -> Any:
-        places = self.session.places
-        return places[0].course.exchange if places else None
-
-    def send(self, *_: Any) -> int:
-        raise Conflict("nobody's orders", hint="sign with a bot's key")
-
-    def client(self, _: str) -> int:
-        return 0
-
-
 class LiveSession:
     """`serve.venue.control.Conductor` over the runs of one session."""
 
@@ -141,7 +89,7 @@ class LiveSession:
         self.symbols = Symbols(self.stage.ground.listings)
         self.any_plan = self._plan_of(Entry("market", "none"), 0)
         self.group = self._new_group(self.stage.start_ns)
-        self._markets: dict[str, Market] = {}  # by address
+        self._bystanders: dict[str, Bystander] = {}  # by address
         self.status = stored.status
         self._since_wall_ns = tools.clock.now_ns()
         self._drive: Paced | Quiet | None = None
@@ -151,13 +99,13 @@ class LiveSession:
         self._reason = ""
         self._is_branching = False  # its runs end so that others begin
 
-    def market(self, address: str = "") -> Market:
-        """As an address without a key sees it."""
-        found = self._markets.get(address)
+    def bystander(self, address: str = "") -> Bystander:
+        """Whoever asks from an address without a key."""
+        found = self._bystanders.get(address)
         if found is None:
-            if len(self._markets) >= MOST_ADDRESSES:
-                self._markets.clear()
-            found = self._markets[address] = Market(self)
+            if len(self._bystanders) >= MOST_ADDRESSES:
+                self._bystanders.clear()
+            found = self._bystanders[address] = Bystander(self)
             found.gate = self._tools.gate(self, found)
             self._tune(found.gate)
         return found
@@ -191,7 +139,7 @@ class LiveSession:
             "clock": {"now": str(now_ns), "progress": round(progress, 6), "speed_measured": speed},
             "flow": self.flow(),
             "stepping": self.is_stepping,
-            "runs": [self._run_state(one) for one in self.places],
+            "runs": [one.state(str(self.status)) for one in self.places],
             "reason": self._reason,
         }
 
@@ -201,40 +149,18 @@ class LiveSession:
         if not self._is_stepping or self.status is not Status.PAUSED:
             return False
         is_shared = self._drive is not None and self._drive.is_stepping
-        return is_shared or any(one.clock is not None and one.clock.state == BUSY for one in self.places)
+        return is_shared or any(one.is_busy for one in self.places)
 
     def flow(self) -> dict[str, Any]:
-        """Who is waited for, in words."""
-        found: dict[str, Any] = {"since": iso(self._since_wall_ns)}
-        if self.status is Status.STARTING:
-            missing = [one.bot.name for one in self.places if not one.is_attached]
-            return found | {"state": "starting", "who": missing}
-        if self.status is Status.PAUSED and not self.is_stepping:
-            return found | {"state": "paused"}
-        stalled = [one for one in self.places if one.stalled and not one.is_over]
-        if stalled:
-            clock = stalled[0].clock
-            return found | {"state": "stalled", "who": stalled[0].bot.name, "event": clock.n if clock else 0}
-        waiting = [one for one in self.places if one.clock is not None and one.clock.state == BUSY]
-        if waiting:
-            clock = waiting[0].clock
-            return found | {"state": "waiting_bot", "who": waiting[0].bot.name, "event": clock.n if clock else 0}
-        if self._drive is not None and self._drive.flow != "flowing":
-            return found | {"state": self._drive.flow}
-        return found | {"state": "flowing"}
+        """Who is waited for, in words, and since when (`serve.venue.flow`)."""
+        drive = self._drive.flow if self._drive is not None else ""
+        told = flow(self.status, self.places, drive, is_stepping=self.is_stepping)
+        return {"since": iso(self._since_wall_ns), **told}
 
-    def _run_state(self, place: Place) -> dict[str, Any]:
-        course = place.course
-        status = "stalled" if place.stalled else "over" if place.is_over else str(self.status)
-        return {
-            "run": place.run_id,
-            "bot": place.bot.name,
-            "entry": place.entry.name,
-            "status": status,
-            "now": iso(course.now_ns),
-            "is_attached": place.is_attached,
-            "events": course.events,
-        }
+    @property
+    def any_exchange(self) -> Any:
+        """That of any of its runs: the market of all of them is the same."""
+        return self.places[0].course.exchange if self.places else None
 
     # --- what an operator does ----------------------------------------------------------------------------------------
 
@@ -276,17 +202,12 @@ class LiveSession:
         if self._drive is not None:
             self._drive.step(self._row_ns(events) if events else until_ns)
         for one in self.places:
-            if one.clock is not None:
-                one.until_n = one.clock.n + events
-                one.clock.until_ns = INT64_MAX if events else until_ns
-                one.clock.go_on()
+            one.step(events, until_ns)
 
     def _end_step(self) -> None:
         self._is_stepping = False
         for one in self.places:
-            one.until_n = 0
-            if one.clock is not None:
-                one.clock.until_ns = INT64_MAX
+            one.end_step()
 
     def set_pace(self, pace: str) -> None:
         """Another factor from now on; lock-step stays what it is."""
@@ -341,7 +262,7 @@ class LiveSession:
         place = Place(
             self.id, bot, entry, number, run_id, self._course(run_id, plan, sink, branch), inputs, sink, text, branch
         )
-        place.course.on_break = lambda what: break_sockets(self._sockets_of(place), what)
+        place.course.on_break = lambda what: break_sockets(place.sockets(self.group.sockets), what)
         if self.is_lockstep and bot.tier != "unmodified":
             self._give_clock(place, plan)
         else:
@@ -385,12 +306,6 @@ class LiveSession:
         course.gate.shows_time = True
         place.clock = clock
 
-    def _sockets_of(self, place: Place) -> list[Any]:
-        """Those of a bot; where all share a clock, those that nobody's key has opened too."""
-        if place.clock is not None:
-            return list(place.clock.sockets)
-        return [one for one in self.group.sockets if one.key is None or one.key.bot == place.bot.id]
-
     def _sockets(self) -> list[Any]:
         return [*self.group.sockets, *(one for place in self.places if place.clock for one in place.clock.sockets)]
 
@@ -407,12 +322,7 @@ class LiveSession:
     def _may_go(self, place: Place) -> bool:
         if self.status is Status.RUNNING:
             return True
-        if self.status is not Status.PAUSED:
-            return False
-        clock = place.clock
-        if clock is None or not self._is_stepping:
-            return False
-        return clock.n < place.until_n or place.course.now_ns < clock.until_ns < INT64_MAX
+        return self.status is Status.PAUSED and self._is_stepping and place.may_step
 
     def _most_ahead(self) -> int:
         """While it runs: who steps a session wants to see every wake."""
@@ -490,29 +400,28 @@ class LiveSession:
 
     async def _watch(self) -> None:
         """Say who is waited for too long, and write down how far a shared clock has come; nothing moves by itself."""
-        told: dict[str, tuple[int, int]] = {}
-        stall_ns = int(document_of(self._text).get("session", {}).get("stall_s", 30)) * 1_000_000_000
+        stall_ns = int(document_of(self._text).get("session", {}).get("stall_s", 30)) * SECOND_NS
+        patience = Patience(stall_ns)
         while self.status in (Status.RUNNING, Status.PAUSED):
             await asyncio.sleep(min(1.0, stall_ns / 4e9))
-            wall_ns = self._tools.clock.now_ns()
             for one in self.places:
-                clock = one.clock
-                if clock is None and not one.is_over:
+                if one.clock is None and not one.is_over:
                     one.log.write("clock", self.group.now_ns)
-                if clock is None or one.is_over or clock.state != BUSY or not self._waits:
-                    told.pop(one.run_id, None)
-                    continue
-                n, since_ns = told.get(one.run_id, (-1, 0))
-                if n != clock.n:
-                    told[one.run_id] = clock.n, wall_ns
-                    if one.stalled:
-                        one.stalled = False
-                        self._tools.sessions.set_run(one.run_id, "running")
-                elif wall_ns - since_ns > stall_ns and not one.stalled:
-                    one.stalled = True
-                    self._since_wall_ns = wall_ns
-                    self._tools.sessions.set_run(one.run_id, "stalled", reason=f"no answer to wake {n}")
-                    log.warning("session %s: bot %s has not answered wake %d", self.id, one.bot.name, n)
+                if one.is_busy and self._waits and not one.is_over:
+                    self._stall(one, patience.is_stalled(one, self._tools.clock.now_ns()))
+                else:
+                    patience.forget(one)
+
+    def _stall(self, place: Place, is_stalled: bool) -> None:
+        if is_stalled is place.stalled:
+            return
+        place.stalled = is_stalled
+        if not is_stalled:
+            self._tools.sessions.set_run(place.run_id, "running")
+            return
+        self._since_wall_ns = self._tools.clock.now_ns()
+        self._tools.sessions.set_run(place.run_id, "stalled", reason=f"no answer to wake {place.n}")
+        log.warning("session %s: bot %s has not answered wake %d", self.id, place.bot.name, place.n)
 
     # --- ends ---------------------------------------------------------------------------------------------------------
 
@@ -539,12 +448,10 @@ class LiveSession:
         stored = done.stored
         place.log.drop()
         now_ns = self._tools.clock.now_ns()
-        self._tools.sessions.end_run(place.run_id, stored.status, now_ns, reason=stored.reason, tier=_tier_of(place))
+        self._tools.sessions.end_run(place.run_id, stored.status, now_ns, reason=stored.reason, tier=place.tier)
         is_live = self.status in (Status.RUNNING, Status.PAUSED)  # paused: a step came to the end
         if is_live and not self._is_branching and all(one.is_over for one in self.places):
-            failed = all(one.course.run.played and one.course.run.played.reason is EndReason.FAILED
-                         for one in self.places)  # fmt: skip
-            self._act("error" if failed else "end")
+            self._act("error" if all(one.has_failed for one in self.places) else "end")
             self._rest()
 
     def _close_runs(self, why: str, ends: EndReason) -> None:
@@ -638,45 +545,8 @@ class LiveSession:
 
     def _relive(self, place: Place, logged: Sequence[Sequence[Any]]) -> None:
         status, self.status = self.status, Status.RUNNING
-        place.course.is_reliving = True
-        for line in logged:
-            if line[0] == "call":
-                self._recall(place, *line[1:])
-            elif line[0] == "clock":
-                place.course.advance(int(line[1]))
-                self.group.advance(int(line[1]))
-            elif place.clock is not None:
-                place.clock.replay(line)
+        relive(place, self.group, self._tools.handlers, logged)
         self.status = status
-        place.course.is_reliving = False
-
-    def _recall(
-        self, place: Place, now_ns: int, method: str, params: Mapping[str, str], weight: int = 0, raw: int = 0
-    ) -> None:
-        course, wake, limits = place.course, params.get("wake", ""), place.course.gate.limits
-        orders = METHODS[method].orders
-        if place.clock is None:
-            course.advance(now_ns)
-            self.group.now_ns = max(self.group.now_ns, now_ns)
-        else:
-            place.clock.pass_until(now_ns)
-
-        def keep(value: Any, refusal: Any) -> None:
-            if refusal is not None and getattr(refusal, "code", 0) not in NOT_ATTEMPTED:
-                limits.take_back(course.now_ns, orders)
-            if course.faults is not None:
-                value, refusal = course.faults.answer(method, value, refusal, course.now_ns)
-            if wake:
-                course.gate.answers.keep(wake, value, refusal)
-
-        limits.recount(course.now_ns, orders, weight, raw)
-        try:
-            value = self._tools.handlers[method](Call(method, params, course, keep, is_signed=True))
-        except Exception as refusal:  # as the door would have told it
-            keep(None, refusal)
-            return
-        if value is not LATER:
-            keep(value, None)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -684,7 +554,7 @@ class LiveSession:
         now_ns = self._tools.clock.now_ns()
         self.status = self._tools.sessions.act(self.id, action, now_ns, reason=reason).status
         self._since_wall_ns = now_ns
-        for one in self._markets.values():
+        for one in self._bystanders.values():
             self._tune(one.gate)
         for place in self.places:
             self._tune(place.course.gate)
@@ -698,13 +568,6 @@ class LiveSession:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(course)
         task.add_done_callback(_report)
         return task
-
-
-def _tier_of(place: Place) -> str:
-    """How the venue knew that the bot had decided."""
-    if place.clock is None:
-        return "unmodified"
-    return "native" if place.clock.is_native else "shim"
 
 
 def _report(task: asyncio.Task[None]) -> None:

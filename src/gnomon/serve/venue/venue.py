@@ -19,9 +19,10 @@ from gnomon.serve.venue.call import Call, Handler
 from gnomon.serve.venue.gate import Gate
 from gnomon.serve.venue.keys import Key
 from gnomon.serve.venue.limits import Limits
+from gnomon.serve.venue.place import Place
 from gnomon.serve.venue.refusal import VenueRefusal
 from gnomon.serve.venue.routes import METHODS, TRADE
-from gnomon.serve.venue.session import LiveSession, Market, Place
+from gnomon.serve.venue.session import LiveSession
 from gnomon.serve.venue.stamps import StampRule
 from gnomon.serve.venue.streams import Streams
 from gnomon.serve.venue.symbols import Symbols
@@ -178,12 +179,12 @@ class Venue:
 
     def of_session(self, session: str, workspace: str = "", address: str = "") -> Any:
         found = self._live.get(session)
-        return found.market(address) if found is not None and workspace in ("", found.workspace) else None
+        return found.bystander(address) if found is not None and workspace in ("", found.workspace) else None
 
     def single(self, workspace: str = "", address: str = "") -> Any:
         known = [one for one in self._live.values() if workspace in ("", one.workspace)]
         live = [one for one in known if one.status in LIVE] or known
-        return live[0].market(address) if len(live) == 1 else None
+        return live[0].bystander(address) if len(live) == 1 else None
 
     def choices(self, workspace: str = "") -> str:
         live = [one for one in self._live.values() if one.status in LIVE and workspace in ("", one.workspace)]
@@ -198,8 +199,8 @@ class Venue:
             place = self._places.get(socket.key.bot)
             if place is not None:
                 return self._session_of(place), place
-        market: Market | None = self.of_session(socket.session) if socket.session else self.single()
-        return (market.session if market is not None else None), None
+        found: Any = self.of_session(socket.session) if socket.session else self.single()
+        return (found.session if found is not None else None), None
 
     # --- sockets.Hub --------------------------------------------------------------------------------------------------
 
