@@ -67,6 +67,10 @@ class NativePair:
         self.clock.attach(self.ear, None)
         self.say(self.runtime.attach())
         self.say(self.runtime.begin())
+        self.go_on()
+
+    def go_on(self) -> None:
+        """To the end, once its start was acknowledged."""
         while self.clock.state != OVER:
             frames, self.ear.frames = self.ear.frames, []
             assert frames, "nobody says anything"

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from tests.replay.fixed_runs import runs
 from tests.replay.scene import T0, ground, plan, random_session, rough_bars, rules
-from tests.serve.venue.native_pair import NativePair
+from tests.serve.venue.native_pair import Ear, NativePair
 
 from gnomon.errors import Invalid
 from gnomon.replay.run import play
+from gnomon.trader.pulse.lockstep import Control
 from gnomon.trader.trader import Strategy
 from gnomon.units import MINUTE_NS
 
@@ -127,4 +128,35 @@ def test_what_is_read_and_ordered_at_the_start_is_in_the_run() -> None:
     played = pair.course.run.played
     assert played is not None
     assert inside.fills == 2
+    assert played.digests == inside.digests
+
+
+class Alarmed(Strategy):
+    """Does what it does when its timer tells it to."""
+
+    def on_start(self, desk: Any) -> None:
+        desk.after("90s", "first")
+
+    def on_timer(self, desk: Any, _name: str) -> None:
+        desk.buy(0, lots=1)
+        desk.after("60s", "next")
+
+
+def test_a_timer_that_was_set_into_a_dying_connection_and_once_more_is_one_timer() -> None:
+    how = plan(ground(rough_bars(3, 60)), rules(), window=(T0 + 10 * MINUTE_NS, T0 + 50 * MINUTE_NS))
+    inside = play(how, Alarmed())
+    pair = NativePair(how, Alarmed())
+    pair.clock.attach(pair.ear, None)
+    pair.say(pair.runtime.attach())
+    *said, acknowledged = pair.runtime.begin()
+    assert [one.method for one in said if isinstance(one, Control)] == ["TIMER"]
+    pair.say(said)
+    pair.clock.detach(pair.ear)
+    pair.ear = Ear()
+    pair.clock.attach(pair.ear, pair.runtime.resume())
+    pair.say([*said, acknowledged])
+    pair.go_on()
+    played = pair.course.run.played
+    assert played is not None
+    assert inside.fills > 30
     assert played.digests == inside.digests

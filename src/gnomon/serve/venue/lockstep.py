@@ -406,6 +406,9 @@ class LockStep:
         have come further than was written down."""
         if resume is not None and self._is_relived:
             self._pass_to(resume + 1)
+        if self.is_native:  # what it said of this wake and did not end with an ACK, it says again
+            self._timers.clear()
+            self._watches.clear()
         self.sockets.append(socket)
         if len(self.sockets) == 1 and self.state == BUSY and (resume is None or resume < self.n):
             self._send()
