@@ -5,7 +5,8 @@ WORKERS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 BENCH   ?= --quick
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
-PYTEST  := $(BIN)/python -m pytest -rs -n $(WORKERS) --dist worksteal
+# One that hangs says after a quarter of an hour where it stands, and the others go on.
+PYTEST  := $(BIN)/python -m pytest -rs -n $(WORKERS) --dist worksteal --timeout 900
 
 # Thousands of processes start in the tests: each would compile what it imports anew where the caller forbids to keep it.
 unexport PYTHONDONTWRITEBYTECODE

@@ -71,7 +71,7 @@ class Naive:
                 with urllib.request.urlopen(request, timeout=self.told["timeout_s"]):
                     return True
             except urllib.error.HTTPError as error:
-                self.is_over |= error.code == 401 and b"-2015" in error.read()  # its key is bound to nothing any more
+                self.is_over |= b"Market is closed." in error.read()
                 if verb == "POST" and error.code < 500:
                     return False
             except OSError:

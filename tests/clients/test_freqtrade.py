@@ -153,12 +153,12 @@ def warm_up(python: Path) -> None:
 def until_the_end(
     venue: Venue, session: LiveSession, running: Running, seconds: float, goal: int | None
 ) -> list[dict[str, Any]]:
-    """Its own trades as the venue told them last, before the session was over and its key opened nothing more. Once so
-    many of its orders are filled, and it has just bought and is to sell five seconds later, the session is brought to
-    its end at full pace: nothing is skipped."""
+    """Its own trades, once the session is over. Once so many of its orders are filled, and it has just bought and is to
+    sell five seconds later, the session is brought to its end at full pace: nothing is skipped."""
     end, changed, trades = time.monotonic() + seconds, 0.0, list[dict[str, Any]]()
-    while (found := own_trades(session, running)) is not None:
-        now = time.monotonic()
+    while not is_over(session):
+        assert running.process.poll() is None, running.said()[-4000:]
+        now, found = time.monotonic(), own_trades(session)
         assert now < end, running.said()[-4000:]
         if len(found) != len(trades):
             trades, changed = found, now
@@ -167,16 +167,22 @@ def until_the_end(
             venue.verb("session", "seek", session.id, LAST)
             goal = None
         time.sleep(0.1)
+    trades = own_trades(session)
+    while closed_orders(running) != filled_by_order(trades) and time.monotonic() < end:
+        time.sleep(0.1)  # what was filled at the very end it still asks for
     return trades
 
 
-def own_trades(session: LiveSession, running: Running) -> list[dict[str, Any]] | None:
-    """As the venue tells them; None once the session is over."""
+def is_over(session: LiveSession) -> bool:
+    status, account = call(session, session.bots[0], "GET", "/api/v3/account")
+    assert status == 200, account
+    return not account["canTrade"]
+
+
+def own_trades(session: LiveSession) -> list[dict[str, Any]]:
+    """As the venue tells them."""
     status, found = call(session, session.bots[0], "GET", "/api/v3/myTrades", symbol=f"{BASE}{QUOTE}", limit=1000)
-    if status == 401:
-        return None
     assert status == 200, found
-    assert running.process.poll() is None, running.said()[-4000:]
     return list(found)
 
 

@@ -41,3 +41,22 @@ def test_the_oldest_keys_are_forgotten(monkeypatch: Any) -> None:
 
 def test_a_gate_begins_with_nothing_in_work() -> None:
     assert (Gate().requests, Gate().in_work) == (0, 0)
+
+
+def test_whoever_waits_for_an_answer_when_the_run_ends_is_told_that_nobody_knows() -> None:
+    gate, told = Gate(), list[tuple[str, int]]()
+
+    class Asked:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def reply(self, value: Any, refusal: VenueRefusal | None) -> None:
+            assert value is None
+            assert refusal is not None
+            del gate.waiting[self]
+            told.append((self.name, refusal.code))
+
+    gate.waiting = {Asked("first"): None, Asked("second"): None}
+    gate.end()
+    assert told == [("first", -1007), ("second", -1007)]
+    assert (gate.in_work, gate.is_over) == (0, True)

@@ -25,6 +25,12 @@ class Pinged(Listener):
         self.pings.append(payload)
 
 
+class Asked:
+    """A request that waits."""
+
+    def reply(self, _value: Any, _refusal: Any) -> None: ...
+
+
 def test_the_next_event_comes_when_every_socket_has_returned_the_ping_and_nothing_is_in_work() -> None:
     async def scene() -> None:
         group, course = group_of()
@@ -43,12 +49,12 @@ def test_the_next_event_comes_when_every_socket_has_returned_the_ping_and_nothin
         drive.ponged(one, one.pings[0])
         await asyncio.sleep(0.1)
         assert len(one.told) == told, "the other has not received it yet"
-        course.gate.in_work = 1
+        course.gate.waiting[Asked()] = None
         drive.ponged(two, two.pings[0])
         await asyncio.sleep(0.1)
         assert len(one.told) == told, "a request is open"
         assert drive.flow == "waiting_bot"
-        course.gate.in_work = 0
+        course.gate.waiting.clear()
         await until(lambda: len(one.told) > told)
         assert len(one.told) > told
         drive.stop()
@@ -87,7 +93,7 @@ def test_an_answer_that_comes_with_time_is_not_waited_for_in_time_that_stands() 
     async def scene() -> None:
         group, course = group_of(Latency(entry=Leg(2_000_000_000)))
         course.gate = Gate()
-        course.gate.in_work = 1
+        course.gate.waiting[Asked()] = None
         course.send(Place(0, Side.BUY, OrderType.MARKET, 1), lambda at_ns, _: answered.append(at_ns))
         assert course.awaited == 1
         start_ns = group.now_ns
@@ -129,11 +135,11 @@ def test_an_order_that_takes_time_gets_its_answer_though_its_bot_says_nothing_un
         answered: list[int] = []
 
         def answer(_at_ns: int, _outcomes: Any) -> None:
-            course.gate.in_work -= 1
+            course.gate.waiting.clear()
             answered.append(course.now_ns)
 
         began_ns = group.now_ns
-        course.gate.requests = course.gate.in_work = 1
+        course.gate.requests, course.gate.waiting[Asked()] = 1, None
         course.send(Place(0, Side.BUY, OrderType.LIMIT, 1, 1), answer)
         drive.start()
         await until(lambda: bool(answered))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from tests.serve.venue.live_scene import Scene
+from tests.serve.venue.live_scene import FEES, Scene
 from tests.serve.venue.open_venue import PACED, OpenVenue, wait
 from tests.serve.venue.room import Peer, hexed
 
@@ -84,6 +85,23 @@ def test_a_run_that_is_over_is_read_and_sent_nothing(served: OpenVenue, scene: S
     (stored,) = scene.stored(created)
     assert scene.replays.verify(stored).outcome.name == "VERIFIED"
     assert stored.counts["orders"] == 2
+
+
+def test_whoever_waits_for_an_answer_when_the_session_stops_is_told_that_nobody_knows_and_can_ask(
+    served: OpenVenue, scene: Scene
+) -> None:
+    created = scene.create(session=PACED, rules=f"{FEES}\nlatency = {{ reply = {{ const_ms = 3_600_000 }} }}")
+    [seat] = created.seats
+    served.launch(created)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: served.sign(seat, "POST", "order", **LIMIT))
+        [place] = served.venue.find(created.session.id).places
+        wait(lambda: place.course.gate.in_work == 1 and bool(place.course.account.orders))
+        served.operate("POST", f"sessions/{created.session.id}/stop")
+        status, answer = waiting.result(30)[:2]
+    assert (status, answer["code"]) == (504, -1007)
+    [found] = served.sign(seat, "GET", "openOrders")[1]
+    assert found["status"] == "NEW"
 
 
 def test_user_events_of_a_run_that_is_over_are_not_subscribed_to(served: OpenVenue, scene: Scene) -> None:

@@ -98,6 +98,7 @@ class StandIn:
         assert isinstance(wake, Control)
         (filter_,) = through_json(wake.params)
         wanted = Wanted(filter_.pop("warmup"), tuple(filter_.pop("needs")))
+        assert filter_.pop("ahead") == 0
         self.run = LiveRun(plan, native.wake_of(filter_), self, wanted=wanted, sink=sink)
         self.stage = self.run._stage
         self.symbols: dict[str, Listing] = dict(zip(facts.symbols, plan.ground.listings, strict=True))

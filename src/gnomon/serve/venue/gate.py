@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from gnomon.serve.venue import codes
 from gnomon.serve.venue.faults import WireFaults
 from gnomon.serve.venue.limits import Limits
 from gnomon.serve.venue.refusal import VenueRefusal
@@ -51,6 +52,12 @@ class Answers:
                 reply(value, refusal)
 
 
+class Waiting(Protocol):
+    """A request that has no answer yet."""
+
+    def reply(self, value: Any, refusal: VenueRefusal | None, /) -> None: ...
+
+
 class Gate:
     """What the door keeps beside a course. Made once a course by whoever makes the course.
 
@@ -58,7 +65,7 @@ class Gate:
     found for are in no count.
     """
 
-    __slots__ = ("answers", "faults", "in_work", "is_over", "limits", "requests", "shows_time", "stamps")
+    __slots__ = ("answers", "faults", "is_over", "limits", "requests", "shows_time", "stamps", "waiting")
 
     def __init__(self, stamps: StampRule | None = None, limits: Limits | None = None) -> None:
         self.stamps = stamps or StampRule()
@@ -66,9 +73,13 @@ class Gate:
         self.answers = Answers()
         self.faults: WireFaults | None = None
         self.requests = 0
-        self.in_work = 0
+        self.waiting: dict[Waiting, None] = {}  # in the order in which they came
         self.is_over = False  # the run has ended: what it came to can be asked, and nothing sent
         self.shows_time = False  # answers say what time it is, to the nanosecond: a bot in lock-step has no other clock
+
+    @property
+    def in_work(self) -> int:
+        return len(self.waiting)
 
     def suffer(self, faults: WireFaults) -> None:
         """What goes wrong from now on."""
@@ -77,6 +88,9 @@ class Gate:
 
     def end(self) -> None:
         """The run is over. Its clock stands, so no window of its limits would ever end, nor would a fault: whoever asks
-        what has become of it meets neither."""
+        what has become of it meets neither. An answer that would have come later does not come: whoever waits for it is
+        told that nobody knows, and may ask."""
         self.is_over = self.limits.is_paused = True
         self.faults = self.stamps.skew_ns = None
+        for one in tuple(self.waiting):
+            one.reply(None, codes.timed_out())

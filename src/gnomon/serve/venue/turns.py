@@ -44,7 +44,7 @@ class Turn:
         self.course = course
         gate = course.gate
         gate.requests += 1
-        gate.in_work += 1
+        gate.waiting[self] = None
         now_ns = course.now_ns
         route = self.route
         gate.limits.spend(now_ns, route.weight if route.weigh is None else route.weigh(params))
@@ -118,7 +118,7 @@ class Turn:
         course = self.course
         if course is not None:
             gate = course.gate
-            gate.in_work -= 1
+            gate.waiting.pop(self, None)
             if refusal is not None and self.counted and refusal.code not in NOT_ATTEMPTED:
                 gate.limits.take_back(course.now_ns, self.counted)
                 self.counted = 0
@@ -132,7 +132,7 @@ class Turn:
         assert self.course is not None
         if not self.is_done:
             self.is_done = True
-            self.course.gate.in_work -= 1
+            self.course.gate.waiting.pop(self, None)
             self.give(value, refusal)
 
     @abstractmethod

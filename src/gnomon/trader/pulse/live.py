@@ -62,7 +62,7 @@ QUERY_PATHS: Final[Mapping[str, tuple[str, bool]]] = {
 }
 
 
-OVER: Final = "the session is over: the venue knows the key no longer"
+OVER: Final = "the session is over"
 
 
 class Ended(Exception):
@@ -383,7 +383,8 @@ class Live:
         self._open(stream)
         if stream == MARKET:
             self.sight.lost()
-        self._rest.get("/api/v3/account", signed=True)  # a session that is over knows its bots no longer
+        if not self._rest.get("/api/v3/account", signed=True).get("canTrade", True):  # a session that is over
+            raise Ended(OVER)
         self._reconcile(self._repairs.orders(self.desk.orders())[0])
         hook = self.trader.hook("degraded")
         if hook is not None:
