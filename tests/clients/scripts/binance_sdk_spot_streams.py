@@ -33,7 +33,7 @@ async def walk() -> None:
     face = await Face("rest").open()
     say("balance before", exact=await balance(face))
     await errands(face)
-    await until(lambda: heard.has_enough(GIVEN["bars"]), GIVEN.get("patience", 30))
+    await until(lambda: heard.has_enough(GIVEN["bars"], len(KINDS)), GIVEN.get("patience", 30))
     say("own trades", trades=await face.my_trades(symbol=GIVEN["symbol"]))
     say("balance after", exact=await balance(face))
     await own.close_connection()

@@ -33,7 +33,7 @@ async def walk() -> None:
         await asyncio.wait_for(opened.acquire(), 20)
     say("balance before", exact=await balance(venue))
     await errands(venue)
-    await until(lambda: heard.has_enough(GIVEN["bars"]), GIVEN.get("patience", 30))
+    await until(lambda: heard.has_enough(GIVEN["bars"], 2 + len(names)), GIVEN.get("patience", 30))
     say("own trades", trades=await venue.get_my_trades(symbol=GIVEN["symbol"]))
     say("balance after", exact=await balance(venue))
     for task in tasks:

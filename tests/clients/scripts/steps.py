@@ -82,8 +82,11 @@ class Heard:
         else:
             self.other.append(message)
 
-    def has_enough(self, bars: int) -> bool:
-        """Whether so many bars closed, and the two market orders have come to their ends."""
+    def has_enough(self, bars: int, kinds: int = 1) -> bool:
+        """Whether so many bars closed and so many kinds of streams were heard, and the two market orders have come to
+        their ends."""
+        if len(self.market) < kinds:
+            return False
         closed = sum(1 for one in self.market.get("kline", []) if one["k"]["x"])
         filled = sum(1 for one in self.own if one.get("X") == "FILLED")
         return closed >= bars and filled >= 2 and self.own[-1]["e"] == "outboundAccountPosition"
