@@ -13,11 +13,13 @@ from tests.replay.scene import T0, ground, plan, random_session, rules, seeded_p
 from gnomon.errors import Conflict
 from gnomon.exchange.order import Cancel, OrderType, Place, Side
 from gnomon.exchange.outcome import Filled, Outcome
+from gnomon.exchange.rules import Latency, Leg
 from gnomon.replay.bodies import EndReason
 from gnomon.replay.live import OPERATOR, LiveRun, Said
 from gnomon.replay.record import Kept, Record
 from gnomon.replay.run import RunPlan, play, play_again
 from gnomon.trader.trader import Wake
+from gnomon.units import INT64_MAX
 
 
 @pytest.mark.parametrize("name", ["prints", "late", "bars", "two"])
@@ -140,6 +142,26 @@ def test_every_request_has_its_answer_and_the_number_that_was_foretold() -> None
         if wild.run.step(wild.run.now_ns + 1_000_000) is not None:
             wild.run.answer(Said())
     assert wild.answers[number] > T0
+
+
+def test_it_says_when_the_next_of_several_requests_arrives() -> None:
+    how = plan(ground(seeded_prints(200)), rules(latency=Latency(entry=Leg(5_000_000))))
+    run = Wild(how, 0).run
+    run.open(Said())
+    assert run.next_arrival_ns == INT64_MAX
+    arrivals = []
+    for _ in range(3):
+        run.send(Said(requests=[Cancel(0, 99)]))
+        arrivals.append(run.arrival_ns)
+        while run.step(run.now_ns + 1_000_000) is not None:
+            run.answer(Said())
+    assert run.now_ns < arrivals[0] == run.next_arrival_ns < arrivals[1]
+    while run.step(arrivals[0]) is not None:
+        run.answer(Said())
+    assert run.next_arrival_ns == arrivals[1]
+    while run.step(arrivals[2]) is not None:
+        run.answer(Said())
+    assert run.next_arrival_ns == INT64_MAX
 
 
 def test_a_wake_without_an_answer_holds_the_clock() -> None:

@@ -27,6 +27,7 @@ from gnomon.exchange.order import (
 )
 from gnomon.exchange.outcome import Outcome
 from gnomon.replay.bodies import (
+    Attach,
     Decision,
     Deliver,
     Detach,
@@ -91,6 +92,7 @@ class Script:
     own: set[int]  # seqs of the own events that were told
     calls: int
     reason: EndReason
+    concurrency: int = 0
     is_attached: bool = False
     is_detached: bool = False
     called_ns: int = 0  # of the last call
@@ -114,6 +116,8 @@ class Script:
         elif one.type is RecordType.TIMER:
             self.calls += 1
             self.called_ns = one.t
+        elif one.type is RecordType.ATTACH:
+            self.concurrency = cast(Attach, one.body).concurrency
         elif one.type is RecordType.WAKE and not self.is_attached:
             self.wake, self.is_attached, self.called_ns = cast(Wake, one.body), True, one.t
         elif one.type is RecordType.WAKE:

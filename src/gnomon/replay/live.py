@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import heappop, heappush
 from typing import Any, NamedTuple, Protocol
 
 from gnomon.errors import Conflict
@@ -36,6 +37,7 @@ from gnomon.replay.view import DepthView, TapeView
 from gnomon.replay.wakes import wake_of
 from gnomon.replay.wire import Wire
 from gnomon.trader.trader import KINDS, Wake
+from gnomon.units import INT64_MAX
 
 SAID_SO, LOST, OPERATOR = 1, 2, 3
 """Why a trader takes part no longer, as a DETACH says it."""
@@ -154,6 +156,7 @@ class _Stepped(Replay):
     listener: Listener
     seat: Seat
     arrival_ns = 0  # of the newest request
+    arrivals: list[int]  # of those that are on their way, a heap
 
     def _send(self) -> bool:
         return self.seat.waking is not None or super()._send()
@@ -170,6 +173,7 @@ class _Stepped(Replay):
         number = 0
         if type(event) is Arrival:
             number, self.arrival_ns = event.number, max(self.arrival_ns, at_ns)
+            heappop(self.arrivals)
         told = self.seat.heard[heard:]
         del self.seat.heard[heard:]
         for due_ns, outcomes in told[:-1]:  # what a fault put before it
@@ -187,6 +191,7 @@ class _Stepped(Replay):
     def _push(self, at_ns: int, lane: int, source: int, payload: Any) -> None:
         if type(payload) is Arrival:
             self.arrival_ns = at_ns
+            heappush(self.arrivals, at_ns)
         super()._push(at_ns, lane, source, payload)
 
     def go(self, limit_ns: int) -> None:
@@ -226,7 +231,8 @@ class LiveRun:
         concurrency: int = 0,
     ) -> None:
         """`wakes` as the trader's class has it: nothing in it that no hook of its hears. `wanted` is what else its
-        class asks for; what the ground lacks is refused as it is in process (`replay.needs`)."""
+        class asks for; what the ground lacks is refused as it is in process (`replay.needs`). `concurrency` is that
+        of the trader (`replay.bodies.Attach`)."""
         self.plan = plan = ready(plan, wanted or Wanted())
         self.seat = seat = Seat()
         seat.now_ns = plan.start_ns
@@ -239,7 +245,7 @@ class LiveRun:
         stage.journal.put(wake, 0, plan.start_ns, 0, TRADER)
         pieces = stage.pieces(stage.streams(wake, seat.hook), seat, first_crossing)
         self._engine = engine = _Stepped(*pieces)
-        engine.seat, engine.listener = seat, listener
+        engine.seat, engine.listener, engine.arrivals = seat, listener, []
         self.faults = faults = stage.faults()
         if faults is not None:
             engine.suffer(faults)
@@ -264,6 +270,12 @@ class LiveRun:
     def arrival_ns(self) -> int:
         """When the newest request arrives."""
         return self._engine.arrival_ns
+
+    @property
+    def next_arrival_ns(self) -> int:
+        """When the next request that is on its way arrives; INT64_MAX where none is."""
+        arrivals = self._engine.arrivals
+        return arrivals[0] if arrivals else INT64_MAX
 
     @property
     def waking(self) -> Waking | None:

@@ -248,7 +248,7 @@ def play_again(
     plan = as_recorded(plan, record.genesis.config)
     stage = Stage.set(plan, sink, "full", keeps=False, branch=record.branch, draws=_draws(plan, taking))
     ghost = Ghost(script, stage.course.rewrite, lambda: stage.journal.seq)
-    stage.attach(script.wake)
+    stage.attach(script.wake, script.concurrency)
     engine = stage.engine(stage.streams(script.wake, ghost.hook, ghost.called), ghost, search, taking)
     stage.course.asked = ghost.take_watches
 
@@ -338,8 +338,8 @@ class Stage:
     def bar_layer(self) -> int:
         return FIRST_LAYER + len(self.plan.ground.tapes)
 
-    def attach(self, wake: Wake) -> None:
-        self.journal.put(Attach(0, 0), 0, self.plan.start_ns, 0, TRADER)
+    def attach(self, wake: Wake, concurrency: int = 0) -> None:
+        self.journal.put(Attach(0, concurrency), 0, self.plan.start_ns, 0, TRADER)
         self.journal.put(wake, 0, self.plan.start_ns, 0, TRADER)
 
     def streams(
