@@ -21,8 +21,8 @@ from gnomon.units import SECOND_NS
 Kind = Literal["strategy", "agent", "remote"]
 Tier = Literal["auto", "native", "shim", "unmodified"]
 """How a venue knows that a bot has decided; auto: seen by how it connects."""
-Concurrency = Literal["serial"]
-"""What is due while a request is open waits for its answer. Bots that are told it at once are not served yet."""
+Concurrency = Literal["serial", "concurrent"]
+"""What is due while a request is open waits for its answer, or is told at once: as its sockets have said last."""
 KeyKind = Literal["hmac", "ed25519", "rsa"]
 STATUSES: Final = ("active", "disabled", "archived")
 PERMISSIONS: Final = ("TRADE", "USER_DATA", "USER_STREAM")

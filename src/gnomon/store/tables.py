@@ -494,7 +494,7 @@ bots: Final = Table(
     _needed("revision", Integer),  # the newest of `bot_revisions`
     _needed("kind", Text),  # strategy, agent, remote
     _needed("tier", Text),  # auto, native, shim, unmodified
-    _needed("concurrency", Text),  # serial
+    _needed("concurrency", Text),  # serial, concurrent
     _needed("status", Text),  # active, disabled, archived
     _needed("note", Text),
     Column("session", Text, index=True),  # where its keys trade; null while unbound

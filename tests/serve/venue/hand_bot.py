@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from tests.exchange.venue import prints
@@ -52,11 +52,20 @@ class NoStreams:
         return []
 
 
+class Driven(Protocol):
+    """Whose turns they are."""
+
+    @property
+    def course(self) -> BotCourse: ...
+
+
 class HandTurn(Turn):
     """A turn whose answer is kept."""
 
-    def __init__(self, route: Route, bot: Bot) -> None:
+    def __init__(self, route: Route, bot: Driven) -> None:
         self.route, self.course, self.wake, self.counted, self.is_done = route, None, "", 0, False
+        self.is_called = self.is_heard = False
+        self.n = 0
         self.bot = bot
         self.at_ns = 0
         self.value: Any = None

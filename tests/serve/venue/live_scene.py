@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+from tests.serve.venue.hand_bot import BY_METHOD, HandTurn
 
 from gnomon.clock import SimClock, parse_instant
 from gnomon.jobs.ingest import ImportOptions, import_files
@@ -16,6 +17,7 @@ from gnomon.jobs.sessions import Created, create, wired
 from gnomon.jobs.stage import stage_of
 from gnomon.replay.session import Session
 from gnomon.serve.venue.call import Call
+from gnomon.serve.venue.course import BotCourse
 from gnomon.serve.venue.refusal import VenueRefusal
 from gnomon.serve.venue.session import LiveSession
 from gnomon.serve.venue.venue import Venue
@@ -185,3 +187,109 @@ class NativeBot:
             return orjson.loads(orjson.dumps(self._call(native.VIEW, params)))
         except VenueRefusal as refusal:
             native.raise_again(refusal.data)
+
+
+class ShownBot:
+    """A bot that is shown the closing bars: it trades at every third, and at some answers. Serial, it waits for each
+    answer; concurrent, it goes on and takes it as it comes. It outlives the venue."""
+
+    def __init__(self, venue: Venue, created: Created, concurrency: str) -> None:
+        self.venue = venue
+        self.concurrency = concurrency
+        self.api_key = created.seats[0].api_key
+        self.acked, self.sent, self.bars, self.open_n = -1, 0, 0, 0
+        self.unanswered: dict[str, Mapping[str, Any]] = {}
+        self.answers: list[ShownTurn] = []
+        self.between = 0  # wakes that it was told while an answer was due
+        self.is_over = False
+        self._connect(None)
+        self._ack(0)
+
+    @property
+    def course(self) -> BotCourse:
+        found: BotCourse = self.venue.of_key(self.key)
+        return found
+
+    def _connect(self, resume: int | None) -> None:
+        self.key = self.venue.keys.find(self.api_key)
+        self.ear = Ear(self.key, self.concurrency, resume)
+        self.venue.attach(self.ear)
+        self.venue.subscribe(self.ear, ["btcusdt@kline_1m"])
+
+    def move(self, venue: Venue) -> None:
+        """The venue is another process now: say again what it may not have heard."""
+        self.venue = venue
+        for turn in self.answers:  # lost on the way
+            self.unanswered[turn.key] = turn.params
+        self.answers = []
+        self._connect(self.acked)
+        for key, params in tuple(self.unanswered.items()):
+            self._ask(key, params)
+        self._ack(self.acked)
+
+    def _ack(self, n: int) -> None:
+        self.acked = n
+        self.venue.control(self.ear, "ACK", [n, {"requests": self.sent}])
+
+    def hear(self, most: int = 10**9) -> None:
+        """Decide wakes, at most so many."""
+        while most and not self.is_over and (self.ear.frames or self.answers):
+            most -= 1
+            if self.answers:
+                turn = self.answers.pop(0)
+                if turn.n <= self.acked:
+                    continue
+                self.sent = 0
+                self._answered(turn)
+                self._ack(turn.n)
+                continue
+            frame = self.ear.frames.pop(0)
+            if frame["n"] <= self.acked or frame.get("event", {}).get("e") == "answer":
+                continue
+            if self.ear.frames and self.ear.frames[0].get("n") == frame["n"]:
+                continue  # there is more of it
+            self.sent = 0
+            self._told(frame)
+            self._ack(frame["n"])
+
+    def _told(self, frame: Mapping[str, Any]) -> None:
+        self.n = frame["n"]
+        self.between += bool(self.unanswered)
+        self.is_over = frame.get("event", {}).get("e") == "sessionEnd"
+        if frame.get("data", {}).get("k", {}).get("x"):
+            self.bars += 1
+            if self.bars % 3 == 1:
+                self._send(side="BUY", type="MARKET", quantity="0.10")
+            if self.bars % 6 == 1:
+                self._send(side="BUY", type="LIMIT", timeInForce="GTC", price="50.00", quantity="0.10")
+
+    def _answered(self, turn: ShownTurn) -> None:
+        self.n = turn.n
+        if turn.value is not None and turn.value["orderId"] % 4 == 3:
+            self._send(side="SELL", type="MARKET", quantity="0.05")
+
+    def _send(self, **params: str) -> None:
+        self.sent += 1
+        key = f"{self.n}-{self.sent}"
+        self.unanswered[key] = {"symbol": "BTCUSDT", **params}
+        self._ask(key, self.unanswered[key])
+
+    def _ask(self, key: str, params: Mapping[str, Any]) -> None:
+        turn = ShownTurn(self, key, params)
+        try:
+            turn.enter(self.course, params)  # type: ignore[arg-type]  # its account is the real one
+            turn.run(self.venue.door_handlers["order.place"], params, True, key)
+        except VenueRefusal as refusal:
+            turn.reply(None, refusal)
+
+
+class ShownTurn(HandTurn):
+    def __init__(self, bot: ShownBot, key: str, params: Mapping[str, Any]) -> None:
+        super().__init__(BY_METHOD["order.place"], bot)
+        self.of, self.key, self.params = bot, key, params
+
+    def give(self, value: Any, refusal: VenueRefusal | None) -> None:
+        super().give(value, refusal)
+        del self.of.unanswered[self.key]
+        if self.n:
+            self.of.answers.append(self)

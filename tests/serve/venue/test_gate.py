@@ -39,6 +39,17 @@ def test_the_oldest_keys_are_forgotten(monkeypatch: Any) -> None:
     assert not answers.repeat("1-0", lambda *_: None)
 
 
+def test_the_number_of_the_wake_that_an_answer_was_goes_with_it_and_is_forgotten_with_it(monkeypatch: Any) -> None:
+    monkeypatch.setattr(gate, "MOST_ANSWERS", 1)
+    answers, numbers = Answers(), list[int]()
+    for _ in range(2):
+        answers.repeat("3-1", lambda *_: numbers.append(answers.number("3-1")))
+    answers.keep("3-1", {}, None, 7)
+    assert numbers == [7]
+    answers.repeat("4-1", lambda *_: None)
+    assert answers.number("3-1") == answers.number("4-1") == 0
+
+
 def test_a_gate_begins_with_nothing_in_work() -> None:
     assert (Gate().requests, Gate().in_work) == (0, 0)
 

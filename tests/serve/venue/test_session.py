@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from tests.replay.scene import restless
-from tests.serve.venue.live_scene import BARS, FEES, NativeBot, Scene
+from tests.serve.venue.live_scene import BARS, FEES, NativeBot, Scene, ShownBot
 
 from gnomon.errors import Conflict, Invalid, NotFound
 from gnomon.replay.session import Status
@@ -20,6 +20,7 @@ from gnomon.serve.venue.control import Control
 from gnomon.serve.venue.refusal import VenueRefusal
 from gnomon.serve.venue.session import LiveSession
 from gnomon.serve.venue.venue import Venue
+from gnomon.store.runs import StoredRun
 from gnomon.trader.trader import Strategy
 from gnomon.units import MINUTE_NS
 from gnomon.wallclock import WallClock
@@ -431,6 +432,43 @@ def test_a_venue_that_is_killed_counts_the_orders_that_it_had_counted(scene: Sce
         again._live[created.session.id].stop()
 
     run(course)
+
+
+SLOW = FEES + "\nlatency = { entry = { const_ms = 90000 }, reply = { const_ms = 70000 } }"
+
+
+@pytest.mark.parametrize("concurrency", ["serial", "concurrent"])
+@pytest.mark.parametrize("seed", range(3))
+def test_so_does_one_whose_bot_is_shown_streams(scene: Scene, concurrency: str, seed: int) -> None:
+    def course(kills: int) -> StoredRun:
+        created = scene.create(rules=SLOW)
+        dice = random.Random(seed)
+
+        async def played() -> None:
+            venue = scene.venue()
+            live = scene.launch(venue, created)
+            bot = ShownBot(venue, created, concurrency)
+            for _ in range(kills):
+                bot.hear(dice.randrange(1, 60))
+                if bot.is_over:
+                    break
+                kill(venue, live)
+                venue = scene.venue()
+                venue.restore()
+                live = venue._live[created.session.id]
+                bot.move(venue)
+            bot.hear()
+            assert bool(bot.between) == (concurrency == "concurrent")
+            await until(lambda: live.status is Status.COMPLETED)
+
+        run(played)
+        assert scene.bots.get(created.seats[0].bot).concurrency == concurrency
+        (stored,) = scene.stored(created)
+        assert scene.replays.verify(stored).outcome.name == "VERIFIED"
+        assert stored.counts["fills"] > 40
+        return stored
+
+    assert course(6).fingerprint == course(0).fingerprint
 
 
 def kill(venue: Venue, live: LiveSession) -> None:

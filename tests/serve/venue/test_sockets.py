@@ -197,14 +197,22 @@ def test_a_lock_step_socket_may_show_its_key_in_the_header(room: Room) -> None:
 
 
 @pytest.mark.parametrize("path", ["/stream", "/ws-api/v3"])
-def test_a_bot_that_wants_to_be_told_at_once_is_told_that_it_will_not(room: Room, path: str) -> None:
-    """Served as if it were serial, it would wait for ever for what is held back."""
-    status, said, _ = room.ask("GET", f"{path}?lockstep=concurrent&apiKey={API_KEY}", None, **HANDSHAKE)
-    assert (status, said["code"]) == (400, -1130)
-    assert "lockstep=concurrent is not served" in said["msg"]
+def test_a_lock_step_socket_is_serial_or_concurrent_and_nothing_else(room: Room, path: str) -> None:
+    with room.socket(f"{path}?lockstep=concurrent&apiKey={API_KEY}") as peer:
+        assert peer.status == 101
+        assert only(room).lockstep == "concurrent"
     assert room.ask("GET", f"{path}?lockstep=eager&apiKey={API_KEY}", None, **HANDSHAKE)[1]["msg"].endswith(
         "not valid."
     )
+
+
+@pytest.mark.parametrize("path", ["/stream", "/ws-api/v3"])
+def test_a_shimmed_bot_that_wants_to_be_told_at_once_is_told_that_it_will_not(room: Room, path: str) -> None:
+    """Its shim would wait for the answer, and the answer for its acknowledgement."""
+    asked = f"{path}?lockstep=concurrent&tier=shim&apiKey={API_KEY}"
+    status, said, _ = room.ask("GET", asked, None, **HANDSHAKE)
+    assert (status, said["code"]) == (400, -1130)
+    assert "Connect with lockstep=serial" in said["msg"]
     assert room.hub.attached == []
 
 

@@ -136,10 +136,10 @@ def invalid_data(param: str) -> VenueRefusal:
 
 not_concurrent = _fixed(
     -1130,
-    "Data sent for parameter 'lockstep' is not valid. lockstep=concurrent is not served: what is due while a request "
-    "is open waits for its answer. Connect with lockstep=serial.",
+    "Data sent for parameter 'lockstep' is not valid. The shim says that a wake is done with when no answer is "
+    "awaited, so its bots are serial. Connect with lockstep=serial.",
 )
-"""Our own: a bot of ours asked for it."""
+"""Our own: a shimmed bot asked for it."""
 
 empty_book = _fixed(-1112, "No orders on book for symbol.")
 tif_not_required = _fixed(-1114, "TimeInForce parameter sent when not required.")

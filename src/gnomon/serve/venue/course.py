@@ -50,6 +50,7 @@ class BotCourse:
         self.run_id = run_id
         self.ground: Ground = plan.ground
         self.holds = False  # requests wait for the answer to the wake that they belong to
+        self.is_concurrent = False  # told at once what is due while a request of its is open
         self.wants: tuple[Wake, Wanted] = (PLAIN, Wanted())  # what wakes it, as it has said before anything else
         self._plan = plan
         self._make_account = make_account
@@ -126,7 +127,10 @@ class BotCourse:
         self._pace, self._tell = pace, tell
 
     def begin(self, wakes: Wake, wanted: Wanted) -> LiveRun:
-        self._run = run = LiveRun(self._plan, wakes, self, wanted=wanted, sink=self._sink, branch=self._branch)
+        self._run = run = LiveRun(
+            self._plan, wakes, self, wanted=wanted, sink=self._sink, branch=self._branch,
+            concurrency=int(self.is_concurrent),
+        )  # fmt: skip
         self._account = self._make_account(run.plan, run.exchange, self.run_id)
         if self.gate is not None:
             self._account.on_first_fill = self.gate.limits.first_fill
@@ -162,6 +166,11 @@ class BotCourse:
     @property
     def next_due_ns(self) -> int:
         return self._due[0][0] if self._due else INT64_MAX
+
+    @property
+    def next_answer_ns(self) -> int:
+        """When the next answer may be due: something is, or a request arrives of which nothing else may be told."""
+        return min(self.next_due_ns, self.run.next_arrival_ns)
 
     def step(self, limit_ns: int) -> Waking | None:
         """As `LiveRun.step`; what is due by then has been told."""

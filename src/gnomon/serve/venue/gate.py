@@ -18,15 +18,33 @@ MOST_ANSWERS: Final = 1_024
 """Wake keys remembered a course: a bot repeats a request after a lost connection, not a thousand requests later."""
 
 
+class Barrier(Protocol):
+    """The clock of a concurrent bot, as the door sees it (`serve.venue.lockstep`)."""
+
+    def heard(self) -> None:
+        """A request that may send something has come."""
+        ...
+
+    def comes_early(self, wake: str, take: Callable[[], None]) -> bool:
+        """Whether the key of a request says that others of its wake come before it; then it is taken behind them."""
+        ...
+
+    def deliver(self, give: Callable[[int], None], is_logged: bool) -> None:
+        """An answer is due: `give` is called with the number of its wake when it is told. `is_logged`: its request
+        stands in the log of inputs."""
+        ...
+
+
 class Answers:
     """Answers by wake key (`<n>-<k>`): a repeated request gets the first answer, and makes no new input.
 
     The answer may still be under way: then whoever asks again waits for it too.
     """
 
-    __slots__ = ("_by_wake",)
+    __slots__ = ("_by_wake", "_numbers")
 
     def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}  # of wakes that answers were told as
         self._by_wake: OrderedDict[str, list[Reply] | tuple[Any, VenueRefusal | None]] = OrderedDict()
 
     def repeat(self, wake: str, reply: Reply) -> bool:
@@ -35,7 +53,7 @@ class Answers:
         if found is None:
             self._by_wake[wake] = []
             if len(self._by_wake) > MOST_ANSWERS:
-                self._by_wake.popitem(last=False)
+                self._numbers.pop(self._by_wake.popitem(last=False)[0], None)
             return False
         if isinstance(found, list):
             found.append(reply)
@@ -43,8 +61,14 @@ class Answers:
             reply(*found)
         return True
 
-    def keep(self, wake: str, value: Any, refusal: VenueRefusal | None) -> None:
-        """The answer of a key, given or read back from a journal."""
+    def number(self, wake: str) -> int:
+        """The number of the wake that the answer of a key was; 0 where it was none."""
+        return self._numbers.get(wake, 0)
+
+    def keep(self, wake: str, value: Any, refusal: VenueRefusal | None, n: int = 0) -> None:
+        """The answer of a key, given or read back from a journal; told as wake `n` to a concurrent bot."""
+        if n:
+            self._numbers[wake] = n
         waiting = self._by_wake.get(wake)
         self._by_wake[wake] = (value, refusal)
         if isinstance(waiting, list):
@@ -65,13 +89,14 @@ class Gate:
     found for are in no count.
     """
 
-    __slots__ = ("answers", "faults", "is_over", "limits", "requests", "shows_time", "stamps", "waiting")
+    __slots__ = ("answers", "barrier", "faults", "is_over", "limits", "requests", "shows_time", "stamps", "waiting")
 
     def __init__(self, stamps: StampRule | None = None, limits: Limits | None = None) -> None:
         self.stamps = stamps or StampRule()
         self.limits = limits or Limits()
         self.answers = Answers()
         self.faults: WireFaults | None = None
+        self.barrier: Barrier | None = None  # answers of this bot are wakes of it
         self.requests = 0
         self.waiting: dict[Waiting, None] = {}  # in the order in which they came
         self.is_over = False  # the run has ended: what it came to can be asked, and nothing sent
@@ -91,6 +116,6 @@ class Gate:
         what has become of it meets neither. An answer that would have come later does not come: whoever waits for it is
         told that nobody knows, and may ask."""
         self.is_over = self.limits.is_paused = True
-        self.faults = self.stamps.skew_ns = None
+        self.faults = self.stamps.skew_ns = self.barrier = None
         for one in tuple(self.waiting):
             one.reply(None, codes.timed_out())

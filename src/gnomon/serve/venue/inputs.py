@@ -6,6 +6,9 @@ from. `<home>/journals/<run>.inputs`, JSON lines, gone when the run's journal is
 | `["wake", {…}]` | the filter that a trader asked for, with `warmup` and `needs` |
 | `["call", now, method, params, …]` | a call that may have sent something; then used weight and requests |
 | `["ack", n, {…}]` | a trader's answer to wake n; of a native one only if there is something in it |
+| `["streams", [name, …]]` | what a trader is shown from now on |
+| `["concurrent"]` | its first socket has said that it is |
+| `["answer"]` | to a concurrent trader: an answer of the door alone, which no call has led to |
 | `["bye", n, {…}]` | a trader that has left, or failed, at wake n |
 | `["clock", now]` | how far a clock that bots share had come, once a second |
 """

@@ -4,6 +4,10 @@ nowhere else; so what a run comes to does not depend on how long anybody took.
 Two kinds of bots speak it (`determinism` in the docs): native ones are woken by their filter, send the requests of a
 wake before its acknowledgement, and get every frame on one socket; shimmed ones are shown the streams that they
 subscribe to, an event a wake, and acknowledge by asking for the next message.
+
+A bot of the second kind is `serial` or `concurrent`, as its first socket has said: what is due while a request of its
+is open waits for the answer; or is told at once, and the answer is a wake like any other. To a serial bot time moves
+when it has sent a request, to a concurrent one when it has acknowledged.
 """
 
 from __future__ import annotations
@@ -40,7 +44,10 @@ class Socket(Protocol):
 
 
 class Builders(Streams, Protocol):
-    """Makes the market's events of a wake, and those of subscribed streams (`serve.venue.streams`)."""
+    """Makes the market's events of a wake, and those of subscribed streams (`serve.venue.streams`); everything up to
+    `now_ns` was told."""
+
+    now_ns: int
 
     def trade_event(self, number: int, position: int, /) -> bytes: ...
 
@@ -50,6 +57,9 @@ class Builders(Streams, Protocol):
 USER = "@user"
 """The stream of user events."""
 
+Give = Callable[[int], None]
+"""Tells an answer, as the wake of a number; 0: as none."""
+
 
 class Frame(NamedTuple):
     """One message of a wake: of which stream (empty: of the clock's own), the wrapper's members as JSON without braces,
@@ -58,6 +68,12 @@ class Frame(NamedTuple):
     stream: str
     members: bytes
     at_ns: int
+
+
+class Gone:
+    """In the place of the sockets that a venue had before it was started again."""
+
+    def send_text(self, _text: bytes) -> None: ...
 
 
 class LockStep:
@@ -88,7 +104,12 @@ class LockStep:
         self._own: list[tuple[int, bytes]] = []  # events that are due and not told yet
         self._outcomes: list[Frame] = []  # the same for a native bot
         self._frames: list[Frame] = []  # of the newest wake
-        self._pending: list[tuple[int, list[Frame]]] = []  # wakes that happened while an answer was waited for
+        self._pending: list[tuple[int, list[Frame], Give | None]] = []  # wakes that happened and are not told yet
+        self.is_concurrent = False
+        self._asked = 0  # requests of the newest wake that may send something
+        self._is_taking = False
+        self._early: dict[str, Callable[[], None]] = {}  # those that came before others of theirs, by key
+        self._late: tuple[int, Mapping[str, Any], bool] | None = None  # an ACK whose requests have not all come
         self._is_open = False  # the start is acknowledged: as wake 0
         self.sockets: list[Any] = []
         self.users: list[tuple[Any, int | None]] = []  # sockets that hear user events, and under what number
@@ -97,6 +118,9 @@ class LockStep:
         self._is_relived = False  # its past was read back from the log
         self._timers: list[tuple[int, str]] = []
         self._watches: list[tuple[int, int, int]] = []
+        self._gone = Gone()
+        self._begun_ns: dict[str, int] = {}  # of streams: what was known then is not told
+        self._parted: dict[str, tuple[int, int]] = {}  # when streams were left, and up to where they had been told
 
     # --- what a bot says ----------------------------------------------------------------------------------------------
 
@@ -113,7 +137,24 @@ class LockStep:
         else:
             raise Invalid(f"no lock-step method {method!r}", hint="ACK, WAKE, TIMER, BYE")
 
+    def declare(self, is_concurrent: bool, logs: bool = True) -> None:
+        """How its bot is told what is due while a request of its is open: its first socket says it, for the run.
+        `Invalid` where a later one says otherwise, or the run has begun without it."""
+        if is_concurrent == self.is_concurrent:
+            return
+        if self.is_concurrent or self.course.is_begun or self.sockets:
+            was = "concurrent" if self.is_concurrent else "serial"
+            raise Invalid(f"this run is {was}, as its first socket has said", hint=f"connect with lockstep={was}")
+        if logs:
+            self._log.write("concurrent")
+        self.is_concurrent = self.course.is_concurrent = True
+        self.course.gate.barrier = self
+
     def _filter(self, asked: Mapping[str, Any], logs: bool) -> None:
+        if self.is_concurrent:
+            raise Invalid(
+                "a filter for a concurrent bot", hint="one that is woken by a filter is serial: connect with that"
+            )
         if logs:
             self._log.write("wake", dict(asked))
         self.is_native = self.course.holds = True
@@ -131,6 +172,11 @@ class LockStep:
         newest = self.n + len(self._ahead)
         if n > newest and logs:
             raise Invalid(f"ACK of wake {n}, the newest is {newest}", hint="acknowledge what was told")
+        if logs and self.is_concurrent and self._asked < int(more.get("requests", 0)):
+            self._late = n, more, logs
+            return
+        self._late = None
+        self._take_early()
         self._pass_to(n)
         if self._is_silent(n, more):
             if self._ahead:  # what was told stands
@@ -229,6 +275,41 @@ class LockStep:
             run.detach(SAID_SO, "the bot has left")
         self._close(Said())
 
+    # --- answers of a concurrent bot, as the door sees it (`serve.venue.gate`) ----------------------------------------
+
+    def heard(self) -> None:
+        self._asked += 1
+        if self._is_taking:
+            return  # by whom the others are looked after
+        self._is_taking = True
+        try:
+            while (take := self._early.pop(f"{self.n}-{self._asked + 1}", None)) is not None:
+                take()
+        finally:
+            self._is_taking = False
+        if self._late is not None and self.state == BUSY:
+            self._acknowledge(*self._late)
+
+    def comes_early(self, wake: str, take: Callable[[], None]) -> bool:
+        n, _, place = wake.partition("-")
+        if n != str(self.n) or not (place.isascii() and place.isdigit()) or int(place) <= self._asked + 1:
+            return False
+        self._early[f"{n}-{int(place)}"] = take
+        return True
+
+    def _take_early(self) -> None:
+        """What its bot does not wait for is not waited for here."""
+        early, self._early = self._early, {}
+        for key in sorted(early, key=lambda key: int(key.partition("-")[2])):
+            early[key]()
+
+    def deliver(self, give: Give, is_logged: bool) -> None:
+        if not is_logged:
+            self._log.write("answer")
+        now_ns = self.course.now_ns
+        event = orjson.dumps({"e": "answer", "E": now_ns // MILLISECOND_NS})
+        self._pending.append((now_ns, [Frame("", b'"event":' + event, now_ns)], give))
+
     # --- what a bot is told -------------------------------------------------------------------------------------------
 
     def tell(self, due_ns: int, event: UserEvent) -> None:
@@ -275,24 +356,29 @@ class LockStep:
             self._ahead = self.course.run.upcoming(most)
 
     def _next_shown(self) -> None:
-        """The next of: an own event or a timer, an event of a subscribed stream."""
+        """The next of: an own event or a timer, an event of a subscribed stream, to a concurrent bot an answer."""
         if self._pending:
             self._tell(*self._pending.pop(0))
             return
         course, streams = self.course, self._streams
-        at_ns = streams.next_ns
+        at_ns = min(streams.next_ns, course.next_answer_ns) if self.is_concurrent else streams.next_ns
         waking = course.step(min(at_ns, course.plan.end_ns, self.until_ns))
         if waking is not None:
             frames = self._shown(waking)
             course.run.answer(Said())
             if frames:
-                self._tell(waking.at_ns, frames)
-        elif at_ns > course.now_ns or course.run.is_over:
+                self._pending.append((waking.at_ns, frames, None))
+        if self._pending:
+            self._tell(*self._pending.pop(0))
+        elif waking is None and (at_ns > course.now_ns or course.run.is_over):
             self._stand()
-        else:
-            now_ns = course.now_ns
-            found = [(now_ns, [_market(name, body, now_ns)]) for name, body in streams.take(now_ns)]
-            self._pending += [one for one in found if self._left("stream", one[1])]
+        elif waking is None and streams.next_ns <= course.now_ns:
+            self._pending = self._taken(course.now_ns)
+
+    def _taken(self, now_ns: int) -> list[tuple[int, list[Frame], Give | None]]:
+        """Wakes of the events of streams."""
+        found = [[_market(name, body, now_ns)] for name, body in self._streams.take(now_ns)]
+        return [(now_ns, frames, None) for frames in found if self._left("stream", frames)]
 
     def _stand(self) -> None:
         """Nothing is told any more: of the window, or until the session is let go on."""
@@ -322,13 +408,13 @@ class LockStep:
 
     def hurry(self, course: BotCourse, number: int) -> None:
         """A request of a bot that waits for its answer: time moves until that is due. Wakes on the way come after."""
-        if not self.is_native:
+        if not (self.is_native or self.is_concurrent):
             course.bring(number, self._put_by)
 
     def _put_by(self, waking: Waking) -> None:
         frames = self._shown(waking)
         if frames:
-            self._pending.append((waking.at_ns, frames))
+            self._pending.append((waking.at_ns, frames, None))
 
     def _own_frames(self) -> list[Frame]:
         """Own events that are due; each says when it was."""
@@ -365,12 +451,16 @@ class LockStep:
     def _name(self, number: int, kind: str) -> str:
         return f"{self._symbols.symbol(number).lower()}@{kind}"
 
-    def _tell(self, at_ns: int, frames: list[Frame]) -> None:
+    def _tell(self, at_ns: int, frames: list[Frame], give: Give | None = None) -> None:
         self.n += 1
         self.since_ns = at_ns
         self.state = BUSY
         self._frames = frames
-        self._send()
+        self._asked = 0
+        if give is None:
+            self._send()
+        else:  # on the way that its request came; the frame is for a bot that was cut off
+            give(self.n)
 
     def _tell_end(self) -> None:
         now_ns = self.course.now_ns
@@ -404,7 +494,7 @@ class LockStep:
     def attach(self, socket: Any, resume: int | None) -> None:
         """A socket of the bot; one that resumes from an earlier wake is told the newest again. After a restart it may
         have come further than was written down."""
-        if resume is not None and self._is_relived:
+        if resume is not None and self._is_relived and self.is_native:
             self._pass_to(resume + 1)
         if self.is_native:  # what it said of this wake and did not end with an ACK, it says again
             self._timers.clear()
@@ -427,13 +517,26 @@ class LockStep:
 
     def subscribe(self, socket: Any, names: Sequence[str]) -> Sequence[str]:
         """Streams that a shimmed bot is shown from now on; those that are refused."""
-        refused = list(self._streams.subscribe(names, self.course.now_ns))
+        before, now_ns = list(self._of_stream), self.course.now_ns
+        refused: list[str] = []
         for name in names:
+            left_ns, upto_ns = self._parted.get(name, (-1, 0))
+            begin_ns = upto_ns if left_ns == now_ns else now_ns  # time has stood: nothing is missed
+            refused += self._streams.subscribe([name], begin_ns)
+            if name not in self._of_stream:
+                self._begun_ns[name] = begin_ns
             if name not in refused and socket not in self._of_stream.setdefault(name, []):
                 self._of_stream[name].append(socket)
+        self._note_streams(before)
         return refused
 
+    def _note_streams(self, before: Sequence[str]) -> None:
+        """What is shown decides which wakes there are, so the log of inputs has it."""
+        if set(before) != self._of_stream.keys() and self.state != OVER and not self.course.is_reliving:
+            self._log.write("streams", sorted(self._of_stream))
+
     def unsubscribe(self, socket: Any, names: Sequence[str]) -> None:
+        before = list(self._of_stream)
         for name in names:
             found = self._of_stream.get(name, [])
             if socket in found:
@@ -441,6 +544,9 @@ class LockStep:
                 self._streams.unsubscribe([name])
                 if not found:
                     del self._of_stream[name]
+                    upto_ns = max(self._begun_ns[name], self._streams.now_ns)
+                    self._parted[name] = self.course.now_ns, upto_ns
+        self._note_streams(before)
 
     # --- ends ---------------------------------------------------------------------------------------------------------
 
@@ -457,6 +563,10 @@ class LockStep:
 
     def _close(self, said: Said) -> None:
         self.state = OVER
+        pending, self._pending = self._pending, []
+        for _, _, give in pending:
+            if give is not None:
+                give(0)
         self.course.run.close(said.decisions)
         self._ended(self)
 
@@ -470,6 +580,18 @@ class LockStep:
         elif line[0] == "bye":
             self._pass_to(line[1])
             self.control("BYE", [line[2]], logs=False)
+        elif line[0] == "streams":
+            self.subscribe(self._gone, [name for name in line[1] if name not in self._of_stream])
+            self.unsubscribe(self._gone, [name for name in self._of_stream if name not in line[1]])
+        elif line[0] == "concurrent":
+            self.declare(True, logs=False)
+        elif line[0] == "answer":
+            self.deliver(lambda _: None, True)
+            self.heard()
+
+    def relived(self) -> None:
+        """The log has come to its end: the sockets that it tells of are no more."""
+        self.detach(self._gone)
 
 
 def _market(stream: str, body: bytes, at_ns: int) -> Frame:

@@ -24,6 +24,8 @@ def relive(place: Place, group: Group, handlers: Mapping[str, Handler], logged: 
         elif place.clock is not None:
             place.clock.replay(line)
     place.course.is_reliving = False
+    if place.clock is not None:
+        place.clock.relived()
 
 
 def _recall(
@@ -32,6 +34,7 @@ def _recall(
 ) -> None:  # fmt: skip
     """One call, with what stood in the windows of its limits. Its answer is kept for whoever asks with its wake key."""
     course, wake, limits = place.course, params.get("wake", ""), place.course.gate.limits
+    answers, barrier = course.gate.answers, course.gate.barrier
     orders = METHODS[method].orders
     if place.clock is None:
         course.advance(now_ns)
@@ -39,25 +42,28 @@ def _recall(
     else:
         place.clock.pass_until(now_ns)
 
-    if wake:
-        course.gate.answers.repeat(wake, _nobody)  # it is under way: said again, it is no new order
-
     def keep(value: Any, refusal: Any) -> None:
         if refusal is not None and getattr(refusal, "code", 0) not in NOT_ATTEMPTED:
             limits.take_back(course.now_ns, orders)
         if course.faults is not None:
             value, refusal = course.faults.answer(method, value, refusal, course.now_ns)
-        if wake:
-            course.gate.answers.keep(wake, value, refusal)
+        if barrier is not None:
+            barrier.deliver(lambda n: wake and answers.keep(wake, value, refusal, n), True)
+        elif wake:
+            answers.keep(wake, value, refusal)
 
     limits.recount(course.now_ns, orders, weight, raw)
+    if wake:
+        answers.repeat(wake, _nobody)  # it is under way: said again, it is no new order
     try:
         value = handlers[method](Call(method, params, course, keep, is_signed=True))
     except Exception as refusal:  # as the door would have told it
         keep(None, refusal)
-        return
-    if value is not LATER:
-        keep(value, None)
+    else:
+        if value is not LATER:
+            keep(value, None)
+    if barrier is not None:
+        barrier.heard()
 
 
 def _nobody(_value: Any, _refusal: Any) -> None:

@@ -77,7 +77,8 @@ class HttpTurn(Turn):
         self.course = None
         self.wake = ""
         self.counted = 0
-        self.is_done = False
+        self.is_done = self.is_called = self.is_heard = False
+        self.n = 0
         self.connection = connection
         self.keeps_alive = keeps_alive
         self.wall_ns = wall_ns
@@ -96,6 +97,8 @@ class HttpTurn(Turn):
             extra += refusal_headers(refusal)
         if self.course is not None and self.course.gate.shows_time:
             extra += b"X-Gnomon-Time: %d\r\n" % self.course.now_ns
+        if self.n:
+            extra += b"X-Gnomon-Wake: %d\r\n" % self.n
         if self.is_micro:
             value = answer_in_micro(self.route.method, value)
         body = value if type(value) is bytes else dumps(value)

@@ -122,7 +122,7 @@ class Socket(asyncio.Protocol):
         self.session = session
         self.is_combined = is_combined
         self.key = key
-        self.lockstep = lockstep  # None, or "serial"
+        self.lockstep = lockstep  # None, "serial" or "concurrent"
         self.resume = resume  # the last wake that the client acknowledged before it was cut off
         self.subscriptions: dict[str, None] = {}  # names in their order
         self.listen_key = ""

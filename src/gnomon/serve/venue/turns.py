@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,9 +11,12 @@ import orjson
 
 from gnomon.serve.venue import codes
 from gnomon.serve.venue.call import LATER, Call, Handler
+from gnomon.serve.venue.gate import Barrier
 from gnomon.serve.venue.keys import GatedCourse
 from gnomon.serve.venue.refusal import VenueRefusal
-from gnomon.serve.venue.routes import Route
+from gnomon.serve.venue.routes import TRADE, Route
+
+log = logging.getLogger(__name__)
 
 NOT_ATTEMPTED: Final = (-2021, -2022)
 """A replacement that failed counts as an order all the same (section 5.2)."""
@@ -29,15 +33,19 @@ CANCEL_HALF: Final = {
 
 
 class Turn:
-    """One request. `counted` is how many unfilled orders it added; a subclass gives the answer its form."""
+    """One request. `counted` is how many unfilled orders it added; a subclass gives the answer its form. `n` is the
+    wake that the answer is, to a concurrent bot."""
 
-    __slots__ = ("counted", "course", "is_done", "route", "wake")
+    __slots__ = ("counted", "course", "is_called", "is_done", "is_heard", "n", "route", "wake")
 
     route: Route
     course: GatedCourse | None
     wake: str
     counted: int
     is_done: bool
+    is_called: bool  # the handler was asked: what comes of it follows from the log of inputs
+    is_heard: bool  # its barrier knows that it has come
+    n: int
 
     def enter(self, course: GatedCourse, params: Mapping[str, str]) -> int:
         """The request counts from here on; virtual now. -1003 when the limits are used up."""
@@ -64,14 +72,34 @@ class Turn:
 
         `cancel` is the handler of cancellations: a replacement over the limit of orders may want its first half alone.
         """
-        course, route = self.course, self.route
+        course = self.course
         assert course is not None
         if handler is None:
             raise codes.not_supported()
         if wake and is_signed:
-            if course.gate.answers.repeat(wake, self._give_again):
+            if course.gate.answers.repeat(wake, lambda *found: self._give_again(wake, *found)):
                 return
             self.wake = wake
+            if "wake" not in params:  # it came in a header, and is to stand in the log of inputs
+                params = {**params, "wake": wake}
+            barrier = self._barrier
+            if barrier is not None and barrier.comes_early(wake, lambda: self._run_late(handler, params, cancel)):
+                return
+        self._ask(handler, params, is_signed, cancel)
+
+    def _run_late(self, handler: Handler, params: Mapping[str, str], cancel: Handler | None) -> None:
+        """Behind the requests that come before it in its wake: whoever brought the last of them is not to suffer."""
+        try:
+            self._ask(handler, params, True, cancel)
+        except VenueRefusal as refusal:
+            self.reply(None, refusal)
+        except Exception:
+            log.exception("a request that had waited failed")
+            self.reply(None, codes.unknown_error())
+
+    def _ask(self, handler: Handler, params: Mapping[str, str], is_signed: bool, cancel: Handler | None) -> None:
+        course, route = self.course, self.route
+        assert course is not None
         if route.orders:
             try:
                 course.gate.limits.admit_orders(course.now_ns, route.orders)
@@ -81,9 +109,12 @@ class Turn:
                 self._cancel_alone(cancel, params, full)
                 return
             self.counted = route.orders
+        self.is_called = True
         value = handler(Call(route.method, params, course, self.reply, is_signed))
         if value is not LATER:
             self.reply(value, None)
+        elif (barrier := self._barrier) is not None:
+            self._hear(barrier)
 
     def _cancel_alone(self, cancel: Handler, params: Mapping[str, str], full: VenueRefusal) -> None:
         """The first half of a replacement whose second half is over the limit: 429 with what came of both."""
@@ -101,6 +132,7 @@ class Turn:
             told.status, told.retry_after_s = full.status, full.retry_after_s
             self.reply(None, told)
 
+        self.is_called = True
         given = {to: params[of] for of, to in CANCEL_HALF.items() if of in params}
         try:
             value = cancel(Call("order.cancel", given, self.course, done, True))
@@ -109,6 +141,19 @@ class Turn:
             return
         if value is not LATER:
             done(value, None)
+        elif (barrier := self._barrier) is not None:
+            self._hear(barrier)
+
+    @property
+    def _barrier(self) -> Barrier | None:
+        """Of a concurrent bot, for a request that may send something: its answer is a wake."""
+        course = self.course
+        return course.gate.barrier if course is not None and self.route.security is TRADE else None
+
+    def _hear(self, barrier: Barrier) -> None:
+        if not self.is_heard:
+            self.is_heard = True
+            barrier.heard()
 
     def reply(self, value: Any, refusal: VenueRefusal | None) -> None:
         """The answer; a second one is not heard."""
@@ -124,15 +169,28 @@ class Turn:
                 self.counted = 0
             if gate.faults is not None:  # what the client is told, whatever came of it
                 value, refusal = gate.faults.answer(self.route.method, value, refusal, course.now_ns)
+            if (barrier := self._barrier) is not None:
+                barrier.deliver(lambda n: self._tell(n, value, refusal), self.is_called)
+                self._hear(barrier)
+                return
             if self.wake:
                 gate.answers.keep(self.wake, value, refusal)
         self.give(value, refusal)
 
-    def _give_again(self, value: Any, refusal: VenueRefusal | None) -> None:
+    def _tell(self, n: int, value: Any, refusal: VenueRefusal | None) -> None:
+        """The answer as wake `n` of its bot."""
+        assert self.course is not None
+        self.n = n
+        if self.wake:
+            self.course.gate.answers.keep(self.wake, value, refusal, n)
+        self.give(value, refusal)
+
+    def _give_again(self, wake: str, value: Any, refusal: VenueRefusal | None) -> None:
         assert self.course is not None
         if not self.is_done:
             self.is_done = True
             self.course.gate.waiting.pop(self, None)
+            self.n = self.course.gate.answers.number(wake)
             self.give(value, refusal)
 
     @abstractmethod

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 NONCE_BYTES: Final = 16
-SERIAL: Final = "serial"
+SERIAL, CONCURRENT = "serial", "concurrent"
 
 
 def opened(
@@ -95,10 +95,10 @@ def _lockstep(params: Mapping[str, str]) -> tuple[str | None, int | None]:
     lockstep = params.get("lockstep")
     if lockstep is None:
         return None, None
-    if lockstep == "concurrent":
-        raise codes.not_concurrent()
-    if lockstep != SERIAL:
+    if lockstep not in (SERIAL, CONCURRENT):
         raise codes.invalid_data("lockstep")
+    if lockstep == CONCURRENT and params.get("tier") == "shim":
+        raise codes.not_concurrent()
     resume = params.get("resume")
     if resume is not None and not (resume.isascii() and resume.isdigit() and len(resume) <= 18):
         raise codes.invalid_data("resume")

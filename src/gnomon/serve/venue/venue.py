@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -26,7 +27,7 @@ from gnomon.serve.venue.session import LiveSession
 from gnomon.serve.venue.stamps import StampRule
 from gnomon.serve.venue.streams import Streams
 from gnomon.serve.venue.symbols import Symbols
-from gnomon.store.bots import BotStore
+from gnomon.store.bots import BotStore, Concurrency
 from gnomon.store.sessions import SessionStore, StoredSession
 from gnomon.wallclock import WallClock
 
@@ -210,10 +211,22 @@ class Venue:
         if socket.lockstep:
             if session is None or place is None or place.clock is None:
                 raise VenueRefusal(-1102, "No run in lock-step is open for this key.")
+            self._declare(place, socket.lockstep)
             place.clock.attach(socket, socket.resume)
             session.attached(place)
         elif session is not None:
             session.group.sockets.append(socket)
+
+    def _declare(self, place: Place, concurrency: Concurrency) -> None:
+        """What a bot's socket says of it is kept with the bot."""
+        assert place.clock is not None
+        try:
+            place.clock.declare(concurrency == "concurrent")
+        except GnomonError as error:
+            raise VenueRefusal(-1130, f"{error.message}: {error.hint}.") from None
+        if place.bot.concurrency != concurrency:
+            place.bot = replace(place.bot, concurrency=concurrency)
+            self.bots.of(place.bot.workspace).change(place.bot.id, self.clock.now_ns(), concurrency=concurrency)
 
     def detach(self, socket: Any) -> None:
         for session in self._live.values():

@@ -46,7 +46,8 @@ class ApiTurn(Turn):
         self.course = None
         self.wake = ""
         self.counted = 0
-        self.is_done = False
+        self.is_done = self.is_called = self.is_heard = False
+        self.n = 0
         self.socket = socket
         self.request_id = request_id
         self.wants_limits = wants_limits
@@ -64,7 +65,10 @@ class ApiTurn(Turn):
         if refusal is not None and refusal.retry_after_s and self.course is not None:
             now_ms = self.course.now_ns // NS_PER_MS  # there is no header here to say it
             refusal.data = {"serverTime": now_ms, "retryAfter": now_ms + 1_000 * refusal.retry_after_s}
-        self.socket.send_text(socket_answer(self.request_id, status, value, refusal, limits))
+        text = socket_answer(self.request_id, status, value, refusal, limits)
+        if self.n and self.course is not None:
+            text = b'%b,"n":%d,"t":"%d"}' % (text[:-1], self.n, self.course.now_ns)
+        self.socket.send_text(text)
 
 
 class ApiSocket(Socket):
