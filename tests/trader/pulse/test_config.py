@@ -76,6 +76,8 @@ def test_old_spellings_are_read_and_obsolete_keys_are_ignored_with_a_warning(tmp
         ({"run": KEY}, "no strategy_name", "built-in"),
         ({"strategy_name": "x", "run": {**KEY, "health_port": "many"}}, "health_port", "number"),
         ({"strategy_name": "x", "run": {**KEY, "stream_mode": "klin"}}, "stream_mode", "kline"),
+        ({"strategy_name": "x", "run": {**KEY, "concurrency": "concurrent"}}, "concurrency", "at its end"),
+        ({"strategy_name": "x", "run": {**KEY, "concurrency": "seriall"}}, "concurrency", "serial"),
         ({"strategy_name": "x", "run": {**KEY, "base_url": "localhost"}}, "base_url", "http"),
         ({"strategy_name": "x", "run": {**KEY, "queue_maxsize": 0}}, "queue_maxsize", "1"),
         ({"strategy_name": "x", "telemetry": {"enabled": "maybe"}}, "telemetry.enabled", "true"),

@@ -348,7 +348,7 @@ def _built(merged: Mapping[str, Any], warnings: tuple[str, ...]) -> Config:
     run: Run = sections["run"]
     run = replace(run, stream_mode=_chosen("run.stream_mode", run.stream_mode, STREAMS),
                   lockstep=_chosen("run.lockstep", run.lockstep.lower(), _LOCKSTEPS),
-                  concurrency=_chosen("run.concurrency", run.concurrency, {"serial": "serial"}))  # fmt: skip
+                  concurrency=_serial(run.concurrency))  # fmt: skip
     broker: Broker = sections["broker"]
     broker = replace(broker, adapter=_chosen("broker.adapter", broker.adapter, ADAPTERS))
     paths = merged.get("strategy_paths", ())
@@ -360,6 +360,13 @@ def _built(merged: Mapping[str, Any], warnings: tuple[str, ...]) -> Config:
 
 _LOCKSTEPS: Final = {"auto": "auto", "true": "on", "on": "on", "1": "on", "yes": "on", "serial": "on", "false": "off",
                      "off": "off", "0": "off", "no": "off"}  # fmt: skip
+
+
+def _serial(value: str) -> str:
+    if value == "concurrent":
+        why = "Pulse sends the requests of a wake at its end and waits for none of them: leave it serial"
+        raise Invalid("run.concurrency is 'concurrent'", hint=why)
+    return _chosen("run.concurrency", value, {"serial": "serial"})
 
 
 def _chosen(name: str, value: str, choices: Mapping[str, str]) -> str:
