@@ -65,7 +65,7 @@ class HandTurn(Turn):
     def __init__(self, route: Route, bot: Driven) -> None:
         self.route, self.course, self.wake, self.counted, self.is_done = route, None, "", 0, False
         self.is_called = self.is_heard = False
-        self.n = 0
+        self.key, self.n = "", 0
         self.bot = bot
         self.at_ns = 0
         self.value: Any = None

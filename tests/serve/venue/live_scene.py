@@ -200,6 +200,7 @@ class ShownBot:
         self.acked, self.sent, self.bars, self.open_n = -1, 0, 0, 0
         self.unanswered: dict[str, Mapping[str, Any]] = {}
         self.answers: list[ShownTurn] = []
+        self.refused = 0
         self.between = 0  # wakes that it was told while an answer was due
         self.is_over = False
         self._connect(None)
@@ -260,11 +261,14 @@ class ShownBot:
             self.bars += 1
             if self.bars % 3 == 1:
                 self._send(side="BUY", type="MARKET", quantity="0.10")
+            if self.bars % 5 == 1:
+                self._send(side="BUY", type="MARKET", quantity="0.10", timestamp="1")
             if self.bars % 6 == 1:
                 self._send(side="BUY", type="LIMIT", timeInForce="GTC", price="50.00", quantity="0.10")
 
     def _answered(self, turn: ShownTurn) -> None:
         self.n = turn.n
+        self.refused += turn.refusal is not None
         if turn.value is not None and turn.value["orderId"] % 4 == 3:
             self._send(side="SELL", type="MARKET", quantity="0.05")
 
@@ -275,9 +279,10 @@ class ShownBot:
         self._ask(key, self.unanswered[key])
 
     def _ask(self, key: str, params: Mapping[str, Any]) -> None:
-        turn = ShownTurn(self, key, params)
+        turn, params = ShownTurn(self, key, params), {**params, "wake": key}
         try:
-            turn.enter(self.course, params)  # type: ignore[arg-type]  # its account is the real one
+            now_ns = turn.enter(self.course, params)  # type: ignore[arg-type]  # its account is the real one
+            self.course.gate.stamps.check(params.get("timestamp", str(now_ns // 10**6)), None, now_ns, now_ns)
             turn.run(self.venue.door_handlers["order.place"], params, True, key)
         except VenueRefusal as refusal:
             turn.reply(None, refusal)

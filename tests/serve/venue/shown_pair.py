@@ -75,6 +75,8 @@ class ShownPair:
         turn = HandTurn(BY_METHOD[method], self)
         texts = {name: str(one) for name, one in params.items()}
         try:
+            if key:
+                texts["wake"] = key
             turn.enter(self.course, texts)  # type: ignore[arg-type]  # its account is the real one
             turn.run(HANDLERS[method], texts, True, key)
         except VenueRefusal as refusal:

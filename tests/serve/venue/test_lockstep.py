@@ -312,6 +312,23 @@ def test_a_request_again_gets_the_answer_and_the_number_of_the_first() -> None:
     assert len(pair.course.account.orders) == 1
 
 
+@pytest.mark.parametrize("code", [-1003, -1015])
+def test_so_does_one_that_the_door_itself_has_refused(code: int) -> None:
+    pair = ShownPair(is_concurrent=True)
+    limits, now_ns = pair.course.gate.limits, pair.course.now_ns
+    if code == -1003:
+        limits.spend(now_ns, 6_000)
+    else:
+        limits.admit_orders(now_ns, 100)
+    first, under_way = pair.buy("1-1"), pair.buy("1-1")
+    pair.ack(requests=1)
+    again = pair.buy("1-1")
+    assert first.n == under_way.n == again.n == 2
+    assert {one.refusal and one.refusal.code for one in (first, under_way, again)} == {code}
+    pair.ack()
+    assert pair.heard()[-1]["n"] == 3, "it was one answer, and is one wake"
+
+
 def test_a_bot_that_was_cut_off_at_an_answer_is_told_which_wake_that_was() -> None:
     pair = ShownPair(is_concurrent=True)
     order = pair.buy()

@@ -459,6 +459,7 @@ def test_so_does_one_whose_bot_is_shown_streams(scene: Scene, concurrency: str, 
                 bot.move(venue)
             bot.hear()
             assert bool(bot.between) == (concurrency == "concurrent")
+            assert bot.refused >= (40 if concurrency == "concurrent" else 0), "by the door, for their stamps"
             await until(lambda: live.status is Status.COMPLETED)
 
         run(played)

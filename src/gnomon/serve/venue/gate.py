@@ -29,9 +29,12 @@ class Barrier(Protocol):
         """Whether the key of a request says that others of its wake come before it; then it is taken behind them."""
         ...
 
-    def deliver(self, give: Callable[[int], None], is_logged: bool) -> None:
-        """An answer is due: `give` is called with the number of its wake when it is told. `is_logged`: its request
-        stands in the log of inputs."""
+    def deliver(self, give: Callable[[int], None]) -> None:
+        """An answer is due: `give` is called with the number of its wake when it is told."""
+        ...
+
+    def refuse(self, wake: str, refusal: VenueRefusal) -> None:
+        """An answer will be due whose request stands nowhere in the log of inputs; empty where it has no key."""
         ...
 
 

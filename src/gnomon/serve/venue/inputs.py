@@ -8,7 +8,7 @@ from. `<home>/journals/<run>.inputs`, JSON lines, gone when the run's journal is
 | `["ack", n, {…}]` | a trader's answer to wake n; of a native one only if there is something in it |
 | `["streams", [name, …]]` | what a trader is shown from now on |
 | `["concurrent"]` | its first socket has said that it is |
-| `["answer"]` | to a concurrent trader: an answer of the door alone, which no call has led to |
+| `["refused", key, code, msg, status]` | to a concurrent trader: an answer of the door alone, to no call |
 | `["bye", n, {…}]` | a trader that has left, or failed, at wake n |
 | `["clock", now]` | how far a clock that bots share had come, once a second |
 """

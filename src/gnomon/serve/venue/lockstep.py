@@ -28,6 +28,7 @@ from gnomon.serve.venue.call import UserEvent
 from gnomon.serve.venue.course import BotCourse
 from gnomon.serve.venue.group import Streams
 from gnomon.serve.venue.inputs import InputLog
+from gnomon.serve.venue.refusal import VenueRefusal
 from gnomon.serve.venue.symbols import Symbols
 from gnomon.trader.events import Candle
 from gnomon.trader.pulse import native
@@ -303,9 +304,10 @@ class LockStep:
         for key in sorted(early, key=lambda key: int(key.partition("-")[2])):
             early[key]()
 
-    def deliver(self, give: Give, is_logged: bool) -> None:
-        if not is_logged:
-            self._log.write("answer")
+    def refuse(self, wake: str, refusal: VenueRefusal) -> None:
+        self._log.write("refused", wake, refusal.code, refusal.msg, refusal.status)
+
+    def deliver(self, give: Give) -> None:
         now_ns = self.course.now_ns
         event = orjson.dumps({"e": "answer", "E": now_ns // MILLISECOND_NS})
         self._pending.append((now_ns, [Frame("", b'"event":' + event, now_ns)], give))
@@ -585,9 +587,15 @@ class LockStep:
             self.unsubscribe(self._gone, [name for name in self._of_stream if name not in line[1]])
         elif line[0] == "concurrent":
             self.declare(True, logs=False)
-        elif line[0] == "answer":
-            self.deliver(lambda _: None, True)
-            self.heard()
+        elif line[0] == "refused":
+            self._refuse_again(line[1], VenueRefusal(*line[2:]))
+
+    def _refuse_again(self, wake: str, refusal: VenueRefusal) -> None:
+        answers = self.course.gate.answers
+        if wake:
+            answers.repeat(wake, lambda *_: None)
+        self.deliver(lambda n: answers.keep(wake, None, refusal, n) if wake else None)
+        self.heard()
 
     def relived(self) -> None:
         """The log has come to its end: the sockets that it tells of are no more."""

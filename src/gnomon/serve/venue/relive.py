@@ -48,7 +48,7 @@ def _recall(
         if course.faults is not None:
             value, refusal = course.faults.answer(method, value, refusal, course.now_ns)
         if barrier is not None:
-            barrier.deliver(lambda n: wake and answers.keep(wake, value, refusal, n), True)
+            barrier.deliver(lambda n: answers.keep(wake, value, refusal, n) if wake else None)
         elif wake:
             answers.keep(wake, value, refusal)
 

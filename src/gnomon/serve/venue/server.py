@@ -78,6 +78,7 @@ class HttpTurn(Turn):
         self.wake = ""
         self.counted = 0
         self.is_done = self.is_called = self.is_heard = False
+        self.key = ""
         self.n = 0
         self.connection = connection
         self.keeps_alive = keeps_alive
@@ -243,6 +244,8 @@ class Door:
         course = self.finder.of_key(key)
         if course is None:  # bound to no session, or disabled
             raise codes.bad_key()
+        if head.wake:
+            params.setdefault("wake", head.wake)  # it stands in the log of inputs, with what was signed
         now_ns = turn.enter(course, params)
         if route.key_only or not timestamp:
             turn.reply(self.listen_keys.answer(route.method, key, params), None)
@@ -250,7 +253,7 @@ class Door:
         course.gate.stamps.check(timestamp, params.get("recvWindow"), now_ns, wall_ns)
         if is_twice:
             raise codes.duplicate_values()
-        turn.run(handler, params, True, params.get("wake") or head.wake, self.cancel_of(route))
+        turn.run(handler, params, True, params.get("wake", ""), self.cancel_of(route))
 
     def cancel_of(self, route: Route) -> Handler | None:
         """The handler of cancellations, for a replacement."""

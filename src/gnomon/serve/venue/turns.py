@@ -36,7 +36,7 @@ class Turn:
     """One request. `counted` is how many unfilled orders it added; a subclass gives the answer its form. `n` is the
     wake that the answer is, to a concurrent bot."""
 
-    __slots__ = ("counted", "course", "is_called", "is_done", "is_heard", "n", "route", "wake")
+    __slots__ = ("counted", "course", "is_called", "is_done", "is_heard", "key", "n", "route", "wake")
 
     route: Route
     course: GatedCourse | None
@@ -45,11 +45,13 @@ class Turn:
     is_done: bool
     is_called: bool  # the handler was asked: what comes of it follows from the log of inputs
     is_heard: bool  # its barrier knows that it has come
+    key: str  # `<n>-<k>`, as it was sent; `wake` is that of a request that has passed the checks
     n: int
 
     def enter(self, course: GatedCourse, params: Mapping[str, str]) -> int:
         """The request counts from here on; virtual now. -1003 when the limits are used up."""
         self.course = course
+        self.key = params.get("wake", "")
         gate = course.gate
         gate.requests += 1
         gate.waiting[self] = None
@@ -80,8 +82,6 @@ class Turn:
             if course.gate.answers.repeat(wake, lambda *found: self._give_again(wake, *found)):
                 return
             self.wake = wake
-            if "wake" not in params:  # it came in a header, and is to stand in the log of inputs
-                params = {**params, "wake": wake}
             barrier = self._barrier
             if barrier is not None and barrier.comes_early(wake, lambda: self._run_late(handler, params, cancel)):
                 return
@@ -157,7 +157,7 @@ class Turn:
 
     def reply(self, value: Any, refusal: VenueRefusal | None) -> None:
         """The answer; a second one is not heard."""
-        if self.is_done:
+        if self.is_done or self._is_refused_again():
             return
         self.is_done = True
         course = self.course
@@ -170,12 +170,22 @@ class Turn:
             if gate.faults is not None:  # what the client is told, whatever came of it
                 value, refusal = gate.faults.answer(self.route.method, value, refusal, course.now_ns)
             if (barrier := self._barrier) is not None:
-                barrier.deliver(lambda n: self._tell(n, value, refusal), self.is_called)
+                if not self.is_called and refusal is not None:
+                    self.wake = self.key
+                    barrier.refuse(self.key, refusal)
+                barrier.deliver(lambda n: self._tell(n, value, refusal))
                 self._hear(barrier)
                 return
             if self.wake:
                 gate.answers.keep(self.wake, value, refusal)
         self.give(value, refusal)
+
+    def _is_refused_again(self) -> bool:
+        """Whether a concurrent bot repeats what the door itself has refused: then it gets that answer again."""
+        course = self.course
+        if course is None or self.wake or not self.key or self._barrier is None:
+            return False
+        return course.gate.answers.repeat(self.key, lambda *found: self._give_again(self.key, *found))
 
     def _tell(self, n: int, value: Any, refusal: VenueRefusal | None) -> None:
         """The answer as wake `n` of its bot."""

@@ -47,6 +47,7 @@ class ApiTurn(Turn):
         self.wake = ""
         self.counted = 0
         self.is_done = self.is_called = self.is_heard = False
+        self.key = ""
         self.n = 0
         self.socket = socket
         self.request_id = request_id
