@@ -14,6 +14,7 @@ from gnomon.errors import Invalid
 from gnomon.replay.bodies import Attach
 from gnomon.replay.record import Record
 from gnomon.replay.run import play
+from gnomon.serve.venue.lockstep import OVER
 from gnomon.trader.pulse.lockstep import Control
 from gnomon.trader.trader import Strategy
 from gnomon.units import MINUTE_NS
@@ -184,6 +185,21 @@ def test_to_a_serial_bot_what_is_due_while_a_request_is_open_comes_behind_the_an
         pair.ack()
         late += [(one["n"], one["data"]["E"] % 10_000, pair.second(int(one["t"]))) for one in pair.heard()]
     assert late == [(4, 3_000, 4.7), (5, 4_000, 4.7)], "each has its own time, and says what time it is"
+
+
+def test_an_answer_that_would_be_due_after_the_end_is_not_waited_for_and_the_end_is_told() -> None:
+    pair = ShownPair(is_concurrent=False)
+    while pair.second(pair.course.now_ns) < 119:
+        pair.ack()
+    pair.heard()
+    order = pair.buy()
+    assert order.is_done
+    assert order.refusal is not None
+    assert order.refusal.code == -1007
+    while pair.clock.state != OVER:
+        pair.ack()
+    assert pair.heard()[-1]["event"]["e"] == "sessionEnd"
+    assert pair.course.run.played is not None
 
 
 def test_a_concurrent_bot_is_told_at_once_and_the_answer_is_one_more_wake() -> None:

@@ -116,9 +116,12 @@ class Gate:
 
     def end(self) -> None:
         """The run is over. Its clock stands, so no window of its limits would ever end, nor would a fault: whoever asks
-        what has become of it meets neither. An answer that would have come later does not come: whoever waits for it is
-        told that nobody knows, and may ask."""
+        what has become of it meets neither."""
         self.is_over = self.limits.is_paused = True
         self.faults = self.stamps.skew_ns = self.barrier = None
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Answers that are not given yet do not come: whoever waits for one is told that nobody knows, and may ask."""
         for one in tuple(self.waiting):
             one.reply(None, codes.timed_out())

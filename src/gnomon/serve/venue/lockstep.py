@@ -116,6 +116,7 @@ class LockStep:
         self.users: list[tuple[Any, int | None]] = []  # sockets that hear user events, and under what number
         self._of_stream: dict[str, list[Any]] = {}
         self._leaves = ""
+        self._is_end_told = False
         self._is_relived = False  # its past was read back from the log
         self._timers: list[tuple[int, str]] = []
         self._watches: list[tuple[int, int, int]] = []
@@ -195,8 +196,10 @@ class LockStep:
         self.state = IDLE
         if "timers" in more:
             said.timers = [(int(at_ns), name) for at_ns, name in more["timers"]]
-        if self._leaves or (self.course.is_begun and self.course.run.is_over):
+        if self._leaves or self._is_end_told:
             self._close(said)
+        elif self.course.is_begun and self.course.run.is_over:
+            self.go_on()  # it has waited for an answer until the end: what was due meanwhile, and the end, are told now
         elif not self._is_open:
             self._is_open = True
             self.course.run.open(said)
@@ -372,10 +375,10 @@ class LockStep:
                 self._pending.append((waking.at_ns, frames, None))
         if self._pending:
             self._tell(*self._pending.pop(0))
-        elif waking is None and (at_ns > course.now_ns or course.run.is_over):
-            self._stand()
         elif waking is None and streams.next_ns <= course.now_ns:
             self._pending = self._taken(course.now_ns)
+        elif waking is None and (at_ns > course.now_ns or course.run.is_over):
+            self._stand()
 
     def _taken(self, now_ns: int) -> list[tuple[int, list[Frame], Give | None]]:
         """Wakes of the events of streams."""
@@ -412,6 +415,8 @@ class LockStep:
         """A request of a bot that waits for its answer: time moves until that is due. Wakes on the way come after."""
         if not (self.is_native or self.is_concurrent):
             course.bring(number, self._put_by)
+            if course.run.is_over and course.gate is not None:
+                course.gate.let_go()  # it would be due after the end, and its bot says nothing before it
 
     def _put_by(self, waking: Waking) -> None:
         frames = self._shown(waking)
@@ -465,6 +470,7 @@ class LockStep:
             give(self.n)
 
     def _tell_end(self) -> None:
+        self._is_end_told = True
         now_ns = self.course.now_ns
         reason = self._leaves or "window"
         event = orjson.dumps({"e": "sessionEnd", "E": now_ns // MILLISECOND_NS, "reason": reason})
