@@ -1,7 +1,8 @@
 """Pulse in a process of its own against a venue in another: however long either takes, whatever Python's hashes are and
 however often the venue is killed, the run is the one that the strategy makes in process.
 
-A few runs by default; GNOMON_PULSE_RUNS and GNOMON_PULSE_KILLS ask for more.
+A few runs by default; GNOMON_PULSE_RUNS and GNOMON_PULSE_KILLS ask for more, GNOMON_PYTHONS (paths, as in PATH) names
+interpreters for the bot, in turn: they need what Pulse needs, and find the package beside these tests.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from tests.processes import running
 
 RUNS = int(os.environ.get("GNOMON_PULSE_RUNS", "3"))
 KILLS = int(os.environ.get("GNOMON_PULSE_KILLS", "4"))
+PYTHONS = [sys.executable, *filter(None, os.environ.get("GNOMON_PYTHONS", "").split(os.pathsep))]  # of the bot, in turn
+SOURCE = Path(__file__).parents[2] / "src"
 
 STRATEGY = """
 from gnomon.trader.trader import Strategy
@@ -125,7 +128,8 @@ def created(venue: Venue) -> tuple[str, Path]:
 
 def pulse(venue: Venue, config: Path, luck: int) -> AbstractContextManager[subprocess.Popen[str]]:
     environment = {**venue.environment, "PYTHONHASHSEED": str(luck) if luck % 3 else "random"}
-    command = [sys.executable, "-c", DAWDLING, str(luck), "pulse", "run", "--config", str(config)]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SOURCE), environment.get("PYTHONPATH", "")]))
+    command = [PYTHONS[luck % len(PYTHONS)], "-c", DAWDLING, str(luck), "pulse", "run", "--config", str(config)]
     return running(command, 180, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
