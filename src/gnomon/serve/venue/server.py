@@ -231,9 +231,7 @@ class Door:
         if key is None or not key.permits(route.security, wall_ns, address):
             key = self.key_of(head.api_key, route.security, wall_ns, address)
         timestamp, signature = params.get("timestamp"), params.get("signature")
-        if (
-            not route.key_only
-        ):  # whose it is comes first: what nobody has signed moves nothing, and costs the bot nothing
+        if not route.key_only:  # whose it is comes first: what nobody has signed moves nothing, and costs nothing
             if not timestamp:
                 raise codes.mandatory("timestamp")
             if not signature:
